@@ -1,0 +1,1 @@
+"""The real ways to the world outside, one module for each."""

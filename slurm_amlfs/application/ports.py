@@ -1,0 +1,122 @@
+"""What the application needs of the world outside, as Protocols; `adapters/` has the real ones, tests the fakes.
+
+An adapter call is one attempt: it returns, or raises a `TemporaryError`, `PermanentError` or `UserError`. Retrying is
+a wrapper around the port (`adapters/retry.py`); waiting belongs to the loop. All times are aware UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from slurm_amlfs.domain.ask import Conflict
+from slurm_amlfs.domain.view import BlobView, FileSystemView, FileView, HsmState, ImportView, JobView, SpaceView
+from slurm_amlfs.wire import Board, Request, Site
+
+
+class Arm(Protocol):
+    """The ARM surface of one AMLFS file system."""
+
+    def file_system(self) -> FileSystemView:
+        """Read health, provisioning state and archive status."""
+
+    def imports(self) -> tuple[ImportView, ...]:
+        """List every import job that ARM knows, finished ones and other people's included."""
+
+    def auto_jobs(self) -> tuple[str, ...]:
+        """Name the auto-import and auto-export jobs that hold the slot ("autoExport nightly", ...)."""
+
+    def create_import(self, name: str, prefixes: Sequence[str], conflict: Conflict, max_errors: int) -> ImportView:
+        """Create an import job. Creating it again under the same name meets the first one."""
+
+    def cancel_import(self, name: str) -> None:
+        """Ask a running import to stop. Gone or finished is success."""
+
+    def delete_import(self, name: str) -> None:
+        """Delete the record of a finished import. Gone is success."""
+
+    def archive(self, path: str) -> str:
+        """Start the archive of everything whose path begins with `path`; return the correlation id."""
+
+    def cancel_archive(self) -> None:
+        """Ask the running archive to stop. None running is success."""
+
+
+class Blobs(Protocol):
+    """The container behind one file system."""
+
+    def walk(self, prefix: str) -> Iterator[BlobView]:
+        """Stream the blobs whose name begins with `prefix` (which has its leading "/"), in the service's order."""
+
+    def find(self, name: str) -> BlobView | None:
+        """Look up one blob by its full name (without a leading "/")."""
+
+
+class Lustre(Protocol):
+    """One mounted Lustre file system. A `path` is absolute in the file system, "/" first, not on this host."""
+
+    def mounted(self) -> bool:
+        """Say whether the mount is there."""
+
+    def look(self, path: str) -> FileView | None:
+        """Stat one path without following links and without touching its contents; None if it is not there."""
+
+    def walk(self, prefix: str) -> Iterator[FileView]:
+        """Stream everything that is not a directory whose path begins with `prefix`; never follows links."""
+
+    def hsm_states(self, paths: Sequence[str]) -> dict[str, HsmState]:
+        """Read the HSM state of many files at once; a path that is gone is absent from the answer."""
+
+    def restore(self, paths: Sequence[str]) -> None:
+        """Ask for the contents of released files. Asking twice, or for a file that is whole, is success."""
+
+    def release(self, paths: Sequence[str]) -> None:
+        """Free the space of clean archived files. Lustre itself refuses dirty ones."""
+
+    def space(self) -> SpaceView:
+        """Read total and free bytes."""
+
+    def put_receipt(self, job_id: int, uid: int, gid: int, text: str) -> None:
+        """Write a job's receipt, whole or not at all, readable by its owner."""
+
+    def drop_receipt(self, job_id: int) -> None:
+        """Remove a job's receipt. Gone is success."""
+
+
+class Slurm(Protocol):
+    """The cluster."""
+
+    def jobs(self, job_ids: Iterable[int]) -> dict[int, JobView]:
+        """Read the records of these jobs; a job that Slurm no longer knows is absent from the answer."""
+
+    def comment(self, job_id: int, text: str) -> None:
+        """Set a job's AdminComment. A job that is gone is success. slurmctld schedules after it (_slurm_rpc_update_job)."""
+
+
+class Inbox(Protocol):
+    """The maildir that hooks and users write to."""
+
+    def take(self) -> Iterator[tuple[str, Request]]:
+        """Claim what has arrived, oldest first, as (receipt handle, request). Malformed ones are set aside and logged.
+
+        A claimed request comes again after a crash until `done(handle)`.
+        """
+
+    def done(self, handle: str) -> None:
+        """Forget a request whose effect is in the store."""
+
+
+class BoardPort(Protocol):
+    """The small files that hooks and users read."""
+
+    def post(self, board: Board) -> None:
+        """Replace a job's board by rename, readable by its owner and SlurmUser."""
+
+    def remove(self, job_id: int) -> None:
+        """Remove a job's board. Gone is success."""
+
+    def posted(self) -> tuple[int, ...]:
+        """List the jobs that have a board."""
+
+    def publish_site(self, site: Site) -> None:
+        """Replace the file from which Lua knows file systems and grants."""

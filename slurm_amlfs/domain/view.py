@@ -1,0 +1,166 @@
+"""What was seen of the world, as frozen values: the evidence that phases move on.
+
+Adapters make these; nothing here knows how.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, Flag, StrEnum
+
+
+class ImportState(StrEnum):
+    """ARM's status.state of an import job. A word that is not here is read as UNKNOWN and waited out."""
+
+    IN_PROGRESS = "InProgress"
+    CANCELLING = "Cancelling"
+    CANCELED = "Canceled"
+    COMPLETED = "Completed"
+    COMPLETED_PARTIAL = "CompletedPartial"
+    FAILED = "Failed"
+    UNKNOWN = "?"
+
+    @property
+    def over(self) -> bool:
+        """Say whether the import holds the slot no longer."""
+        return self in {self.CANCELED, self.COMPLETED, self.COMPLETED_PARTIAL, self.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class ImportView:
+    """An import job as ARM shows it. Counters are 0 where ARM left them out."""
+
+    name: str
+    import_state: ImportState
+    prefixes: tuple[str, ...] = ()
+    provisioning_state: str = ""
+    message: str = ""
+    blobs_walked: int = 0
+    blobs_imported: int = 0
+    errors: int = 0
+    conflicts: int = 0
+    imported_per_second: int = 0
+    started: datetime | None = None
+    completed: datetime | None = None
+    correlation_id: str = ""
+
+
+class ArchiveState(StrEnum):
+    """ARM's archiveStatus state. A word that is not here is read as UNKNOWN and waited out."""
+
+    NOT_CONFIGURED = "NotConfigured"
+    IDLE = "Idle"
+    IN_PROGRESS = "InProgress"
+    SCAN_IN_PROGRESS = "FSScanInProgress"
+    CANCELLING = "Cancelling"
+    CANCELED = "Canceled"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    UNKNOWN = "?"
+
+    @property
+    def over(self) -> bool:
+        """Say whether the archive holds the slot no longer."""
+        return self in {self.NOT_CONFIGURED, self.IDLE, self.CANCELED, self.COMPLETED, self.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveView:
+    """One element of the file system's archiveStatus; an archive has no id, only its path and its start."""
+
+    path: str
+    archive_state: ArchiveState
+    percent: int = 0
+    started: datetime | None = None
+    completed: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystemView:
+    """The file system's resource. `health` is ARM's word (Available, Maintenance, ...)."""
+
+    health: str
+    health_text: str
+    provisioning_state: str
+    archives: tuple[ArchiveView, ...] = ()
+    container: str = ""
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobView:
+    """A blob. `name` has no leading "/". `last_modified` is the service's clock."""
+
+    name: str
+    size_bytes: int
+    last_modified: datetime
+    etag: str = ""
+
+
+class FileKind(Enum):
+    """What a path on Lustre is."""
+
+    REGULAR = "regular"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """A path on Lustre. `path` is absolute in the file system, "/" first; undecodable bytes are surrogate-escaped."""
+
+    path: str
+    kind: FileKind
+    size_bytes: int
+    mtime_ns: int = 0
+    uid: int = 0
+
+
+class HsmState(Flag):
+    """Lustre's HSM flags (lustre_user.h, enum hsm_states)."""
+
+    NONE = 0
+    EXISTS = 0x01
+    DIRTY = 0x02
+    RELEASED = 0x04
+    ARCHIVED = 0x08
+    NORELEASE = 0x10
+    NOARCHIVE = 0x20
+    LOST = 0x40
+
+    @property
+    def clean(self) -> bool:
+        """Say whether the archive holds what the file holds."""
+        return bool(self & HsmState.ARCHIVED) and not self & (HsmState.DIRTY | HsmState.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceView:
+    """Space on the file system."""
+
+    total_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as Slurm shows it.
+
+    `job_state` is Slurm's base or flag word as squeue prints it (PENDING, RUNNING, STAGE_OUT, ...), `reason` its
+    reason word, `bb_state` the burst buffer state ("staging-in", ...; "" if none). `exit_code` and `exit_signal` are 0
+    until the job has ended. `restarts` counts requeues.
+    """
+
+    job_id: int
+    uid: int
+    job_state: str
+    reason: str = ""
+    bb_state: str = ""
+    exit_code: int = 0
+    exit_signal: int = 0
+    account: str = ""
+    user: str = ""
+    restarts: int = 0

@@ -1,0 +1,1 @@
+"""The programs: the only places that build things and pass them on."""
