@@ -1,0 +1,293 @@
+"""The inbox and board formats, shared with the Lua side (etc/amlfs.lua). Pure.
+
+One format for all: a first line `amlfs-KIND 1`, then `key=value` lines, then `end=1`, by which a reader knows that
+the file is whole. A key is `[a-z_]+` and may be repeated where the record says so. In a value every byte outside
+printable ASCII, and `%`, is `%XX`, so no text of a user's can make a second line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from slurm_amlfs.errors import UserError
+
+MAX_BYTES = 64 * 1024
+"""Longest file that a reader takes: eight times Slurm's own limit on directives (8 KiB)."""
+
+
+class RequestKind(StrEnum):
+    """What a hook or a user asks of the daemon. The first six are Slurm's own words for its burst buffer hooks."""
+
+    SETUP = "setup"
+    DATA_IN = "data_in"
+    PRE_RUN = "pre_run"
+    POST_RUN = "post_run"
+    DATA_OUT = "data_out"
+    TEARDOWN = "teardown"
+    ENDED = "ended"
+    RETRY = "retry"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One file of the inbox.
+
+    `sender_uid` is not in the file: it is the file's owner, which the reader fills in. `uid` and `gid` are the job's
+    as the hook knows them (-1 where Slurm did not tell it). `directives` are the `#AMLFS` lines without `#AMLFS `.
+    `token` names this ask, so that its hook can tell an answer to it from an older one.
+    """
+
+    kind: RequestKind
+    job_id: int
+    token: str = ""
+    uid: int = -1
+    gid: int = -1
+    hurry: bool = False
+    exit_code: int = -1
+    directives: tuple[str, ...] = ()
+    sender_uid: int = -1
+
+
+class Answer(StrEnum):
+    """What the hook that waits tells Slurm."""
+
+    BUSY = "busy"
+    DONE = "done"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One job's board. Times are whole seconds since 1970 UTC, 0 for unknown; sizes are bytes.
+
+    `token_in` and `token_out` name the asks that `answer_in` and `answer_out` belong to. `epoch` is the store's (see
+    `Site`). `poll_seconds` is how soon a waiting hook need look again. `env` are NAME=value lines for the job.
+    `timeline` are "EPOCH WORD" lines.
+    """
+
+    job_id: int
+    uid: int
+    epoch: str
+    token_in: str = ""
+    answer_in: Answer = Answer.BUSY
+    phase_in: str = ""
+    token_out: str = ""
+    answer_out: Answer = Answer.BUSY
+    phase_out: str = ""
+    message: str = ""
+    files_done: int = 0
+    files_total: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+    eta: int = 0
+    updated: int = 0
+    poll_seconds: int = 1
+    env: tuple[str, ...] = ()
+    timeline: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What Lua may know of the configuration.
+
+    `epoch` changes when the daemon's database is new, so that hooks whose asks it no longer knows ask again.
+    `file_systems`: "NAME MOUNT", the default first. `import_grants`, `export_grants`: "FS UID PREFIX", UID may be "*".
+    """
+
+    epoch: str
+    file_systems: tuple[str, ...] = ()
+    import_grants: tuple[str, ...] = ()
+    export_grants: tuple[str, ...] = ()
+
+
+Pairs = Iterable[tuple[str, str]]
+
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+
+
+def dump(kind: str, pairs: Pairs) -> bytes:
+    """Write one file's bytes."""
+    body = "".join(f"{key}={escape(value)}\n" for key, value in pairs)
+    return f"amlfs-{kind} 1\n{body}end=1\n".encode("ascii")
+
+
+def load(kind: str, data: bytes) -> Iterator[tuple[str, str]]:
+    """Read one file's bytes.
+
+    Raises:
+        UserError: too long, cut off, of another kind, or not of this format.
+    """
+    if len(data) > MAX_BYTES:
+        raise UserError(f"a file of {len(data)} bytes is no {kind}; at most {MAX_BYTES} are taken")
+    lines = data.decode("ascii", "replace").split("\n")
+    if lines[0] != f"amlfs-{kind} 1":
+        raise UserError(f"not an amlfs {kind} of format 1; it begins with {lines[0][:40]!r}")
+    if lines[-2:] != ["end=1", ""]:
+        raise UserError(f"the amlfs {kind} is cut off; it has to end with end=1")
+    for line in lines[1:-2]:
+        key, equals, value = line.partition("=")
+        if not (equals and key.isascii() and key.replace("_", "a").isalpha() and key == key.lower()):
+            raise UserError(f"not a key=value line of an amlfs {kind}: {line[:40]!r}")
+        yield key, unescape(value)
+
+
+def escape(text: str) -> str:
+    """Encode a value for one line."""
+    return "".join(
+        chr(byte) if 0x20 <= byte <= 0x7E and byte != 0x25 else f"%{byte:02X}"  # noqa: PLR2004 - printable ASCII, %
+        for byte in text.encode("utf-8", "surrogateescape")
+    )
+
+
+def unescape(value: str) -> str:
+    """Decode a value. A `%` that is not followed by two hex digits stands for itself."""
+    head, *rest = value.split("%")
+    out = bytearray(head.encode("utf-8", "surrogateescape"))
+    for part in rest:
+        if len(part) >= 2 and _HEX_DIGITS.issuperset(part[:2]):  # noqa: PLR2004 - %XX
+            out.append(int(part[:2], 16))
+            out += part[2:].encode("utf-8", "surrogateescape")
+        else:
+            out += b"%" + part.encode("utf-8", "surrogateescape")
+    return out.decode("utf-8", "surrogateescape")
+
+
+def dump_request(request: Request) -> bytes:
+    """Write a request as the hooks do."""
+    return dump(
+        "request",
+        [
+            ("kind", request.kind.value),
+            ("job_id", str(request.job_id)),
+            ("token", request.token),
+            ("uid", str(request.uid)),
+            ("gid", str(request.gid)),
+            ("hurry", "true" if request.hurry else "false"),
+            ("exit_code", str(request.exit_code)),
+            *(("directive", line) for line in request.directives),
+        ],
+    )
+
+
+def load_request(data: bytes, sender_uid: int) -> Request:
+    """Read a request. Unknown keys are ignored, so that an older daemon understands a newer hook.
+
+    Raises:
+        UserError: malformed, or a value is not of its type.
+    """
+    one, many = _collect("request", data)
+    try:
+        return Request(
+            kind=RequestKind(one["kind"]),
+            job_id=int(one["job_id"]),
+            token=one.get("token", ""),
+            uid=int(one.get("uid", "-1")),
+            gid=int(one.get("gid", "-1")),
+            hurry=one.get("hurry") == "true",
+            exit_code=int(one.get("exit_code", "-1")),
+            directives=tuple(many.get("directive", ())),
+            sender_uid=sender_uid,
+        )
+    except (KeyError, ValueError) as error:
+        raise UserError(f"a request with a bad or missing value: {error}") from error
+
+
+def dump_board(board: Board) -> bytes:
+    """Write a board."""
+    return dump(
+        "board",
+        [
+            ("job_id", str(board.job_id)),
+            ("uid", str(board.uid)),
+            ("epoch", board.epoch),
+            ("token_in", board.token_in),
+            ("answer_in", board.answer_in.value),
+            ("phase_in", board.phase_in),
+            ("token_out", board.token_out),
+            ("answer_out", board.answer_out.value),
+            ("phase_out", board.phase_out),
+            ("message", board.message),
+            ("files_done", str(board.files_done)),
+            ("files_total", str(board.files_total)),
+            ("bytes_done", str(board.bytes_done)),
+            ("bytes_total", str(board.bytes_total)),
+            ("eta", str(board.eta)),
+            ("updated", str(board.updated)),
+            ("poll_seconds", str(board.poll_seconds)),
+            *(("env", line) for line in board.env),
+            *(("timeline", line) for line in board.timeline),
+        ],
+    )
+
+
+def load_board(data: bytes) -> Board:
+    """Read a board.
+
+    Raises:
+        UserError: malformed, or a value is not of its type.
+    """
+    one, many = _collect("board", data)
+    try:
+        return Board(
+            job_id=int(one["job_id"]),
+            uid=int(one["uid"]),
+            epoch=one["epoch"],
+            token_in=one.get("token_in", ""),
+            answer_in=Answer(one["answer_in"]),
+            phase_in=one.get("phase_in", ""),
+            token_out=one.get("token_out", ""),
+            answer_out=Answer(one["answer_out"]),
+            phase_out=one.get("phase_out", ""),
+            message=one.get("message", ""),
+            files_done=int(one.get("files_done", "0")),
+            files_total=int(one.get("files_total", "0")),
+            bytes_done=int(one.get("bytes_done", "0")),
+            bytes_total=int(one.get("bytes_total", "0")),
+            eta=int(one.get("eta", "0")),
+            updated=int(one.get("updated", "0")),
+            poll_seconds=int(one.get("poll_seconds", "1")),
+            env=tuple(many.get("env", ())),
+            timeline=tuple(many.get("timeline", ())),
+        )
+    except (KeyError, ValueError) as error:
+        raise UserError(f"a board with a bad or missing value: {error}") from error
+
+
+def dump_site(site: Site) -> bytes:
+    """Write the site file."""
+    return dump(
+        "site",
+        [
+            ("epoch", site.epoch),
+            *(("fs", line) for line in site.file_systems),
+            *(("import_grant", line) for line in site.import_grants),
+            *(("export_grant", line) for line in site.export_grants),
+        ],
+    )
+
+
+def load_site(data: bytes) -> Site:
+    """Read the site file.
+
+    Raises:
+        UserError: malformed.
+    """
+    one, many = _collect("site", data)
+    return Site(
+        epoch=one.get("epoch", ""),
+        file_systems=tuple(many.get("fs", ())),
+        import_grants=tuple(many.get("import_grant", ())),
+        export_grants=tuple(many.get("export_grant", ())),
+    )
+
+
+def _collect(kind: str, data: bytes) -> tuple[dict[str, str], dict[str, list[str]]]:
+    one: dict[str, str] = {}
+    many: dict[str, list[str]] = {}
+    for key, value in load(kind, data):
+        one[key] = value
+        many.setdefault(key, []).append(value)
+    return one, many
