@@ -1,0 +1,296 @@
+"""The ARM surface of one AMLFS file system, by azure-mgmt-storagecache: the only module that imports azure.mgmt.
+
+One call is one attempt: the SDK's own retries and its polling are off. The ARM operation behind a PUT ends when an
+import has started, so nothing waits for it; `status.state` is read again later (recorded traffic: Azure-powershell
+src/StorageCache recordings, ascOperations endTime before lastCompletionTime).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from enum import Enum, StrEnum
+from http import HTTPStatus
+from typing import TypeVar
+
+from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline import PipelineResponse
+from azure.core.pipeline.policies import RetryPolicy, SansIOHTTPPolicy
+from azure.core.rest import HttpResponse
+from azure.mgmt.storagecache import StorageCacheManagementClient, models
+
+from slurm_amlfs.adapters.azure_errors import (
+    CONNECTION_TIMEOUT_SECONDS,
+    READ_TIMEOUT_SECONDS,
+    on_loopback,
+    translated,
+)
+from slurm_amlfs.domain.ask import Conflict
+from slurm_amlfs.domain.view import (
+    ArchiveState,
+    ArchiveView,
+    FileSystemView,
+    ImportState,
+    ImportView,
+)
+from slurm_amlfs.errors import InvariantError, PermanentError
+
+IMPORT_NAME = re.compile(r"[0-9a-zA-Z][-0-9a-zA-Z_]{0,78}[0-9a-zA-Z]", re.ASCII)
+"""The specification's own pattern for import job names."""
+
+_CONFLICTS = {
+    Conflict.FAIL: "Fail",
+    Conflict.SKIP: "Skip",
+    Conflict.OVERWRITE_IF_DIRTY: "OverwriteIfDirty",
+    Conflict.OVERWRITE_ALWAYS: "OverwriteAlways",
+}
+_AUTO_JOB_IS_OFF = {"Disabled", "Failed"}
+"""status.state of an auto job that holds the slot no longer; any other, an unknown one too, is taken to hold it."""
+_NOTHING_TO_CANCEL = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
+"""What a cancel of something finished may be answered with; no source tells which, so what is there is looked up."""
+
+W = TypeVar("W", bound=StrEnum)
+
+
+class ArmFileSystem:
+    """One file system's Arm port.
+
+    Args:
+        arm_url: https://management.azure.com; http is taken on loopback only (the emulator), without credentials.
+        subscription: Subscription id.
+        resource_group: Resource group.
+        amlfs: The AMLFS resource's name.
+        credential: Makes the credential; called for https only.
+
+    Raises:
+        PermanentError: http to another machine.
+    """
+
+    def __init__(
+        self,
+        arm_url: str,
+        subscription: str,
+        resource_group: str,
+        amlfs: str,
+        credential: Callable[[], TokenCredential],
+    ) -> None:
+        plain = not arm_url.lower().startswith("https://")
+        if plain and not on_loopback(arm_url):
+            raise PermanentError(f"arm_url {arm_url!r} would send data in the clear; use https")
+        self._client = StorageCacheManagementClient(
+            _NoCredential() if plain else credential(),
+            subscription,
+            arm_url.rstrip("/"),
+            credential_scopes=[f"{arm_url.rstrip('/')}/.default"],
+            authentication_policy=SansIOHTTPPolicy() if plain else None,
+            retry_policy=RetryPolicy.no_retries(),
+            connection_timeout=CONNECTION_TIMEOUT_SECONDS,
+            read_timeout=READ_TIMEOUT_SECONDS,
+        )
+        self._where = (resource_group, amlfs)
+        self._location = ""
+
+    def file_system(self) -> FileSystemView:
+        """Read health, provisioning state and archive status.
+
+        Raises:
+            PermanentError: there is no such file system (404): the configuration names another one.
+            AmlfsError: as `azure_errors.translated` says.
+        """
+        correlation = _Correlation()
+        with translated(f"show the file system {self._where[1]}"):
+            resource = self._client.aml_filesystems.get(*self._where, raw_response_hook=correlation)
+        self._location = resource.location or self._location
+        return _file_system(resource, correlation.text)
+
+    def imports(self) -> tuple[ImportView, ...]:
+        """List every import job that ARM knows, all pages of them."""
+        with translated("list import jobs"):
+            jobs: list[models.ImportJob] = list(self._client.import_jobs.list_by_aml_filesystem(*self._where))
+        return tuple(_import(job, "") for job in jobs)
+
+    def auto_jobs(self) -> tuple[str, ...]:
+        """Name the auto-import and auto-export jobs that hold the slot."""
+        with translated("list auto jobs"):
+            exports = list(self._client.auto_export_jobs.list_by_aml_filesystem(*self._where))
+            imports = list(self._client.auto_import_jobs.list_by_aml_filesystem(*self._where))
+        return (*_holding("autoExport", exports), *_holding("autoImport", imports))
+
+    def create_import(self, name: str, prefixes: Sequence[str], conflict: Conflict, max_errors: int) -> ImportView:
+        """Create an import job by PUT; the same PUT again meets the first one.
+
+        Raises:
+            TemporaryError: 409, somebody holds the slot: look at what ARM lists.
+            PermanentError: 400, ARM does not take these prefixes; 404, there is no such file system.
+            InvariantError: the name is not of ARM's pattern.
+        """
+        if not IMPORT_NAME.fullmatch(name):
+            raise InvariantError(f"{name!r} is no name for an import job; it has to match {IMPORT_NAME.pattern}")
+        if not self._location:
+            self.file_system()
+        job = models.ImportJob(
+            location=self._location,
+            properties=models.ImportJobProperties(
+                import_prefixes=list(prefixes), conflict_resolution_mode=_CONFLICTS[conflict], maximum_errors=max_errors
+            ),
+        )
+        correlation = _Correlation()
+        with translated(f"create the import job {name}"):
+            poller = self._client.import_jobs.begin_create_or_update(
+                *self._where, name, job, polling=False, raw_response_hook=correlation
+            )
+            created = poller.result()
+        return _import(created, correlation.text, name)
+
+    def cancel_import(self, name: str) -> None:
+        """Ask a running import to stop. Gone or finished is success."""
+        wish = models.ImportJobUpdate(properties=models.ImportJobUpdateProperties(admin_status="Cancel"))
+        with translated(f"cancel the import job {name}"):
+            try:
+                self._client.import_jobs.begin_update(*self._where, name, wish, polling=False).result()
+            except HttpResponseError as error:
+                if error.status_code not in _NOTHING_TO_CANCEL or self._is_running(name):
+                    raise
+
+    def delete_import(self, name: str) -> None:
+        """Delete the record of a finished import. Gone is success.
+
+        Raises:
+            TemporaryError: 409, it still runs.
+        """
+        with translated(f"delete the import job {name}"):
+            try:
+                self._client.import_jobs.begin_delete(*self._where, name, polling=False).result()
+            except HttpResponseError as error:
+                if error.status_code != HTTPStatus.NOT_FOUND:
+                    raise
+
+    def archive(self, path: str) -> str:
+        """Start the archive of everything whose path begins with `path`; return the correlation id.
+
+        Raises:
+            TemporaryError: 409, somebody holds the slot.
+            PermanentError: 400, ARM does not take the path; 404, there is no such file system.
+        """
+        info = models.AmlFilesystemArchiveInfo(filesystem_path=path)
+        correlation = _Correlation()
+        with translated(f"archive {path!r}"):
+            self._client.aml_filesystems.archive(*self._where, info, raw_response_hook=correlation)
+        return correlation.text
+
+    def cancel_archive(self) -> None:
+        """Ask the running archive to stop. None running is success."""
+        with translated("cancel the archive"):
+            try:
+                self._client.aml_filesystems.cancel_archive(*self._where)
+            except HttpResponseError as error:
+                if error.status_code not in _NOTHING_TO_CANCEL or self._is_archiving():
+                    raise
+
+    def _is_running(self, name: str) -> bool:
+        try:
+            job = self._client.import_jobs.get(*self._where, name)
+        except HttpResponseError as error:
+            if error.status_code == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return not _import(job, "").import_state.over
+
+    def _is_archiving(self) -> bool:
+        return any(not archive.archive_state.over for archive in self.file_system().archives)
+
+
+class _NoCredential:
+    """Stands where the SDK insists on a credential; the emulator asks for none."""
+
+    def get_token(self, *scopes: str, **_: object) -> AccessToken:
+        raise InvariantError(f"a token for {scopes} was asked for over http")
+
+
+class _Correlation:
+    """Keeps the correlation id of the answer that the SDK hands to its raw_response_hook."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def __call__(self, response: PipelineResponse[object, HttpResponse]) -> None:
+        self.text = response.http_response.headers.get("x-ms-correlation-request-id", "")
+
+
+def _file_system(resource: models.AmlFilesystem, correlation: str) -> FileSystemView:
+    health, hsm = resource.health, resource.hsm
+    settings = hsm.settings if hsm else None
+    return FileSystemView(
+        health=_text(health and health.state),
+        health_text=_text(health and health.status_description),
+        provisioning_state=_text(resource.provisioning_state),
+        archives=tuple(_archive(archive) for archive in (hsm.archive_status if hsm else None) or ()),
+        container=_text(settings and settings.container),
+        correlation_id=correlation,
+    )
+
+
+def _archive(archive: models.AmlFilesystemArchive) -> ArchiveView:
+    status = archive.status or models.AmlFilesystemArchiveStatus()
+    error = " ".join(filter(None, (_text(status.error_code), _text(status.error_message))))
+    return ArchiveView(
+        path=_text(archive.filesystem_path),
+        archive_state=_state(ArchiveState, status.state, ArchiveState.UNKNOWN),
+        percent=_number(status.percent_complete),
+        started=_time(status.last_started_time),
+        completed=_time(status.last_completion_time),
+        error=error,
+    )
+
+
+def _import(job: models.ImportJob, correlation: str, name: str = "") -> ImportView:
+    """Read an import job. The name is the caller's where it has one: ARM's ids differ in case between list and GET."""
+    properties = job.properties or models.ImportJobProperties()
+    status = properties.status or models.ImportJobPropertiesStatus()
+    return ImportView(
+        name=name or _text(job.name) or _text(job.id).rpartition("/")[2],
+        import_state=_state(ImportState, status.state, ImportState.UNKNOWN),
+        prefixes=tuple(properties.import_prefixes or ()),
+        provisioning_state=_text(properties.provisioning_state),
+        message=_text(status.status_message),
+        blobs_walked=_number(status.total_blobs_walked),
+        blobs_imported=_number(status.total_blobs_imported),
+        errors=_number(status.total_errors),
+        conflicts=_number(status.total_conflicts),
+        imported_per_second=_number(status.blobs_imported_per_second),
+        started=_time(status.last_started_time),
+        completed=_time(status.last_completion_time),
+        correlation_id=correlation,
+    )
+
+
+def _holding(kind: str, jobs: Iterable[models.AutoExportJob | models.AutoImportJob]) -> Iterator[str]:
+    for job in jobs:
+        status = job.properties.status if job.properties else None
+        if _text(status and status.state) not in _AUTO_JOB_IS_OFF:
+            yield f"{kind} {_text(job.name) or _text(job.id).rpartition('/')[2]}"
+
+
+def _state(words: type[W], word: object, unknown: W) -> W:
+    """Read an enum word; ARM's words are compared without case, as its ids are."""
+    text = _text(word).lower()
+    return next((known for known in words if known.value.lower() == text), unknown)
+
+
+def _text(value: object) -> str:
+    """Read a text that may be missing. The SDK hands on whatever JSON held, and its own enums are str."""
+    if isinstance(value, Enum):
+        value = value.value
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _time(value: object) -> datetime | None:
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -1,0 +1,115 @@
+"""Azure's errors as ours, and the ways in that ARM and Blob share.
+
+Kinds are told by HTTP status and error.code, never by message text. This module knows azure.core, no service.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+from slurm_amlfs.errors import AmlfsError, PermanentError, TemporaryError, ThrottledError
+
+CONNECTION_TIMEOUT_SECONDS = 10
+READ_TIMEOUT_SECONDS = 30
+LONGEST_RETRY_AFTER = timedelta(hours=1)
+"""What is asked beyond this is a broken clock, not a wish (ARM's longest throttling window is an hour)."""
+
+_SERVER_ERRORS = 500
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
+"""An error.code is a word; for a body that is no error of Azure's, the SDK puts a whole text there."""
+_NOT_LET_IN = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+
+def on_loopback(url: str) -> bool:
+    """Say whether a URL's host is this machine itself."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn azure.core's errors into ours.
+
+    Args:
+        doing: What was tried, for the message: "Azure refused to {doing}".
+
+    Raises:
+        ThrottledError: 429.
+        TemporaryError: 408, 409, 5xx, no connection, no answer in time. Also 401, 403 and a missing credential: an
+            admin mends those while jobs wait (a role assignment takes up to five minutes to work), and a job that
+            failed over one would be held until an operator releases it.
+        PermanentError: any other status.
+    """
+    try:
+        yield
+    except HttpResponseError as error:
+        raise from_response(error, doing) from error
+    except AzureError as error:
+        raise _without_response(error, doing) from error
+
+
+def from_response(error: HttpResponseError, doing: str) -> AmlfsError:
+    """Map one error that has an HTTP status; one without is a connection that broke."""
+    response = error.response
+    if response is None or error.status_code is None:
+        return _without_response(error, doing)
+    status = error.status_code
+    headers: Mapping[str, str] = getattr(response, "headers", {})
+    code = _code(error, headers)
+    correlation = headers.get("x-ms-correlation-request-id", "") or headers.get("x-ms-request-id", "")
+    said = f"Azure refused to {doing} (HTTP {status}{' ' + code if code else ''})"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return ThrottledError(
+            f"Azure asks to slow down ({doing}); wait, it goes on by itself",
+            retry_after=_retry_after(headers),
+            correlation_id=correlation,
+            code=code,
+        )
+    if status in _NOT_LET_IN:
+        mend = "give the daemon's identity its roles on the file system and the storage account, it goes on by itself"
+    elif status == HTTPStatus.CONFLICT:
+        mend = "something else is under way there, it goes on by itself"
+    elif status == HTTPStatus.REQUEST_TIMEOUT or status >= _SERVER_ERRORS:
+        mend = "wait, it goes on by itself"
+    else:
+        return PermanentError(f"{said}; see error.code, and the configuration", correlation_id=correlation, code=code)
+    return TemporaryError(f"{said}; {mend}", retry_after=_retry_after(headers), correlation_id=correlation, code=code)
+
+
+def _without_response(error: AzureError, doing: str) -> TemporaryError:
+    if isinstance(error, ClientAuthenticationError):
+        return TemporaryError(f"no Azure credential to {doing}; log the daemon's identity in, it goes on by itself")
+    return TemporaryError(f"Azure gave no answer to {doing} ({type(error).__name__}); wait, it goes on by itself")
+
+
+def _code(error: HttpResponseError, headers: Mapping[str, str]) -> str:
+    """Read error.code: Blob's header (a HEAD has no body), else ARM's body through the SDK."""
+    code = headers.get("x-ms-error-code", "") or getattr(error.error, "code", "")
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+
+
+def _retry_after(headers: Mapping[str, str]) -> timedelta:
+    """Read Retry-After: seconds, or an HTTP date set against the answer's own Date, so that our clock plays no part."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        asked = timedelta(seconds=min(int(text), LONGEST_RETRY_AFTER.total_seconds()))
+    else:
+        try:
+            sent = headers.get("Date")
+            since = parsedate_to_datetime(sent) if sent else datetime.now(UTC)
+            asked = parsedate_to_datetime(text) - since
+        except (TypeError, ValueError):
+            return timedelta(0)
+    return min(max(asked, timedelta(0)), LONGEST_RETRY_AFTER)

@@ -1,0 +1,99 @@
+"""The container behind one file system, by azure-storage-blob. One call is one attempt: the SDK's retries are off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobProperties, ContainerClient, ExponentialRetry
+
+from slurm_amlfs.adapters.azure_errors import (
+    CONNECTION_TIMEOUT_SECONDS,
+    READ_TIMEOUT_SECONDS,
+    on_loopback,
+    translated,
+)
+from slurm_amlfs.domain.view import BlobView
+from slurm_amlfs.errors import PermanentError
+
+PAGE_BLOBS = 5000
+"""Most that List Blobs gives in one answer (learn.microsoft.com/rest/api/storageservices/list-blobs, maxresults)."""
+
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Azurite's development account key: no secret, the same everywhere (Azurite README, "Default Storage Account")."""
+
+
+class BlobContainer:
+    """One container's Blobs port.
+
+    Args:
+        url: https://ACCOUNT.blob.core.windows.net/CONTAINER; http is taken on loopback only (Azurite).
+        credential: Makes the credential; called for https only.
+
+    Raises:
+        PermanentError: http to another machine.
+    """
+
+    def __init__(self, url: str, credential: Callable[[], TokenCredential]) -> None:
+        plain = not url.lower().startswith("https://")
+        if plain and not on_loopback(url):
+            raise PermanentError(f"container_url {url!r} would send data in the clear; use https")
+        self._client = ContainerClient.from_container_url(
+            url,
+            credential=AZURITE_KEY if plain else credential(),
+            retry_policy=ExponentialRetry(retry_total=0),
+            connection_timeout=CONNECTION_TIMEOUT_SECONDS,
+            read_timeout=READ_TIMEOUT_SECONDS,
+        )
+
+    def walk(self, prefix: str) -> Iterator[BlobView]:
+        """Stream the blobs whose name begins with `prefix`, page by page; nothing is asked before the first is wanted.
+
+        A directory of a hierarchical namespace, or a stub of one, is a blob like any other here: empty, and with a
+        directory in its place on Lustre.
+
+        Raises:
+            PermanentError: there is no such container.
+            AmlfsError: as `azure_errors.translated` says, also in mid-stream.
+        """
+        begins = prefix.removeprefix("/")
+        with self._explained(f"list blobs under {prefix!r}"):
+            for blob in self._client.list_blobs(name_starts_with=begins or None, results_per_page=PAGE_BLOBS):
+                yield _view(blob)
+
+    def find(self, name: str) -> BlobView | None:
+        """Look up one blob by its full name; None if there is none.
+
+        By a list of one, since the name itself sorts first among all that begin with it: in a URL's path, a name with
+        "/../" or "//" in it would be made another name on the way (RFC 3986, 5.2.4).
+
+        Raises:
+            PermanentError: there is no such container.
+        """
+        key = name.removeprefix("/")
+        if not key:
+            return None
+        with self._explained(f"look up the blob {name!r}"):
+            first = next(iter(self._client.list_blobs(name_starts_with=key, results_per_page=1)), None)
+        return _view(first) if first and first.name == key else None
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        with translated(doing):
+            try:
+                yield
+            except HttpResponseError as error:
+                headers = getattr(error.response, "headers", {})
+                if headers.get("x-ms-error-code") == "ContainerNotFound":
+                    raise PermanentError(
+                        f"there is no container at {self._client.url}; create it, or mend container_url",
+                        code="ContainerNotFound",
+                        correlation_id=headers.get("x-ms-request-id", ""),
+                    ) from error
+                raise
+
+
+def _view(blob: BlobProperties) -> BlobView:
+    return BlobView(name=blob.name, size_bytes=blob.size, last_modified=blob.last_modified, etag=blob.etag or "")
