@@ -1,0 +1,114 @@
+"""What a job's board says: the answers that hooks give Slurm, and how far it is for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.records import Job, Records, Stage
+from slurm_amlfs.domain.world import Rules
+from slurm_amlfs.wire import Answer, Board
+
+_ORDER = list(Phase)
+_BEGUN = frozenset({Phase.RUNNING, Phase.RELEASING, Phase.SETTLED})
+_SOON = frozenset({Phase.RESTORING})
+_ETA_STEP_SECONDS = 5
+"""ETAs are rounded up to this, so that a board changes when there is news and not with the clock."""
+
+
+def compose(records: Records, rules: Rules, job: Job, now: datetime, timeline: Sequence[str]) -> Board:
+    """Write a job's board."""
+    ins = list(records.of_job(job.job_id, Direction.IN))
+    outs = list(records.of_job(job.job_id, Direction.OUT))
+    current = _current(job, ins, outs)
+    return Board(
+        job_id=job.job_id,
+        uid=job.uid,
+        epoch=rules.epoch,
+        token_in=job.token_in,
+        answer_in=_answer_in(job, ins),
+        phase_in=_least(ins),
+        token_out=job.token_out,
+        answer_out=_answer_out(job, outs),
+        phase_out=_least(outs),
+        message=job.refusal or next((it.message for it in current if it.message), ""),
+        files_done=sum(it.files_done for it in current),
+        files_total=sum(it.files_total for it in current),
+        bytes_done=sum(it.bytes_done for it in current),
+        bytes_total=sum(it.bytes_total for it in current),
+        eta=_eta(current, now),
+        updated=int(now.timestamp()),
+        poll_seconds=0 if any(it.phase in _SOON for it in current) else 1,
+        env=environment(rules, ins, outs),
+        timeline=tuple(timeline),
+    )
+
+
+def _current(job: Job, ins: list[Stage], outs: list[Stage]) -> list[Stage]:
+    """Choose the direction that people ask about now."""
+    return outs if outs and (job.token_out or not ins) else ins
+
+
+def _answer_in(job: Job, ins: list[Stage]) -> Answer:
+    if job.refusal or any(it.phase in {Phase.FAILED, Phase.CANCELLED} for it in ins):
+        return Answer.ERROR
+    if all(it.phase in _BEGUN for it in ins):
+        return Answer.DONE
+    proved = all(it.phase is Phase.STAGED_IN or it.phase in _BEGUN for it in ins)
+    return Answer.DONE if proved and job.receipt else Answer.BUSY
+
+
+def _answer_out(job: Job, outs: list[Stage]) -> Answer:
+    if job.refusal or any(it.phase is Phase.FAILED for it in outs):
+        return Answer.ERROR
+    return Answer.DONE if all(it.phase.over for it in outs) else Answer.BUSY
+
+
+def _least(stages: list[Stage]) -> str:
+    """Name the phase of the stage that is farthest from its end; a failure is the first thing to say."""
+    phases = [it.phase for it in stages]
+    if Phase.FAILED in phases:
+        return Phase.FAILED.value
+    return min(phases, key=_ORDER.index).value if phases else ""
+
+
+def _eta(stages: list[Stage], now: datetime) -> int:
+    """Guess when the slowest stage's files are done, from its own rate in this phase; 0 where there is none yet."""
+    latest = 0
+    for it in stages:
+        elapsed = now - it.since
+        if it.phase in {Phase.IMPORTING, Phase.RESTORING} and 0 < it.files_done < it.files_total and elapsed:
+            left = elapsed * ((it.files_total - it.files_done) / it.files_done)
+            moment = now + min(left, timedelta(days=365))
+            latest = max(latest, -int(-moment.timestamp() // _ETA_STEP_SECONDS) * _ETA_STEP_SECONDS)
+    return latest
+
+
+def environment(rules: Rules, ins: Sequence[Stage], outs: Sequence[Stage]) -> tuple[str, ...]:
+    """Name the job's directories, as NAME=value lines."""
+    stages = [*ins, *outs]
+    if not stages:
+        return ()
+    lines = [f"AMLFS_MOUNT={rules.file_systems[stages[0].fs].mount}"]
+    for word, some in (("IMPORT", ins), ("EXPORT", outs)):
+        places = [_place(rules, it.fs, prefix) for it in some for prefix in it.ask.prefixes]
+        if places:
+            lines += [f"AMLFS_{word}_DIR={places[0]}", f"AMLFS_{word}_DIRS={':'.join(places)}"]
+    return tuple(lines)
+
+
+def _place(rules: Rules, fs: str, prefix: str) -> str:
+    return rules.file_systems[fs].mount.rstrip("/") + (prefix.rstrip("/") or "/")
+
+
+def progress(board: Board) -> str:
+    """Say how far a job is in one line for its AdminComment."""
+    phase = board.phase_out if board.token_out else board.phase_in
+    text = f"amlfs: {phase.replace('_', ' ')}"
+    if board.files_total and phase not in {Phase.WAITING.value, Phase.SETTLED.value}:
+        text += f", {board.files_done:,} of {board.files_total:,} files"
+    if board.eta:
+        text += f", ETA {datetime.fromtimestamp(board.eta).astimezone():%H:%M:%S}"
+    return f"{text}; {board.message}" if board.message else text

@@ -1,0 +1,116 @@
+"""One pass under way: the records as they change, the events to remember, the errands wanted, the next wake-up.
+
+A pass works on copies and hands out new records at its end, so from outside `reconcile.decide` stays a pure function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.errand import Errand, Fault, Trouble
+from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.records import Event, Job, Records, Stage, StageKey, Transfer
+from slurm_amlfs.domain.world import Rules, Seen, backoff
+
+
+@dataclass(slots=True)
+class Draft:
+    """The working copy of one pass."""
+
+    rules: Rules
+    seen: Seen
+    jobs: dict[int, Job]
+    stages: dict[StageKey, Stage]
+    transfers: dict[str, Transfer]
+    closed: list[int] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    errands: list[Errand] = field(default_factory=list)
+    wake: datetime | None = None
+
+    @classmethod
+    def of(cls, records: Records, rules: Rules, seen: Seen) -> Draft:
+        """Begin a pass."""
+        return cls(rules, seen, dict(records.jobs), dict(records.stages), dict(records.transfers))
+
+    @property
+    def now(self) -> datetime:
+        """The pass's one instant."""
+        return self.seen.now
+
+    def records(self) -> Records:
+        """End the pass."""
+        return Records(self.jobs, self.stages, self.transfers)
+
+    def of_job(self, job_id: int, direction: Direction | None = None) -> Iterator[Stage]:
+        """Yield a job's stages in the order of its lines."""
+        return Records(self.jobs, self.stages, self.transfers).of_job(job_id, direction)
+
+    def put(self, stage: Stage) -> Stage:
+        """Keep a stage as it now is."""
+        self.stages[stage.key] = stage
+        return stage
+
+    def note(self, job_id: int, word: str, detail: str = "") -> None:
+        """Remember an event of a job."""
+        self.events.append(Event(job_id, self.now, word, detail))
+
+    def want(self, *errands: Errand) -> None:
+        """Have something done."""
+        self.errands += errands
+
+    def wake_at(self, moment: datetime) -> None:
+        """Look again at the latest then."""
+        if self.wake is None or moment < self.wake:
+            self.wake = moment
+
+    def move(self, stage: Stage, phase: Phase, word: str = "", message: str = "") -> Stage:
+        """Move a stage, and remember it as an event where it has a word."""
+        moved = self.put(stage.move(phase, self.now, message))
+        if word:
+            self.note(stage.key.job_id, word, message or ", ".join(stage.ask.prefixes))
+        return moved
+
+    def wait(self, stage: Stage, trouble: Trouble) -> Stage:
+        """Let a stage sit out a temporary error where it is."""
+        pause = backoff(stage.waits_in_a_row, trouble.retry_after, self.rules.longest_wait)
+        return self.put(
+            replace(
+                stage,
+                not_before=self.now + pause,
+                waits_in_a_row=stage.waits_in_a_row + 1,
+                message=trouble.message,
+                correlation_id=trouble.correlation_id or stage.correlation_id,
+            )
+        )
+
+    def fail(self, stage: Stage, message: str, correlation_id: str = "") -> Stage:
+        """Give a stage up, in words for its owner."""
+        kept = replace(stage, correlation_id=correlation_id or stage.correlation_id)
+        return self.move(kept, Phase.FAILED, f"{stage.key.direction.value} failed", message)
+
+    def troubled(self, stage: Stage, trouble: Trouble) -> Stage:
+        """Wait or give up, as the error asks."""
+        if trouble.fault is Fault.TEMPORARY:
+            return self.wait(stage, trouble)
+        return self.fail(stage, trouble.message, trouble.correlation_id)
+
+    def ready(self, stage: Stage) -> bool:
+        """Say whether a stage may act now; if it still waits, see to it that the pass after the wait comes."""
+        if stage.not_before is not None and self.now < stage.not_before:
+            self.wake_at(stage.not_before)
+            return False
+        return True
+
+    def pause(self, stage: Stage, duration: timedelta) -> Stage:
+        """Look at a stage again after a while, without calling that an error."""
+        return self.put(replace(stage, not_before=self.now + duration))
+
+
+def names_some(names: Iterable[str], most: int = 3) -> str:
+    """Name a few blobs or files in a sentence, each quoted with what cannot be printed escaped."""
+    listed = list(names)
+    shown = ", ".join(ascii(name if len(name) <= 200 else name[:200] + "...") for name in listed[:most])  # noqa: PLR2004 - a line of a terminal or two
+    return f"{shown}, ..." if len(listed) > most else shown

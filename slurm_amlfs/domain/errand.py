@@ -1,0 +1,259 @@
+"""What the domain wants done, and what came of it. Values only; `application/errands.py` does them.
+
+Each errand has a key: the application never runs two of one key at once, and drops a wish whose key is running. An
+errand is wanted again on every pass until its report has changed the records, so a report lost in a crash costs a
+repetition and nothing else: every errand can be done twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from slurm_amlfs.domain.ask import Conflict, Hydrate
+from slurm_amlfs.domain.records import StageKey, Transfer
+from slurm_amlfs.domain.view import ImportView
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """List the blobs that a stage-in wants."""
+
+    stage: StageKey
+    generation: int
+    fs: str
+    prefixes: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Name what is done, so that it is not done twice at once."""
+        return f"count {self.stage}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProveIn:
+    """Compare Lustre with Blob for one stage-in, restoring released files on the way where bytes are wanted."""
+
+    stage: StageKey
+    generation: int
+    fs: str
+    prefixes: tuple[str, ...]
+    conflict: Conflict
+    hydrate: Hydrate
+    import_started: datetime | None
+
+    @property
+    def key(self) -> str:
+        """Name what is done."""
+        return f"prove {self.stage}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProveOut:
+    """Compare Blob with Lustre for one stage-out."""
+
+    stage: StageKey
+    generation: int
+    fs: str
+    prefixes: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Name what is done."""
+        return f"prove {self.stage}"
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Release the files of a stage that are clean, proved and needed by nobody (`spare` are prefixes of others)."""
+
+    stage: StageKey
+    generation: int
+    fs: str
+    prefixes: tuple[str, ...]
+    spare: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Name what is done."""
+        return f"free {self.stage}"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReceipt:
+    """Put the receipt of a job whose stage-ins are all proved onto the file system of each."""
+
+    job_id: int
+    generation: int
+    uid: int
+    gid: int
+    file_systems: tuple[str, ...]
+    text: str
+
+    @property
+    def key(self) -> str:
+        """Name what is done."""
+        return f"receipt {self.job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class DropReceipt:
+    """Take a job's receipt away."""
+
+    job_id: int
+    file_systems: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Name what is done."""
+        return f"receipt {self.job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Ask Azure for a transfer."""
+
+    transfer: Transfer
+
+    @property
+    def key(self) -> str:
+        """Name what is done."""
+        return f"start {self.transfer.fs} {self.transfer.transfer_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Ask Azure to end a transfer that nobody needs any more."""
+
+    transfer: Transfer
+
+    @property
+    def key(self) -> str:
+        """Name what is done."""
+        return f"stop {self.transfer.fs} {self.transfer.transfer_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Delete the record of an import that is over."""
+
+    fs: str
+    transfer_id: str
+
+    @property
+    def key(self) -> str:
+        """Name what is done."""
+        return f"clear {self.fs} {self.transfer_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """Say how far a job is in its AdminComment; slurmctld schedules after it."""
+
+    job_id: int
+    text: str
+    announces: bool = False
+
+    @property
+    def key(self) -> str:
+        """Name what is done."""
+        return f"comment {self.job_id}"
+
+
+Errand = Count | ProveIn | ProveOut | Free | WriteReceipt | DropReceipt | Start | Stop | Clear | Comment
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What `Count` found."""
+
+    files: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What `ProveIn` found.
+
+    `settled` says that every blob has been looked at and no restore is outstanding. `missing` names blobs without a
+    file of their size, `newer` those that changed after the import began; `kept` names files that differ and stay, as
+    `skip` says.
+    """
+
+    settled: bool
+    files: int
+    files_done: int
+    total_bytes: int
+    bytes_done: int
+    missing: tuple[str, ...] = ()
+    newer: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What `ProveOut` found.
+
+    `todo` are the prefixes that hold files which an archive has to take (new, dirty, or without their blob);
+    `under_way` counts files whose archive has begun. `files_done` are proved: clean, archived, blob there with the
+    size. `names` are some that are not.
+    """
+
+    files: int
+    files_done: int
+    total_bytes: int
+    bytes_done: int
+    under_way: int = 0
+    todo: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What `Free` did; `kept` files stay whole because they are not proved, or somebody needs them."""
+
+    files: int
+    freed_bytes: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Azure took a transfer."""
+
+    correlation_id: str
+    view: ImportView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It was done, and there is nothing more to say."""
+
+
+class Fault(Enum):
+    """Which kind of error an errand met."""
+
+    TEMPORARY = "temporary"
+    PERMANENT = "permanent"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An errand did not succeed."""
+
+    fault: Fault
+    message: str
+    retry_after: timedelta = timedelta(0)
+    correlation_id: str = ""
+
+
+Result = Counted | Examined | Exported | Freed | Started | Done | Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of an errand."""
+
+    errand: Errand
+    result: Result

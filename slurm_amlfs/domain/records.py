@@ -1,0 +1,201 @@
+"""What the daemon remembers: jobs, their stages, and the transfers that hold a slot. Frozen values.
+
+`Records` is all of it. A change makes a new value; the store writes what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from slurm_amlfs.domain.ask import Ask, Conflict, Direction
+from slurm_amlfs.domain.phases import Phase, check_move
+
+
+class StageKey(NamedTuple):
+    """Which stage: the `line`-th directive line of a direction of a job."""
+
+    job_id: int
+    direction: Direction
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.job_id}.{self.direction.value}.{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One directive line on its way.
+
+    `generation` counts how often the job asked anew, `turns` how often a slot action was spent on it without success;
+    `alone` says that a batch with it failed, so that its next turn is its own. `import_errors` are the errors that its
+    last import counted: as many blobs may be missing at most. `not_before` is the end of a wait after an error.
+    `missing` and `kept` name blobs that have no file of theirs (see errand.Examined). `todo` are prefixes that an
+    archive still has to take, `progressed` when their proof last came forward.
+    """
+
+    key: StageKey
+    ask: Ask
+    fs: str
+    phase: Phase
+    since: datetime
+    generation: int = 0
+    turns: int = 0
+    alone: bool = False
+    transfer_id: str = ""
+    import_errors: int = 0
+    import_started: datetime | None = None
+    not_before: datetime | None = None
+    waits_in_a_row: int = 0
+    message: str = ""
+    correlation_id: str = ""
+    files_total: int = 0
+    files_done: int = 0
+    bytes_total: int = 0
+    bytes_done: int = 0
+    missing: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    todo: tuple[str, ...] = ()
+    progressed: datetime | None = None
+
+    def move(self, phase: Phase, now: datetime, message: str = "") -> Stage:
+        """Go to another phase, from which any wait is forgotten.
+
+        Raises:
+            InvariantError: the table of phases does not hold that move.
+        """
+        check_move(self.key.direction, self.phase, phase)
+        return replace(self, phase=phase, since=now, message=message, not_before=None, waits_in_a_row=0)
+
+    def waits(self, now: datetime) -> bool:
+        """Say whether the stage still sits out a wait after an error."""
+        return self.not_before is not None and now < self.not_before
+
+
+class Life(StrEnum):
+    """How far a job's own life is, as far as staging cares."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    ENDED = "ended"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job with directives.
+
+    `token_in`, `token_out` name the latest asks of the hooks. `succeeded` is None until the end is known. `announced`
+    says that Slurm was nudged after it had seen the stage-in done, `receipt` that the nodes can see it. `refusal` is
+    why the daemon will not do what the directives ask.
+    """
+
+    job_id: int
+    uid: int
+    gid: int
+    directives: tuple[str, ...]
+    submitted: datetime
+    generation: int = 0
+    token_in: str = ""
+    token_out: str = ""
+    life: Life = Life.PENDING
+    succeeded: bool | None = None
+    torn_down: bool = False
+    announced: bool = False
+    receipt: bool = False
+    refusal: str = ""
+    closed: datetime | None = None
+    comment: str = ""
+    commented: datetime | None = None
+
+
+class TransferKind(StrEnum):
+    """What holds the slot."""
+
+    IMPORT = "import"
+    ARCHIVE = "archive"
+
+
+class TransferPhase(StrEnum):
+    """INTENDED: recorded, Azure may or may not have been asked. ASKED: Azure took it. OVER: Azure says it ended."""
+
+    INTENDED = "intended"
+    ASKED = "asked"
+    OVER = "over"
+
+
+class Outcome(StrEnum):
+    """How a transfer ended."""
+
+    NONE = ""
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    VANISHED = "vanished"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One use of a file system's slot: an import job (its ARM name is `transfer_id`) or an archive of one path.
+
+    `baseline` is the archive start that ARM showed before ours was asked: a different one is ours. `unwanted` says
+    that no living stage needs it any more, so it is cancelled.
+    """
+
+    transfer_id: str
+    fs: str
+    kind: TransferKind
+    prefixes: tuple[str, ...]
+    stages: tuple[StageKey, ...]
+    created: datetime
+    conflict: Conflict = Conflict.SKIP
+    max_errors: int = 0
+    phase: TransferPhase = TransferPhase.INTENDED
+    asked: datetime | None = None
+    ended: datetime | None = None
+    baseline: datetime | None = None
+    started: datetime | None = None
+    outcome: Outcome = Outcome.NONE
+    errors: int = 0
+    conflicts: int = 0
+    imported: int = 0
+    message: str = ""
+    correlation_id: str = ""
+    not_before: datetime | None = None
+    waits_in_a_row: int = 0
+    unwanted: bool = False
+
+    @property
+    def holds_slot(self) -> bool:
+        """Say whether the slot is, or is about to be, this transfer's."""
+        return self.phase is not TransferPhase.OVER
+
+
+class Event(NamedTuple):
+    """One line of a job's timeline: what happened, in one of a few constant words, with a detail for people."""
+
+    job_id: int
+    at: datetime
+    word: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Everything remembered about what is not closed. The dictionaries are never changed in place."""
+
+    jobs: dict[int, Job] = field(default_factory=dict)
+    stages: dict[StageKey, Stage] = field(default_factory=dict)
+    transfers: dict[str, Transfer] = field(default_factory=dict)
+
+    def of_job(self, job_id: int, direction: Direction | None = None) -> Iterator[Stage]:
+        """Yield a job's stages in the order of its lines."""
+        for way in Direction if direction is None else (direction,):
+            line = 0
+            while (stage := self.stages.get(StageKey(job_id, way, line))) is not None:
+                yield stage
+                line += 1

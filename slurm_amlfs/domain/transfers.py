@@ -1,0 +1,152 @@
+"""One transfer from intention to its end, on nothing but what Azure shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from slurm_amlfs.domain.draft import Draft
+from slurm_amlfs.domain.errand import Fault, Start, Started, Stop, Trouble
+from slurm_amlfs.domain.records import Outcome, Transfer, TransferKind, TransferPhase
+from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
+from slurm_amlfs.domain.world import FsSeen, backoff
+
+_UNSEEN = timedelta(seconds=60)
+"""How long Azure may take to show what it has taken before we believe that it has not."""
+
+_STOP_AGAIN = timedelta(seconds=10)
+
+_IMPORT_OUTCOMES = {
+    ImportState.COMPLETED: Outcome.COMPLETED,
+    ImportState.COMPLETED_PARTIAL: Outcome.PARTIAL,
+    ImportState.FAILED: Outcome.FAILED,
+    ImportState.CANCELED: Outcome.CANCELLED,
+}
+
+_ARCHIVE_OUTCOMES = {
+    ArchiveState.COMPLETED: Outcome.COMPLETED,
+    ArchiveState.IDLE: Outcome.COMPLETED,
+    ArchiveState.FAILED: Outcome.FAILED,
+    ArchiveState.CANCELED: Outcome.CANCELLED,
+    ArchiveState.NOT_CONFIGURED: Outcome.FAILED,
+}
+
+
+def follow(draft: Draft, transfer: Transfer, seen: FsSeen | None) -> None:
+    """Take what the latest look at the file system says of a transfer that holds the slot."""
+    if not transfer.holds_slot:
+        return
+    wanted = any(
+        (stage := draft.stages.get(key)) is not None
+        and stage.transfer_id == transfer.transfer_id
+        and not stage.phase.over
+        for key in transfer.stages
+    )
+    transfer = replace(transfer, unwanted=not wanted)
+    draft.transfers[transfer.transfer_id] = transfer
+    if seen is None or seen.view is None:
+        return
+    if transfer.kind is TransferKind.IMPORT:
+        _follow_import(draft, transfer, seen)
+    else:
+        _follow_archive(draft, transfer, seen)
+
+
+def _follow_import(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
+    view = next((it for it in seen.imports if it.name == transfer.transfer_id), None)
+    if view is None:
+        _unseen(draft, transfer, seen)
+        return
+    transfer = _asked(draft, transfer)
+    transfer = replace(
+        transfer,
+        started=view.started or transfer.started,
+        errors=view.errors,
+        conflicts=view.conflicts,
+        imported=view.blobs_imported,
+        message=view.message,
+    )
+    if view.import_state.over:
+        _end(draft, transfer, _IMPORT_OUTCOMES[view.import_state])
+    else:
+        _go_on(draft, transfer)
+
+
+def _follow_archive(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
+    view = next((it for it in seen.view.archives if _is_ours(it, transfer)), None) if seen.view else None
+    if view is None:
+        _unseen(draft, transfer, seen)
+        return
+    transfer = replace(_asked(draft, transfer), started=view.started, imported=view.percent, message=view.error)
+    if view.archive_state.over:
+        _end(draft, transfer, _ARCHIVE_OUTCOMES[view.archive_state])
+    else:
+        _go_on(draft, transfer)
+
+
+def _is_ours(view: ArchiveView, transfer: Transfer) -> bool:
+    return view.path == transfer.prefixes[0] and view.started is not None and view.started != transfer.baseline
+
+
+def _asked(draft: Draft, transfer: Transfer) -> Transfer:
+    if transfer.phase is not TransferPhase.INTENDED:
+        return transfer
+    word = "import started" if transfer.kind is TransferKind.IMPORT else "export started"
+    for job_id in sorted({key.job_id for key in transfer.stages}):
+        draft.note(job_id, word, f"{transfer.transfer_id} {', '.join(transfer.prefixes)}")
+    return replace(transfer, phase=TransferPhase.ASKED, asked=draft.now, not_before=None, waits_in_a_row=0)
+
+
+def _go_on(draft: Draft, transfer: Transfer) -> None:
+    if transfer.unwanted:
+        if transfer.not_before is None or draft.now >= transfer.not_before:
+            draft.want(Stop(transfer))
+            transfer = replace(transfer, not_before=draft.now + _STOP_AGAIN)
+        draft.wake_at(transfer.not_before or draft.now)
+    draft.transfers[transfer.transfer_id] = transfer
+
+
+def _end(draft: Draft, transfer: Transfer, outcome: Outcome) -> None:
+    ended = replace(transfer, phase=TransferPhase.OVER, outcome=outcome, ended=draft.now)
+    draft.transfers[transfer.transfer_id] = ended
+
+
+def _unseen(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
+    """Decide about a transfer that Azure does not show: not asked yet, not shown yet, or gone."""
+    if transfer.phase is TransferPhase.INTENDED:
+        asking = Start(transfer).key in draft.seen.running
+        if transfer.unwanted and not asking:
+            _end(draft, transfer, Outcome.CANCELLED)
+        return
+    if seen.seen - (transfer.asked or transfer.created) < _UNSEEN:
+        return
+    if transfer.kind is TransferKind.ARCHIVE and transfer.started is None:
+        draft.transfers[transfer.transfer_id] = replace(transfer, phase=TransferPhase.INTENDED, asked=None)
+    else:
+        _end(draft, replace(transfer, message="Azure no longer shows it"), Outcome.VANISHED)
+
+
+def started(draft: Draft, transfer: Transfer, result: Started) -> None:
+    """Take Azure's word that it has begun."""
+    transfer = _asked(draft, transfer)
+    view: ImportView | None = result.view
+    began = view.started if view is not None else None
+    draft.transfers[transfer.transfer_id] = replace(
+        transfer, correlation_id=result.correlation_id, started=began or transfer.started
+    )
+
+
+def refused(draft: Draft, transfer: Transfer, trouble: Trouble) -> None:
+    """Take a refusal: wait and look again at what Azure lists, or give the transfer up."""
+    correlation = trouble.correlation_id or transfer.correlation_id
+    if trouble.fault is Fault.PERMANENT:
+        _end(draft, replace(transfer, message=trouble.message, correlation_id=correlation), Outcome.FAILED)
+        return
+    pause = backoff(transfer.waits_in_a_row, trouble.retry_after, draft.rules.longest_wait)
+    draft.transfers[transfer.transfer_id] = replace(
+        transfer,
+        not_before=draft.now + pause,
+        waits_in_a_row=transfer.waits_in_a_row + 1,
+        message=trouble.message,
+        correlation_id=correlation,
+    )

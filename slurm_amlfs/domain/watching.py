@@ -1,0 +1,140 @@
+"""How jobs live and die as Slurm shows it, and what that means for their stages.
+
+Slurm's records decide, not its hooks: slurmctld's restart tears down jobs that live (lua.c, _recover_job_bb), so a
+teardown alone ends nothing. A job is gone when Slurm says so, or no longer knows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from slurm_amlfs.domain.ask import Direction, ExportOn
+from slurm_amlfs.domain.draft import Draft
+from slurm_amlfs.domain.errand import Comment, DropReceipt
+from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.records import Job, Life, Stage
+from slurm_amlfs.domain.view import JobView
+
+_OVER = frozenset({
+    "CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY",
+    "REVOKED",
+})  # fmt: skip
+_RUNS = frozenset({"RUNNING", "SUSPENDED", "SIGNALING", "STOPPED", "RESIZING"})
+_ENDS = frozenset({"STAGE_OUT"})
+_BAD_ENDS = frozenset({"TimeLimit", "NodeDown", "NodeFail", "JobLaunchFailure", "OutOfMemory", "DeadLine"})
+"""Reasons of a job in STAGE_OUT whose exit code alone would look well (job_reason_string)."""
+
+
+def watch(draft: Draft, job: Job) -> None:
+    """Follow one job, and let its stages follow it."""
+    job = _follow(draft, job)
+    draft.jobs[job.job_id] = job
+    for stage in list(draft.of_job(job.job_id)):
+        if stage.key.direction is Direction.IN:
+            _follow_in(draft, job, stage)
+        else:
+            _follow_out(draft, job, stage)
+    _close(draft, job)
+
+
+def _follow(draft: Draft, job: Job) -> Job:
+    if draft.seen.jobs is None or job.job_id not in draft.seen.asked_jobs:
+        return job
+    view = draft.seen.jobs.get(job.job_id)
+    if view is None or view.job_state in _OVER:
+        if job.life is not Life.GONE:
+            draft.note(job.job_id, "left Slurm", "" if view is None else view.job_state)
+        return replace(job, life=Life.GONE, succeeded=job.succeeded if view is None else _well(view))
+    if view.job_state in _RUNS and job.life is Life.PENDING:
+        draft.note(job.job_id, "started")
+        return replace(job, life=Life.RUNNING)
+    if view.job_state in _ENDS:
+        if job.life is not Life.ENDED:
+            draft.note(job.job_id, "ended")
+        return replace(job, life=Life.ENDED, succeeded=_well(view))
+    if view.bb_state == "staged-in" and not job.announced and _staged_in(draft, job):
+        draft.want(Comment(job.job_id, _summary(draft, job), announces=True))
+    return job
+
+
+def _well(view: JobView) -> bool:
+    return (
+        view.job_state in {"COMPLETED", *_ENDS}
+        and view.exit_code == 0
+        and view.exit_signal == 0
+        and view.reason not in _BAD_ENDS
+    )
+
+
+def _staged_in(draft: Draft, job: Job) -> bool:
+    return all(stage.phase is Phase.STAGED_IN for stage in draft.of_job(job.job_id, Direction.IN))
+
+
+def _summary(draft: Draft, job: Job) -> str:
+    stages = list(draft.of_job(job.job_id, Direction.IN))
+    files = sum(stage.files_done for stage in stages)
+    text = f"amlfs: staged in, {files:,} files, {sum(stage.bytes_done for stage in stages):,} bytes"
+    missing = sum(len(stage.missing) for stage in stages)
+    return f"{text}; {missing:,} blobs are missing, named in the receipt" if missing else text
+
+
+def _follow_in(draft: Draft, job: Job, stage: Stage) -> None:
+    if stage.phase is Phase.STAGED_IN and job.life in {Life.RUNNING, Life.ENDED}:
+        stage = draft.move(stage, Phase.RUNNING)
+    if stage.phase is Phase.RUNNING and (job.life is Life.GONE or (job.life is Life.ENDED and job.torn_down)):
+        draft.move(stage, Phase.RELEASING if stage.ask.release else Phase.SETTLED)
+    elif _pointless(job, stage):
+        draft.move(stage, Phase.CANCELLED, "import dropped", "the job is gone")
+
+
+def _pointless(job: Job, stage: Stage) -> bool:
+    """Say whether a stage-in serves nobody: its job is over and never used it."""
+    if stage.phase is Phase.FAILED:
+        return job.life is Life.GONE
+    used = stage.phase in {Phase.RUNNING, Phase.RELEASING}
+    return job.life in {Life.GONE, Life.ENDED} and not used and not stage.phase.over
+
+
+def _follow_out(draft: Draft, job: Job, stage: Stage) -> None:
+    if stage.phase is not Phase.DECLARED:
+        return
+    if job.token_out and job.life in {Life.ENDED, Life.GONE}:
+        _begin_out(draft, job, stage)
+    elif job.life is Life.GONE:
+        draft.move(stage, Phase.CANCELLED, "export dropped", "the job is gone and Slurm did not ask for its export")
+
+
+def _begin_out(draft: Draft, job: Job, stage: Stage) -> None:
+    if job.succeeded is None and stage.ask.on is not ExportOn.ALWAYS and job.life is Life.ENDED:
+        return
+    wanted = {
+        ExportOn.ALWAYS: True,
+        ExportOn.SUCCESS: job.succeeded is True,
+        ExportOn.FAILURE: job.succeeded is not True,
+    }[stage.ask.on]
+    if wanted:
+        draft.move(stage, Phase.WAITING)
+    else:
+        draft.move(stage, Phase.SETTLED, "not exported", f"on={stage.ask.on.value} and the job ended otherwise")
+
+
+def _close(draft: Draft, job: Job) -> None:
+    """Close a job whose every stage is over and that Slurm has done with; forget it when its board has been kept."""
+    if job.closed is None:
+        stages = list(draft.of_job(job.job_id))
+        failed_out = any(stage.phase is Phase.FAILED and stage.key.direction is Direction.OUT for stage in stages)
+        done = job.life is Life.GONE or (job.life is Life.ENDED and job.torn_down)
+        if not done or failed_out or not all(stage.phase.over for stage in stages):
+            return
+        job = replace(job, closed=draft.now)
+        draft.jobs[job.job_id] = job
+        draft.note(job.job_id, "closed")
+        systems = tuple(sorted({stage.fs for stage in stages if stage.key.direction is Direction.IN}))
+        if systems:
+            draft.want(DropReceipt(job.job_id, systems))
+    worth = any(stage.phase is Phase.SETTLED for stage in draft.of_job(job.job_id))
+    until = (job.closed or draft.now) + draft.rules.keep_board
+    if worth and draft.now < until:
+        draft.wake_at(until)
+    else:
+        draft.closed.append(job.job_id)

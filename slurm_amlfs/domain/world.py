@@ -1,0 +1,71 @@
+"""What a pass knows beside the records: the rules of the site, and what was seen outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from slurm_amlfs.domain.policy import Grant
+from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.view import FileSystemView, ImportView, JobView
+
+
+@dataclass(frozen=True, slots=True)
+class FsRules:
+    """A configured file system."""
+
+    name: str
+    mount: str
+    namespace: Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration decides. The first file system is the default.
+
+    `epoch` is the store's name (see wire.Site).
+    """
+
+    file_systems: Mapping[str, FsRules]
+    grants: tuple[Grant, ...]
+    epoch: str = ""
+    attempts: int = 3
+    prefixes_per_import: int = 100
+    comment_every: timedelta = timedelta(seconds=10)
+    stall: timedelta = timedelta(minutes=10)
+    keep_board: timedelta = timedelta(hours=1)
+    longest_wait: timedelta = timedelta(minutes=1)
+    retry_exports: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class FsSeen:
+    """The latest look at one file system's slot. `trouble` says why there is none, then the rest is empty."""
+
+    seen: datetime
+    imports: tuple[ImportView, ...] = ()
+    view: FileSystemView | None = None
+    auto_jobs: tuple[str, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The latest look at the world.
+
+    `jobs` is None while Slurm does not answer; a job of `asked_jobs` that it lacks is gone. `running` are the keys of
+    errands under way.
+    """
+
+    now: datetime
+    running: frozenset[str] = frozenset()
+    jobs: Mapping[int, JobView] | None = None
+    asked_jobs: frozenset[int] = frozenset()
+    file_systems: Mapping[str, FsSeen] = field(default_factory=dict)
+
+
+def backoff(waits_in_a_row: int, retry_after: timedelta, longest: timedelta) -> timedelta:
+    """Wait 1 s, 2 s, 4 s ... up to `longest`, and never less than the other side asked for."""
+    grown = timedelta(seconds=2 ** min(waits_in_a_row, 20))
+    return max(min(grown, longest), retry_after)
