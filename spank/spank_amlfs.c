@@ -1,0 +1,73 @@
+/*
+ * The --amlfs-* options of sbatch, salloc and srun, and nothing else.
+ *
+ * Values are neither read nor checked here: Slurm carries each of them to slurmctld in the job's SPANK environment
+ * (src/common/plugstack.c, later spank.c: _option_setenv) as _SLURM_SPANK_OPTION_amlfs_amlfs_import and so on, where
+ * job_submit.lua, which has the one grammar, turns them into #AMLFS lines. The first "amlfs" in it is the name given to
+ * SPANK_PLUGIN below, so neither may change alone.
+ */
+#include <slurm/spank.h>
+#include <stddef.h>
+
+#define EXPORTED __attribute__((visibility("default")))
+
+/* Slurm looks these up by name (src/common/plugin.c: _verify_syms), so they stay visible under -fvisibility=hidden. */
+#pragma GCC visibility push(default)
+SPANK_PLUGIN(amlfs, 1)
+#pragma GCC visibility pop
+
+/* Without a callback Slurm records the value as it stands (_do_option_cb). Of an option given twice the last counts. */
+#define OPTION(name, arginfo, usage) {name, arginfo, usage, 1, 0, NULL}
+
+/* --help wraps the usage text itself (_spank_opt_print), so each text is one line. */
+static struct spank_option options[] = {
+	OPTION("amlfs-import", "P[,P...]",
+	       "bring the blobs under prefix P (/dir/ for a directory) onto Lustre before the job starts"),
+	OPTION("amlfs-export", "P[,P...]",
+	       "take the files under prefix P (/dir/ for a directory) out to Blob Storage after the job"),
+	OPTION("amlfs-fs", "NAME",
+	       "which AMLFS file system (default: the site's first)"),
+	OPTION("amlfs-conflict", "MODE",
+	       "import: what to do with a path that is there already: fail, skip, overwrite-if-dirty or "
+	       "overwrite-always (default: skip)"),
+	OPTION("amlfs-max-errors", "N",
+	       "import: how many blobs may fail before the import does; -1 for any number (default: 1000)"),
+	OPTION("amlfs-hydrate", "all|none",
+	       "import: have the bytes on Lustre before the job starts, or names only and the bytes at first read "
+	       "(default: all)"),
+	OPTION("amlfs-export-on", "WHEN",
+	       "export: after which end of the job: success, failure or always (default: always)"),
+	OPTION("amlfs-export-to", "C/P",
+	       "export: also copy the blobs to prefix P of container C (not available in this release)"),
+	OPTION("amlfs-pack", "tar",
+	       "keep owners, modes, ACLs, xattrs and hard links by way of a tar (not available in this release)"),
+	OPTION("amlfs-release", "yes|no",
+	       "give the Lustre space back once the export is proved (default: yes for exports)"),
+};
+
+/*
+ * The allocator context is sbatch's and salloc's, the local one srun's; slurmstepd's (remote) has to know the options
+ * that srun sends it, or it says so in the job's output (_spank_stack_get_remote_options). slurmd and the job scripts
+ * take none. Registering is the only way: a static table is not loaded in the allocator context (_spank_plugin_create).
+ */
+static int takes_options(spank_context_t context)
+{
+	return context == S_CTX_ALLOCATOR || context == S_CTX_LOCAL || context == S_CTX_REMOTE;
+}
+
+EXPORTED int slurm_spank_init(spank_t spank, int argc, char *argv[])
+{
+	(void)argc;
+	(void)argv;
+	if (!takes_options(spank_context()))
+		return ESPANK_SUCCESS;
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		options[i].val = (int)i;
+		spank_err_t error = spank_option_register(spank, &options[i]);
+		if (error != ESPANK_SUCCESS) {
+			slurm_error("spank_amlfs: --%s was not registered: %s", options[i].name, spank_strerror(error));
+			return (int)error;
+		}
+	}
+	return ESPANK_SUCCESS;
+}
