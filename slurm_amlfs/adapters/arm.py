@@ -24,10 +24,10 @@ from azure.mgmt.storagecache import StorageCacheManagementClient, models
 from slurm_amlfs.adapters.azure_errors import (
     CONNECTION_TIMEOUT_SECONDS,
     READ_TIMEOUT_SECONDS,
-    on_loopback,
     translated,
 )
 from slurm_amlfs.domain.ask import Conflict
+from slurm_amlfs.domain.endpoint import is_safe
 from slurm_amlfs.domain.view import (
     ArchiveState,
     ArchiveView,
@@ -77,7 +77,7 @@ class ArmFileSystem:
         credential: Callable[[], TokenCredential],
     ) -> None:
         plain = not arm_url.lower().startswith("https://")
-        if plain and not on_loopback(arm_url):
+        if not is_safe(arm_url):
             raise PermanentError(f"arm_url {arm_url!r} would send data in the clear; use https")
         self._client = StorageCacheManagementClient(
             _NoCredential() if plain else credential(),

@@ -1,18 +1,16 @@
-"""Azure's errors as ours, and the ways in that ARM and Blob share.
+"""Azure's errors as ours, for ARM and Blob.
 
 Kinds are told by HTTP status and error.code, never by message text. This module knows azure.core, no service.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
@@ -27,15 +25,6 @@ _SERVER_ERRORS = 500
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 """An error.code is a word; for a body that is no error of Azure's, the SDK puts a whole text there."""
 _NOT_LET_IN = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-
-
-def on_loopback(url: str) -> bool:
-    """Say whether a URL's host is this machine itself."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @contextmanager

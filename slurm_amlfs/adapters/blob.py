@@ -12,9 +12,9 @@ from azure.storage.blob import BlobProperties, ContainerClient, ExponentialRetry
 from slurm_amlfs.adapters.azure_errors import (
     CONNECTION_TIMEOUT_SECONDS,
     READ_TIMEOUT_SECONDS,
-    on_loopback,
     translated,
 )
+from slurm_amlfs.domain.endpoint import is_safe
 from slurm_amlfs.domain.view import BlobView
 from slurm_amlfs.errors import PermanentError
 
@@ -38,7 +38,7 @@ class BlobContainer:
 
     def __init__(self, url: str, credential: Callable[[], TokenCredential]) -> None:
         plain = not url.lower().startswith("https://")
-        if plain and not on_loopback(url):
+        if not is_safe(url):
             raise PermanentError(f"container_url {url!r} would send data in the clear; use https")
         self._client = ContainerClient.from_container_url(
             url,
