@@ -1,0 +1,211 @@
+"""The `#AMLFS` grammar: one directive line to an Ask and back, and sbatch's options to directive lines.
+
+etc/amlfs_grammar.lua says the same with the same words; a property test holds the two equal. Slurm looks in directive
+lines for `capacity=`, `pool=` and `%` (burst_buffer_lua.c: _parse_bb_opts, _get_bb_job), so a value that has other
+than the plain characters, or these words, is carried as `b64:` and the base64url of its bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+from slurm_amlfs.domain.ask import Ask, Conflict, Direction, ExportOn, Hydrate
+from slurm_amlfs.domain.prefix import validate
+from slurm_amlfs.domain.quote import quote
+from slurm_amlfs.errors import UserError
+
+MARK: Final = "b64:"
+LONGEST_OPTION_BYTES: Final = 4096
+"""Two options of this length, encoded, are the most that fits Slurm's 8 KiB of burst_buffer (_test_job_desc_fields)."""
+MOST_ERRORS: Final = 2**31 - 1
+"""ARM's maximumErrors is an int32."""
+
+_WORDS: Final = {
+    Direction.IN: ("prefix", "fs", "conflict", "max_errors", "hydrate", "release"),
+    Direction.OUT: ("prefix", "fs", "on", "release"),
+}
+_LATER: Final = {"to": Direction.OUT, "pack": Direction.OUT}
+"""Words of the design that this release refuses."""
+_OPTIONS: Final = (
+    ("import", "prefix", (Direction.IN,)),
+    ("export", "prefix", (Direction.OUT,)),
+    ("fs", "fs", (Direction.IN, Direction.OUT)),
+    ("conflict", "conflict", (Direction.IN,)),
+    ("max_errors", "max_errors", (Direction.IN,)),
+    ("hydrate", "hydrate", (Direction.IN,)),
+    ("export_on", "on", (Direction.OUT,)),
+    ("export_to", "to", (Direction.OUT,)),
+    ("pack", "pack", (Direction.OUT,)),
+    ("release", "release", (Direction.IN, Direction.OUT)),
+)
+OPTIONS: Final = tuple(name for name, _, _ in _OPTIONS)
+"""The options' names as job_submit sees them: without `amlfs-`, `_` for `-`."""
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._/+@:~=,-]*")
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*")
+_NUMBER: Final = re.compile(r"-1|[0-9]{1,10}")
+
+
+def parse(line: str) -> Ask:
+    """Read one directive line, given without its `#AMLFS `.
+
+    Raises:
+        UserError: not of the grammar; one line, what is wrong and the mend.
+    """
+    head, *words = [word for word in re.split("[ \t]+", line) if word] or [""]
+    if head not in tuple(Direction):
+        raise UserError(f"amlfs: unknown directive {quote(head)}; write stage_in or stage_out")
+    direction = Direction(head)
+    prefixes: dict[str, None] = {}
+    values: dict[str, Any] = {}
+    for word in words:
+        name, equals, raw = word.partition("=")
+        if equals and _LATER.get(name) is direction:
+            raise UserError(f"amlfs: {name}= is not available in this release; leave it out")
+        if not equals or name not in _WORDS[direction]:
+            known = ", ".join(_WORDS[direction])
+            raise UserError(f"amlfs: {head} does not know {quote(word)}; its words are {known}, each with =value")
+        if name in values:
+            raise UserError(f"amlfs: {name}= is given twice; give it once")
+        text = decode(name, raw)
+        if name == "prefix":
+            prefixes[validate(text)] = None
+        else:
+            values[name] = _READERS[name](text)
+    if not prefixes:
+        raise UserError(f"amlfs: {head} without a prefix; add prefix=/PATH/")
+    return Ask(direction=direction, prefixes=tuple(prefixes), **values)
+
+
+def decode(name: str, raw: str) -> str:
+    """Read one word's value.
+
+    Raises:
+        UserError: empty, has characters that a directive cannot carry, or is not base64url of UTF-8 text.
+    """
+    if not raw:
+        raise UserError(f"amlfs: {name}= has no value; give one or leave it out")
+    if not _PLAIN.fullmatch(raw) or "capacity=" in raw or "pool=" in raw:
+        raise UserError(
+            f"amlfs: {name}={quote(raw)} is more than a directive can carry; write {MARK} and the base64url of it"
+        )
+    if not raw.startswith(MARK):
+        return raw
+    body = raw.removeprefix(MARK)
+    try:
+        text = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode("utf-8")
+    except ValueError:
+        text = ""
+    # b64decode skips what is not base64, so the characters are looked at too.
+    if not text or not _BASE64URL.fullmatch(body):
+        raise UserError(f"amlfs: {name}={quote(raw)} is not base64url of UTF-8 text; encode it anew")
+    return text
+
+
+def encode(text: str) -> str:
+    """Write one word's value: plain where it can be, else marked base64url without padding."""
+    if _PLAIN.fullmatch(text) and not text.startswith(MARK) and "capacity=" not in text and "pool=" not in text:
+        return text
+    data = text.encode("utf-8", "surrogateescape")
+    return MARK + base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def render(ask: Ask) -> str:
+    """Write an Ask as the shortest line that reads back as it; defaults, `to` and `pack` are left out."""
+    plain = Ask(direction=ask.direction, prefixes=ask.prefixes)
+    words = [ask.direction.value, *(f"prefix={encode(prefix)}" for prefix in ask.prefixes)]
+    for name in _WORDS[ask.direction][1:]:
+        value = getattr(ask, name)
+        if value != getattr(plain, name):
+            words.append(f"{name}={encode(_text(value))}")
+    return " ".join(words)
+
+
+def lines_from_options(options: Mapping[str, str]) -> tuple[str, ...]:
+    """Turn sbatch's `--amlfs-*` values, by the names in `OPTIONS`, into checked directive lines (at most two).
+
+    Raises:
+        UserError: a value is bad, or an option says nothing without --amlfs-import or --amlfs-export.
+    """
+    given = [option for option in _OPTIONS if option[0] in options]
+    for name, _, _ in given:
+        _check_option(name, options[name])
+    present = {direction for direction, name in _SOURCE.items() if name in options}
+    for name, _, directions in given:
+        if present.isdisjoint(directions):
+            need = " or ".join(f"--amlfs-{_SOURCE[direction]}=/PATH/" for direction in directions)
+            raise UserError(f"amlfs: {_flag(name)} says nothing by itself; add {need}")
+    lines = tuple(_line(direction, present, options) for direction in Direction if direction in present)
+    for line in lines:
+        parse(line)
+    return lines
+
+
+def _line(direction: Direction, present: set[Direction], options: Mapping[str, str]) -> str:
+    words = [direction.value]
+    for name, word, directions in _OPTIONS:
+        if name not in options or direction not in directions:
+            continue
+        if word == "release" and direction is Direction.IN and Direction.OUT in present:
+            continue  # a job that exports gives back its outputs; its inputs stay, by lease
+        texts = options[name].split(",") if word == "prefix" else [options[name]]
+        words.extend(f"{word}={encode(text)}" for text in texts)
+    return " ".join(words)
+
+
+_SOURCE: Final = {Direction.IN: "import", Direction.OUT: "export"}
+
+
+def _flag(option: str) -> str:
+    return "--amlfs-" + option.replace("_", "-")
+
+
+def _check_option(name: str, value: str) -> None:
+    size = len(value.encode("utf-8", "surrogateescape"))
+    if size > LONGEST_OPTION_BYTES:
+        raise UserError(
+            f"amlfs: {_flag(name)} has {size} bytes; at most {LONGEST_OPTION_BYTES} are taken: name a folder above them"
+        )
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(f"amlfs: {_flag(name)}={quote(value)} is not UTF-8 text; name a folder above it") from error
+
+
+def _text(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _choice(name: str, kind: type[StrEnum]) -> Callable[[str], StrEnum]:
+    def read(text: str) -> StrEnum:
+        if text not in tuple(kind):
+            raise UserError(f"amlfs: {name} cannot be {quote(text)}; choose one of {', '.join(kind)}")
+        return kind(text)
+
+    return read
+
+
+def _release(text: str) -> bool:
+    if text not in {"yes", "no"}:
+        raise UserError(f"amlfs: release cannot be {quote(text)}; choose one of yes, no")
+    return text == "yes"
+
+
+def _max_errors(text: str) -> int:
+    if not _NUMBER.fullmatch(text) or int(text) > MOST_ERRORS:
+        raise UserError(f"amlfs: max_errors cannot be {quote(text)}; give 0 to {MOST_ERRORS}, or -1 for no limit")
+    return int(text)
+
+
+_READERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "fs": str,
+    "conflict": _choice("conflict", Conflict),
+    "max_errors": _max_errors,
+    "hydrate": _choice("hydrate", Hydrate),
+    "on": _choice("on", ExportOn),
+    "release": _release,
+}
