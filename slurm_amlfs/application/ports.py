@@ -90,7 +90,7 @@ class Slurm(Protocol):
         """Read the records of these jobs; a job that Slurm no longer knows is absent from the answer."""
 
     def comment(self, job_id: int, text: str) -> None:
-        """Set a job's AdminComment. A job that is gone is success. slurmctld schedules after it (_slurm_rpc_update_job)."""
+        """Set a job's AdminComment; slurmctld schedules after it (_slurm_rpc_update_job). A gone job is success."""
 
 
 class Inbox(Protocol):

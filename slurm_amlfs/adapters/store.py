@@ -1,0 +1,198 @@
+"""The daemon's memory in SQLite: open jobs, stages and transfers, and the history of all of them.
+
+Records are kept as JSON, written and read by pydantic from the domain's own dataclasses. A pass is one transaction,
+on disk before anything is done about it. Deleting the file loses no duty: Slurm asks again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from pydantic import TypeAdapter
+
+from slurm_amlfs.domain.records import Event, Job, Records, Stage, Transfer
+from slurm_amlfs.errors import PermanentError, TemporaryError
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE job (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+CREATE TABLE stage (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+CREATE TABLE transfer (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+CREATE TABLE past (job_id INTEGER NOT NULL, kind TEXT NOT NULL, record TEXT NOT NULL) STRICT;
+CREATE INDEX past_job ON past (job_id);
+CREATE TABLE event (
+    job_id INTEGER NOT NULL, at REAL NOT NULL, word TEXT NOT NULL, detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX event_job ON event (job_id, at);
+"""
+
+_PUT = {
+    "job": "INSERT OR REPLACE INTO job VALUES (?, ?)",
+    "stage": "INSERT OR REPLACE INTO stage VALUES (?, ?)",
+    "transfer": "INSERT OR REPLACE INTO transfer VALUES (?, ?)",
+}
+_DROP = {
+    "job": (
+        "INSERT INTO past SELECT CAST(id AS INTEGER), 'job', record FROM job WHERE id = ?",
+        "DELETE FROM job WHERE id = ?",
+    ),
+    "stage": (
+        "INSERT INTO past SELECT CAST(id AS INTEGER), 'stage', record FROM stage WHERE id = ?",
+        "DELETE FROM stage WHERE id = ?",
+    ),
+    "transfer": ("DELETE FROM transfer WHERE id = ?",),
+}
+
+VERSION = 1
+"""Of the schema above; kept in SQLite's user_version."""
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+_JOB = TypeAdapter(Job)
+_STAGE = TypeAdapter(Stage)
+_TRANSFER = TypeAdapter(Transfer)
+
+
+class SqliteStore:
+    """One database file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database, or make it.
+
+        Raises:
+            PermanentError: the file is of a newer release, or no database.
+            TemporaryError: it cannot be opened or is locked.
+        """
+        self._path = path
+        with self._told():
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._prepare()
+
+    def _prepare(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise PermanentError(
+                f"{self._path} was written by a newer release (format {version}, this one reads {VERSION}); "
+                "upgrade slurm_amlfs, or move the file away: nothing that Slurm still wants is lost"
+            )
+        if version < VERSION:
+            self._path.chmod(0o600)
+            with self._transaction():
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+                self._db.execute("INSERT INTO meta VALUES ('epoch', ?)", (uuid.uuid4().hex,))
+                self._db.execute(f"PRAGMA user_version={VERSION}")
+
+    @property
+    def epoch(self) -> str:
+        """Name this database: a new one has a new name (see wire.Site)."""
+        (epoch,) = self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        return str(epoch)
+
+    def load(self) -> tuple[Records, tuple[Event, ...]]:
+        """Read everything that is not closed, with its events.
+
+        Raises:
+            PermanentError: the database is damaged.
+            TemporaryError: it cannot be read now.
+        """
+        with self._told():
+            jobs = [_JOB.validate_json(row) for (row,) in self._db.execute("SELECT record FROM job")]
+            stages = [_STAGE.validate_json(row) for (row,) in self._db.execute("SELECT record FROM stage")]
+            transfers = [_TRANSFER.validate_json(row) for (row,) in self._db.execute("SELECT record FROM transfer")]
+            events = [event for job in jobs for event in self.events(job.job_id)]
+        records = Records(
+            {job.job_id: job for job in jobs},
+            {stage.key: stage for stage in stages},
+            {transfer.transfer_id: transfer for transfer in transfers},
+        )
+        return records, tuple(events)
+
+    def events(self, job_id: int) -> tuple[Event, ...]:
+        """Read a job's timeline, a closed job's too."""
+        return _events(self._db, job_id)
+
+    def save(self, before: Records, after: Records, events: tuple[Event, ...]) -> None:
+        """Write what differs, in one transaction that is on disk when this returns. What is gone becomes history.
+
+        Raises:
+            PermanentError: the database is damaged.
+            TemporaryError: the disk is full, or the file is locked.
+        """
+        if before == after and not events:
+            return
+        with self._told(), self._transaction():
+            self._save("job", _JOB, before.jobs, after.jobs)
+            self._save("stage", _STAGE, before.stages, after.stages)
+            self._save("transfer", _TRANSFER, before.transfers, after.transfers)
+            self._db.executemany(
+                "INSERT INTO event VALUES (?, ?, ?, ?)",
+                [(it.job_id, it.at.timestamp(), it.word, it.detail) for it in events],
+            )
+
+    def _save(self, table: str, adapter: TypeAdapter[T], before: Mapping[K, T], after: Mapping[K, T]) -> None:
+        put = _PUT[table]
+        changed = [(key, record) for key, record in after.items() if before.get(key) is not record]
+        self._db.executemany(put, [(str(key), adapter.dump_json(record).decode()) for key, record in changed])
+        for key in [key for key in before if key not in after]:
+            for statement in _DROP[table]:
+                self._db.execute(statement, (str(key),))
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise TemporaryError(
+                f"{self._path}: {error}; see that the disk has room and nobody else uses it"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise PermanentError(
+                f"{self._path} is damaged: {error}; move it away and start again, Slurm asks for all that it still wants"
+            ) from error
+
+
+def read_events(path: Path, job_id: int) -> tuple[Event, ...]:
+    """Read a job's timeline from the database of a daemon that may be running or dead.
+
+    Raises:
+        TemporaryError: it cannot be read: it is not there, or not for this user.
+    """
+    try:
+        db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)
+        try:
+            return _events(db, job_id)
+        finally:
+            db.close()
+    except sqlite3.OperationalError as error:
+        raise TemporaryError(f"{path} cannot be read ({error}); operators may, and so may root") from error
+
+
+def _events(db: sqlite3.Connection, job_id: int) -> tuple[Event, ...]:
+    rows = db.execute("SELECT at, word, detail FROM event WHERE job_id = ? ORDER BY at, rowid", (job_id,))
+    return tuple(Event(job_id, datetime.fromtimestamp(at, UTC), word, detail) for at, word, detail in rows)

@@ -1,0 +1,117 @@
+"""When to look at Slurm and at each file system again, and what was seen last. Looks run in the pool, like errands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from slurm_amlfs.application.performing import FileSystem
+from slurm_amlfs.application.ports import Slurm
+from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.records import Life, Records
+from slurm_amlfs.domain.slot import wants_look
+from slurm_amlfs.domain.view import JobView
+from slurm_amlfs.domain.world import FsSeen, Seen
+from slurm_amlfs.errors import AmlfsError
+
+_AUTO_JOBS_EVERY = timedelta(minutes=1)
+"""Auto-import and auto-export are set up by admins and stay for days; two ARM reads a minute find them soon enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often to look: at Slurm, at Slurm while a job is about to start, at ARM."""
+
+    slurm: timedelta = timedelta(seconds=2)
+    slurm_soon: timedelta = timedelta(milliseconds=250)
+    arm: timedelta = timedelta(seconds=5)
+
+
+@dataclass(slots=True)
+class Looks:
+    """The latest look at each part of the world, and when the next is due."""
+
+    pace: Pace
+    names: tuple[str, ...]
+    wanted_jobs: frozenset[int] = frozenset()
+    wanted_slots: frozenset[str] = frozenset()
+    soon: bool = False
+    jobs: Mapping[int, JobView] | None = None
+    asked_jobs: frozenset[int] = frozenset()
+    slurm_looked: datetime | None = None
+    slurm_trouble: str = ""
+    file_systems: dict[str, FsSeen] = field(default_factory=dict)
+    fs_looked: dict[str, datetime] = field(default_factory=dict)
+    auto_looked: dict[str, datetime] = field(default_factory=dict)
+
+    def seen(self, now: datetime, running: Iterable[str]) -> Seen:
+        """Put the latest looks together for a pass."""
+        return Seen(now, frozenset(running), self.jobs, self.asked_jobs, dict(self.file_systems))
+
+    def plan(self, records: Records, more: frozenset[int]) -> None:
+        """Work out after a pass what the next looks have to cover; `more` are jobs of requests not yet taken."""
+        alive = frozenset(job_id for job_id, job in records.jobs.items() if job.closed is None)
+        self.wanted_jobs = alive | more
+        self.soon = not self.wanted_jobs <= self.asked_jobs or any(_about_to_start(records, it) for it in alive)
+        stages, transfers = records.stages.values(), records.transfers.values()
+        self.wanted_slots = frozenset(name for name in self.names if wants_look(transfers, stages, name))
+
+    def slurm_due(self, now: datetime) -> bool:
+        """Say whether to ask Slurm now."""
+        pace = self.pace.slurm_soon if self.soon else self.pace.slurm
+        return bool(self.wanted_jobs) and (self.slurm_looked is None or now >= self.slurm_looked + pace)
+
+    def slots_due(self, now: datetime) -> list[str]:
+        """Name the file systems whose slot to look at now: something is on it, or waits for it."""
+        return [
+            name
+            for name in self.wanted_slots
+            if (looked := self.fs_looked.get(name)) is None or now >= looked + self.pace.arm
+        ]
+
+
+def _about_to_start(records: Records, job_id: int) -> bool:
+    job = records.jobs[job_id]
+    return (
+        job.life is Life.PENDING
+        and not job.announced
+        and job.closed is None
+        and any(stage.phase is Phase.STAGED_IN for stage in records.of_job(job_id, Direction.IN))
+    )
+
+
+def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callable[[], None]:
+    """Read the jobs now; return what puts the answer in place, to be called by the loop's own thread."""
+    try:
+        jobs: Mapping[int, JobView] | None = slurm.jobs(sorted(job_ids))
+        trouble = ""
+    except AmlfsError as error:
+        jobs, trouble = None, error.message
+
+    def put() -> None:
+        looks.jobs, looks.asked_jobs, looks.slurm_trouble = jobs, job_ids, trouble
+
+    return put
+
+
+def look_at_slot(looks: Looks, name: str, fs: FileSystem, now: datetime) -> Callable[[], None]:
+    """Read a file system's slot now; return what puts the answer in place."""
+    before = looks.file_systems.get(name)
+    auto_jobs = before.auto_jobs if before is not None else ()
+    looked = looks.auto_looked.get(name)
+    fresh = looked is None or now - looked >= _AUTO_JOBS_EVERY
+    try:
+        if fresh:
+            auto_jobs = fs.arm.auto_jobs()
+        seen = FsSeen(now, fs.arm.imports(), fs.arm.file_system(), auto_jobs)
+    except AmlfsError as error:
+        seen = FsSeen(now, trouble=error.message)
+
+    def put() -> None:
+        looks.file_systems[name] = seen
+        if fresh and not seen.trouble:
+            looks.auto_looked[name] = now
+
+    return put

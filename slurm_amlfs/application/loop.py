@@ -1,0 +1,163 @@
+"""The loop: take what came, look at the world, decide, remember, act; and again when something changes.
+
+Level-triggered: an event only brings a pass forward. Records are stored before any errand of the pass begins and
+before a request is forgotten, so a crash between any two lines costs a repetition, which every errand and every
+request can bear. The loop's own thread never talks to Azure, Slurm or Lustre: errands and looks run in a pool.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol
+
+from slurm_amlfs.application.looking import Looks, Pace, look_at_slot, look_at_slurm
+from slurm_amlfs.application.noticing import Notices
+from slurm_amlfs.application.performing import FileSystem, Performer
+from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
+from slurm_amlfs.domain.errand import Errand, Report, Trouble
+from slurm_amlfs.domain.reconcile import decide
+from slurm_amlfs.domain.records import Event, Records
+from slurm_amlfs.domain.world import Rules
+from slurm_amlfs.errors import AmlfsError
+from slurm_amlfs.wire import Request
+
+log = logging.getLogger(__name__)
+
+_INBOX_EVERY_SECONDS = 0.1
+"""How often the inbox is looked at; an empty directory costs some ten microseconds."""
+
+
+class Store(Protocol):
+    """The daemon's memory."""
+
+    def load(self) -> tuple[Records, tuple[Event, ...]]:
+        """Read everything that is not closed, with its events."""
+
+    def save(self, before: Records, after: Records, events: tuple[Event, ...]) -> None:
+        """Write what differs, in one transaction that is on disk when this returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Everything that the loop reaches."""
+
+    file_systems: Mapping[str, FileSystem]
+    slurm: Slurm
+    inbox: Inbox
+    board: BoardPort
+    store: Store
+
+
+class Loop:
+    """One per state directory."""
+
+    def __init__(self, outside: Outside, rules: Rules, pace: Pace, *, workers: int, restore_window: int) -> None:
+        """Read the store; nothing outside is touched before `run`."""
+        self._outside = outside
+        self._rules = rules
+        self._performer = Performer(outside.file_systems, outside.slurm, restore_window)
+        self._looks = Looks(pace, tuple(outside.file_systems))
+        self._notices = Notices(outside.board, rules)
+        self._records, events = outside.store.load()
+        self._events = events
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="errand")
+        self._running: dict[str, Future[Callable[[], None]]] = {}
+        self._heard: list[tuple[str, Request]] = []
+        self._reports: list[Report] = []
+        self._wake: datetime | None = None
+        self._dirty = True
+        self._bell = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Go round until told to stop; errands under way are finished, not begun."""
+        self._notices.begin(self._records, self._events)
+        while not stop.is_set():
+            try:
+                self.turn(datetime.now(UTC))
+            except AmlfsError as error:
+                log.error("pass-failed", extra={"amlfs_pairs": {"error": error.message}})  # noqa: TRY400 - a sentence is enough
+                stop.wait(1)
+            self._bell.wait(_INBOX_EVERY_SECONDS)
+            self._bell.clear()
+        self._pool.shutdown(cancel_futures=True)
+
+    def turn(self, now: datetime) -> None:
+        """Take what came; make a pass if there is a reason; look where it is time."""
+        self._collect()
+        new = list(self._outside.inbox.take())
+        self._heard += new
+        if new or self._dirty or (self._wake is not None and now >= self._wake):
+            self._dirty = False
+            self._pass(now)
+        self._look(now)
+
+    def _collect(self) -> None:
+        for key in [key for key, future in self._running.items() if future.done()]:
+            self._running.pop(key).result()()
+            self._dirty = True
+
+    def _pass(self, now: datetime) -> None:
+        before, reports, heard = self._records, self._reports, self._heard
+        seen = self._looks.seen(now, self._running)
+        decision = decide(before, self._rules, seen, [request for _, request in heard], reports)
+        self._outside.store.save(before, decision.records, decision.events)
+        self._records = decision.records
+        self._reports = []
+        self._wake = decision.wake
+        unheard = {id(request) for request in decision.unheard}
+        self._heard = [(handle, request) for handle, request in heard if id(request) in unheard]
+        for handle, request in heard:
+            if id(request) not in unheard:
+                self._outside.inbox.done(handle)
+        for event in decision.events:
+            log.info(
+                event.word.replace(" ", "-").replace("_", "-"),
+                extra={"amlfs_pairs": {"job": event.job_id, "detail": event.detail}},
+            )
+        self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
+        self._notices.update(before, decision.records, decision.events, now)
+        for errand in (*decision.errands, *self._notices.comments(self._records, now)):
+            self._begin(errand)
+
+    def _begin(self, errand: Errand) -> None:
+        def work() -> Callable[[], None]:
+            report = self._performer.perform(errand)
+            return lambda: self._report(report)
+
+        self._submit(errand.key, work)
+
+    def _report(self, report: Report) -> None:
+        if isinstance(report.result, Trouble):
+            trouble = report.result
+            pairs = {
+                "errand": report.errand.key,
+                "fault": trouble.fault.value,
+                "error": trouble.message,
+                "correlation_id": trouble.correlation_id,
+            }
+            log.warning("errand-failed", extra={"amlfs_pairs": pairs})
+        self._reports.append(report)
+
+    def _submit(self, key: str, work: Callable[[], Callable[[], None]]) -> None:
+        if key in self._running:
+            return
+        future = self._pool.submit(work)
+        self._running[key] = future
+        future.add_done_callback(lambda _: self._bell.set())
+
+    def _look(self, now: datetime) -> None:
+        looks, slurm = self._looks, self._outside.slurm
+        if looks.slurm_due(now) and "look slurm" not in self._running:
+            looks.slurm_looked = now
+            job_ids = looks.wanted_jobs
+            self._submit("look slurm", lambda: look_at_slurm(looks, slurm, job_ids))
+        for name in looks.slots_due(now):
+            if f"look {name}" not in self._running:
+                looks.fs_looked[name] = now
+                self._submit(f"look {name}", partial(look_at_slot, looks, name, self._outside.file_systems[name], now))

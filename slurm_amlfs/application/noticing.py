@@ -1,0 +1,95 @@
+"""Keep each job's board and AdminComment as its records are. Only jobs that changed are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from slurm_amlfs.application.ports import BoardPort
+from slurm_amlfs.domain.bulletin import compose, progress
+from slurm_amlfs.domain.errand import Comment
+from slurm_amlfs.domain.records import Event, Life, Records
+from slurm_amlfs.domain.world import Rules
+from slurm_amlfs.errors import AmlfsError
+from slurm_amlfs.wire import Board
+
+_MOST_EVENTS = 100
+"""Lines of a timeline that a board carries."""
+
+
+class Notices:
+    """The boards as they were last posted, and each job's timeline."""
+
+    def __init__(self, board: BoardPort, rules: Rules) -> None:
+        """Take the port."""
+        self._board = board
+        self._rules = rules
+        self._posted: dict[int, Board] = {}
+        self._timelines: dict[int, list[str]] = {}
+        self._unposted: set[int] = set()
+
+    def begin(self, records: Records, events: Iterable[Event]) -> None:
+        """Take the timelines from the store, and take boards of forgotten jobs away."""
+        self._tell(events)
+        for job_id in self._board.posted():
+            if job_id not in records.jobs:
+                self._board.remove(job_id)
+        self._unposted.update(records.jobs)
+
+    def update(self, before: Records, after: Records, events: tuple[Event, ...], now: datetime) -> None:
+        """Post what changed; what could not be posted is posted with the next change or pass.
+
+        A board is only a message: a full disk must not stop the loop.
+        """
+        self._tell(events)
+        gone = set(before.jobs) - set(after.jobs)
+        for job_id in _changed(before, after) | {event.job_id for event in events} | self._unposted:
+            if job_id in after.jobs:
+                self._post(after, job_id, now)
+        for job_id in gone:
+            self._timelines.pop(job_id, None)
+            self._posted.pop(job_id, None)
+            self._unposted.discard(job_id)
+            self._board.remove(job_id)
+
+    def comments(self, records: Records, now: datetime) -> Iterable[Comment]:
+        """Wish for the AdminComments that are out of date and due."""
+        for job_id, board in self._posted.items():
+            job = records.jobs.get(job_id)
+            if job is None or job.life is Life.GONE or job.closed is not None:
+                continue
+            text = progress(board)
+            waiting = job.life is Life.PENDING and not job.announced
+            due = job.commented is None or now - job.commented >= self._rules.comment_every
+            if (waiting or job.life is Life.ENDED) and due and text != job.comment and not _silent(board):
+                yield Comment(job_id, text)
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            line = f"{int(event.at.timestamp())} {event.word}: {event.detail}".removesuffix(": ")
+            self._timelines.setdefault(event.job_id, []).append(line)
+
+    def _post(self, records: Records, job_id: int, now: datetime) -> None:
+        timeline = self._timelines.get(job_id, [])[-_MOST_EVENTS:]
+        board = compose(records, self._rules, records.jobs[job_id], now, timeline)
+        last = self._posted.get(job_id)
+        if last is not None and job_id not in self._unposted and replace(last, updated=board.updated) == board:
+            return
+        self._posted[job_id] = board
+        try:
+            self._board.post(board)
+            self._unposted.discard(job_id)
+        except AmlfsError:
+            self._unposted.add(job_id)
+            raise
+
+
+def _silent(board: Board) -> bool:
+    """A board on which nothing has been said yet has no news for the job record."""
+    return not (board.phase_in or board.phase_out)
+
+
+def _changed(before: Records, after: Records) -> set[int]:
+    jobs = {job_id for job_id, job in after.jobs.items() if before.jobs.get(job_id) is not job}
+    return jobs | {key.job_id for key, stage in after.stages.items() if before.stages.get(key) is not stage}

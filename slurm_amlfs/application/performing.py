@@ -1,0 +1,147 @@
+"""Do one errand by the ports, and say what came of it. Every error ends here as a `Trouble`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from slurm_amlfs.application.exporting import free, prove_out
+from slurm_amlfs.application.ports import Arm, Blobs, Lustre, Slurm
+from slurm_amlfs.application.proving import InProof
+from slurm_amlfs.domain.errand import (
+    Clear,
+    Comment,
+    Count,
+    Counted,
+    Done,
+    DropReceipt,
+    Errand,
+    Examined,
+    Fault,
+    Free,
+    ProveIn,
+    ProveOut,
+    Report,
+    Result,
+    Start,
+    Started,
+    Stop,
+    Trouble,
+    WriteReceipt,
+)
+from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.records import Transfer, TransferKind
+from slurm_amlfs.errors import AmlfsError, TemporaryError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """The ports of one configured file system."""
+
+    arm: Arm
+    blobs: Blobs
+    lustre: Lustre
+    namespace: Namespace
+
+
+class Performer:
+    """Does errands, each in whatever thread calls. Proofs go on from slice to slice, kept by their errand."""
+
+    def __init__(self, file_systems: Mapping[str, FileSystem], slurm: Slurm, restore_window: int) -> None:
+        """Take the ports; `restore_window` is how many restores one stage may have outstanding."""
+        self._file_systems = file_systems
+        self._slurm = slurm
+        self._window = restore_window
+        self._proofs: dict[ProveIn, InProof] = {}
+
+    def perform(self, errand: Errand) -> Report:
+        """Do an errand; never raises."""
+        try:
+            return Report(errand, self._do(errand))
+        except TemporaryError as error:
+            return Report(errand, Trouble(Fault.TEMPORARY, error.message, error.retry_after, error.correlation_id))
+        except AmlfsError as error:
+            return Report(errand, Trouble(Fault.PERMANENT, error.message, correlation_id=error.correlation_id))
+        except Exception as error:
+            # A fault of ours must not stop everybody's staging: say it loudly, and try again as after any outage.
+            log.exception("errand-broke", extra={"amlfs_pairs": {"errand": errand.key}})
+            return Report(errand, Trouble(Fault.TEMPORARY, f"internal error, see the daemon's log: {error!r}"))
+
+    def _do(self, errand: Errand) -> Result:
+        match errand:
+            case Count():
+                return self._count(errand)
+            case ProveIn():
+                return self._prove_in(errand)
+            case ProveOut():
+                fs = self._fs(errand.fs)
+                return prove_out(fs.blobs, fs.lustre, errand)
+            case Free():
+                fs = self._fs(errand.fs)
+                return free(fs.blobs, fs.lustre, errand, fs.namespace)
+            case Start(transfer):
+                return self._start(transfer)
+            case _:
+                self._do_quietly(errand)
+                return Done()
+
+    def _do_quietly(self, errand: Errand) -> None:
+        match errand:
+            case Stop(transfer):
+                arm = self._file_systems[transfer.fs].arm
+                if transfer.kind is TransferKind.IMPORT:
+                    arm.cancel_import(transfer.transfer_id)
+                else:
+                    arm.cancel_archive()
+            case Clear(fs, transfer_id):
+                self._file_systems[fs].arm.delete_import(transfer_id)
+            case WriteReceipt():
+                for name in errand.file_systems:
+                    self._fs(name).lustre.put_receipt(errand.job_id, errand.uid, errand.gid, errand.text)
+            case DropReceipt(job_id, names):
+                for name in names:
+                    self._fs(name).lustre.drop_receipt(job_id)
+            case Comment(job_id, text):
+                self._slurm.comment(job_id, text)
+
+    def _fs(self, name: str) -> FileSystem:
+        fs = self._file_systems[name]
+        if not fs.lustre.mounted():
+            raise TemporaryError(f"the file system {name} is not mounted on the daemon's host; mount it")
+        return fs
+
+    def _count(self, errand: Count) -> Counted:
+        blobs = self._file_systems[errand.fs].blobs
+        files = total_bytes = 0
+        for prefix in errand.prefixes:
+            for blob in blobs.walk(prefix):
+                files += 1
+                total_bytes += blob.size_bytes
+        return Counted(files, total_bytes)
+
+    def _prove_in(self, errand: ProveIn) -> Examined:
+        proof = self._proofs.pop(errand, None)
+        if proof is None:
+            self._drop_proofs(errand)
+            fs = self._fs(errand.fs)
+            proof = InProof(fs.blobs, fs.lustre, errand, self._window, time.monotonic)
+        result = proof.slice()
+        if not result.settled:
+            self._proofs[errand] = proof
+        return result
+
+    def _drop_proofs(self, errand: ProveIn) -> None:
+        """Forget what an earlier turn of the same stage left."""
+        for other in [it for it in self._proofs if it.stage == errand.stage]:
+            del self._proofs[other]
+
+    def _start(self, transfer: Transfer) -> Started:
+        arm = self._file_systems[transfer.fs].arm
+        if transfer.kind is TransferKind.ARCHIVE:
+            return Started(arm.archive(transfer.prefixes[0]))
+        view = arm.create_import(transfer.transfer_id, transfer.prefixes, transfer.conflict, transfer.max_errors)
+        return Started(view.correlation_id, view)
