@@ -1,0 +1,135 @@
+"""The small files that hooks and users read. Each is replaced by rename, so a reader sees an old or a new one whole.
+
+They are derived from the store, so nothing is synced to disk: a reader that finds half a file after a crash asks again.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import struct
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from slurm_amlfs.adapters.folders import make_folder
+from slurm_amlfs.adapters.log import event
+from slurm_amlfs.errors import PermanentError, TemporaryError, UserError
+from slurm_amlfs.wire import MAX_BYTES, Board, Site, dump_board, dump_site, load_board
+
+_LOG = logging.getLogger(__name__)
+
+BOARD_FOLDER_MODE = 0o711
+FILE_MODE = 0o640
+ASKS_MODE = 0o700
+
+_DRAFT = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DRAFT_MODE = 0o600
+
+_ACL_NAME = "system.posix_acl_access"
+_ACL_VERSION = 2
+_USER_OBJ, _USER, _GROUP_OBJ, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x10, 0x20
+_READ, _WRITE = 4, 2
+_NOBODY = 0xFFFFFFFF
+_NO_ACL = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+
+
+class BoardFolder:
+    """The BoardPort on state_dir's `board`, `site` and `asks`, made here with their modes.
+
+    Args:
+        state_dir: The daemon's state directory.
+        slurm_uid: SlurmUser, who owns `asks` (Lua alone writes there).
+        slurm_gid: SlurmUser's group, which reads boards and site.
+
+    Raises:
+        PermanentError: the folders cannot be made.
+    """
+
+    def __init__(self, state_dir: Path, slurm_uid: int, slurm_gid: int) -> None:
+        self._boards, self._site = state_dir / "board", state_dir / "site"
+        self._gid = slurm_gid
+        self._acl_works = True
+        try:
+            state_dir.mkdir(parents=True, exist_ok=True)
+            make_folder(self._boards, BOARD_FOLDER_MODE)
+            make_folder(state_dir / "asks", ASKS_MODE)
+            os.chown(state_dir / "asks", slurm_uid, slurm_gid)
+        except OSError as error:
+            raise PermanentError(f"{state_dir} cannot be set up ({error.strerror}); mend state_dir") from error
+
+    def post(self, board: Board) -> None:
+        """Replace a job's board unless nothing but `updated` is new.
+
+        Readable by SlurmUser's group and, by a POSIX ACL, by the job's owner. A file system without ACLs is told once
+        in the log; users then ask an operator.
+
+        Raises:
+            TemporaryError: it cannot be written, as on a full disk.
+        """
+        path = self._boards / str(board.job_id)
+        if replace(board, updated=0) != self._posted_board(path):
+            self._put(path, dump_board(board), board.uid)
+
+    def remove(self, job_id: int) -> None:
+        """Remove a job's board. Gone is success."""
+        (self._boards / str(job_id)).unlink(missing_ok=True)
+
+    def posted(self) -> tuple[int, ...]:
+        """List the jobs that have a board."""
+        return tuple(sorted(int(path.name) for path in self._boards.iterdir() if path.name.isdecimal()))
+
+    def publish_site(self, site: Site) -> None:
+        """Replace the file from which Lua knows file systems and grants.
+
+        Raises:
+            TemporaryError: it cannot be written.
+        """
+        self._put(self._site, dump_site(site), None)
+
+    def _posted_board(self, path: Path) -> Board | None:
+        try:
+            with path.open("rb") as file:
+                return replace(load_board(file.read(MAX_BYTES + 1)), updated=0)
+        except (OSError, UserError):
+            return None
+
+    def _put(self, path: Path, data: bytes, reader_uid: int | None) -> None:
+        draft = path.with_name(f".{path.name}.tmp")
+        try:
+            draft.unlink(missing_ok=True)
+            with os.fdopen(os.open(draft, _DRAFT, _DRAFT_MODE), "wb") as file:
+                file.write(data)
+                os.fchown(file.fileno(), -1, self._gid)
+                os.fchmod(file.fileno(), FILE_MODE)
+                if reader_uid is not None:
+                    self._let_read(file.fileno(), reader_uid)
+            draft.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise TemporaryError(f"{path} cannot be written ({error.strerror}); mend the disk of state_dir") from error
+
+    def _let_read(self, descriptor: int, uid: int) -> None:
+        if not self._acl_works:
+            return
+        try:
+            os.setxattr(descriptor, _ACL_NAME, acl_for(uid))
+        except OSError as error:
+            if error.errno not in _NO_ACL:
+                raise
+            self._acl_works = False
+            event(_LOG, logging.WARNING, "boards-without-acl", folder=self._boards, why=error.strerror)
+
+
+def acl_for(uid: int) -> bytes:
+    """Write the ACL of mode 0640 with one more reader, as the kernel takes it (linux/posix_acl_xattr.h)."""
+    entries = (
+        (_USER_OBJ, _READ | _WRITE, _NOBODY),
+        (_USER, _READ, uid),
+        (_GROUP_OBJ, _READ, _NOBODY),
+        (_MASK, _READ, _NOBODY),
+        (_OTHER, 0, _NOBODY),
+    )
+    return struct.pack("<I", _ACL_VERSION) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
