@@ -1,0 +1,169 @@
+"""Directive lines say what they say, and nothing else is taken."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slurm_amlfs.domain.ask import Ask, Conflict, Direction, ExportOn, Hydrate
+from slurm_amlfs.domain.directive import MOST_ERRORS, encode, lines_from_options, parse, render
+from slurm_amlfs.errors import UserError
+
+SEGMENTS = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=12
+).filter(lambda segment: segment not in {".", ".."})
+PREFIXES = st.builds(
+    lambda segments, slash: "/" + "/".join(segments) + slash,
+    st.lists(SEGMENTS, min_size=1, max_size=5),
+    st.sampled_from(["", "/"]),
+) | st.sampled_from(["/", "/b64:x", "/capacity=1", "/pool=x", "/%j", "/a,b"])
+FILE_SYSTEMS = st.one_of(st.just(""), SEGMENTS, st.just("b64:x"))
+RELEASES = st.sampled_from([None, True, False])
+MANY_PREFIXES = st.lists(PREFIXES, min_size=1, max_size=5, unique=True).map(tuple)
+ASKS = st.one_of(
+    st.builds(
+        Ask,
+        direction=st.just(Direction.IN),
+        prefixes=MANY_PREFIXES,
+        fs=FILE_SYSTEMS,
+        conflict=st.sampled_from(Conflict),
+        max_errors=st.integers(-1, MOST_ERRORS),
+        hydrate=st.sampled_from(Hydrate),
+        release=RELEASES,
+    ),
+    st.builds(
+        Ask,
+        direction=st.just(Direction.OUT),
+        prefixes=MANY_PREFIXES,
+        fs=FILE_SYSTEMS,
+        on=st.sampled_from(ExportOn),
+        release=RELEASES,
+    ),
+)
+
+
+def refusal(line: str) -> str:
+    with pytest.raises(UserError) as refused:
+        parse(line)
+    return refused.value.message
+
+
+def test_every_word_of_stage_in() -> None:
+    """A line with each word is read word by word."""
+    line = "stage_in prefix=/a/ prefix=b64:L2IgYw fs=scratch conflict=overwrite-always max_errors=-1"
+    assert parse(line + " hydrate=none release=yes") == Ask(
+        Direction.IN, ("/a/", "/b c"), "scratch", Conflict.OVERWRITE_ALWAYS, -1, Hydrate.NONE, release=True
+    )
+
+
+def test_every_word_of_stage_out() -> None:
+    """Blanks and tabs part words, and a prefix given twice counts once."""
+    assert parse(" stage_out\tprefix=/o/  prefix=/o/ on=failure release=no ") == Ask(
+        Direction.OUT, ("/o/",), on=ExportOn.FAILURE, release=False
+    )
+
+
+@given(ASKS)
+def test_render_reads_back(ask: Ask) -> None:
+    """What is written is read as it was, in characters that Slurm does not look at."""
+    line = render(ask)
+    assert parse(line) == ask
+    assert line.isascii()
+    assert not any(trap in line for trap in ["%", "capacity=", "pool=", "\\", "\n"])
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong", "mend"),
+    [
+        ("", 'unknown directive ""', "stage_in or stage_out"),
+        ("STAGE_IN prefix=/a", 'unknown directive "STAGE_IN"', "stage_in or stage_out"),
+        ("stage_in", "without a prefix", "add prefix="),
+        ("stage_in prefix=/a on=always", 'does not know "on=always"', "its words are"),
+        ("stage_in prefix=/a tar", 'does not know "tar"', "its words are"),
+        ("stage_out prefix=/a to=c/p", "to= is not available in this release", "leave it out"),
+        ("stage_out prefix=/a pack=tar", "pack= is not available in this release", "leave it out"),
+        ("stage_in prefix=/a fs=x fs=x", "fs= is given twice", "give it once"),
+        ("stage_in prefix=", "prefix= has no value", "give one"),
+        ("stage_in prefix=/a$(x)", "more than a directive can carry", "base64url"),
+        ("stage_in prefix=/capacity=3", "more than a directive can carry", "base64url"),
+        ("stage_in prefix=b64:L2E=", "is not base64url", "encode it anew"),
+        ("stage_in prefix=b64:L2E*", "more than a directive can carry", "base64url"),
+        ("stage_in prefix=b64:_w", "is not base64url of UTF-8", "encode it anew"),
+        ("stage_in prefix=/a conflict=maybe", 'conflict cannot be "maybe"', "fail, skip, overwrite-if-dirty"),
+        ("stage_in prefix=/a max_errors=-2", "max_errors cannot be", "-1 for no limit"),
+        ("stage_in prefix=/a max_errors=2147483648", "max_errors cannot be", "-1 for no limit"),
+        ("stage_in prefix=/a release=maybe", "release cannot be", "yes, no"),
+    ],
+)
+def test_refusals_name_the_mend(line: str, wrong: str, mend: str) -> None:
+    """Each refusal says what is wrong and how to mend it, in that order."""
+    what, _, how = refusal(line).partition("; ")
+    assert wrong in what
+    assert mend in how
+
+
+@given(st.text(max_size=300))
+def test_a_refusal_is_one_printable_line(line: str) -> None:
+    """No text of a user's changes the shape of a message."""
+    try:
+        parse(line)
+    except UserError as error:
+        message = error.message
+    else:
+        return
+    assert message.isascii()
+    assert message.isprintable()
+    assert message.startswith("amlfs: ")
+    assert "; " in message
+
+
+def test_options_become_lines() -> None:
+    """Options are put on the lines of the direction that they belong to."""
+    options = {
+        "import": "/a/,/b c/",
+        "export": "/jobs/x/",
+        "fs": "scratch",
+        "max_errors": "0",
+        "export_on": "success",
+        "release": "no",
+    }
+    assert lines_from_options(options) == (
+        "stage_in prefix=/a/ prefix=b64:L2IgYy8 fs=scratch max_errors=0",
+        "stage_out prefix=/jobs/x/ fs=scratch on=success release=no",
+    )
+
+
+@given(MANY_PREFIXES.filter(lambda prefixes: not any("," in prefix for prefix in prefixes)))
+def test_options_lose_no_prefix(prefixes: tuple[str, ...]) -> None:
+    """Whatever an option's prefixes are made of, the line means them."""
+    (line,) = lines_from_options({"import": ",".join(prefixes), "release": "yes"})
+    assert parse(line) == Ask(Direction.IN, prefixes, release=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"fs": "x"}, "--amlfs-fs says nothing by itself; add --amlfs-import=/PATH/ or --amlfs-export=/PATH/"),
+        ({"export": "/a", "max_errors": "1"}, "--amlfs-max-errors says nothing by itself; add --amlfs-import=/PATH/"),
+        ({"import": "/a", "pack": "tar"}, "--amlfs-pack says nothing by itself; add --amlfs-export=/PATH/"),
+        ({"import": "x" * 9216}, "--amlfs-import has 9216 bytes; at most 4096"),
+        ({"import": "/a\udcff"}, "is not UTF-8 text"),
+        ({"import": ""}, "prefix= has no value"),
+        ({"import": "/a,"}, "prefix= has no value"),
+        ({"export": "/a\n#AMLFS stage_in prefix=/b"}, "control character"),
+    ],
+)
+def test_options_refused(options: dict[str, str], wrong: str) -> None:
+    """Options that say nothing, too much, or something else are refused."""
+    with pytest.raises(UserError) as refused:
+        lines_from_options(options)
+    assert wrong in refused.value.message
+
+
+def test_no_options_no_lines() -> None:
+    """A job without our options gets no line."""
+    assert lines_from_options({}) == ()
+
+
+def test_encode_keeps_what_is_plain() -> None:
+    """A plain value stays readable."""
+    assert encode("/A-z/0_9.+@:~=,") == "/A-z/0_9.+@:~=,"
