@@ -108,7 +108,8 @@ def _ask_out(draft: Draft, request: Request) -> None:
     job = _know(draft, request)
     if job is None:
         return
-    draft.jobs[job.job_id] = replace(job, token_out=request.token, life=Life.ENDED)
+    draft.jobs[job.job_id] = replace(job, token_out=request.token)
+    _stopped(draft, request)
 
 
 def _started(draft: Draft, request: Request) -> None:
@@ -116,7 +117,11 @@ def _started(draft: Draft, request: Request) -> None:
 
 
 def _stopped(draft: Draft, request: Request) -> None:
+    """Take the end of a job; the exit code counts as soon as a hook knows it, Slurm's own record corrects it later."""
     _alter(draft, request.job_id, Life.ENDED)
+    job = draft.jobs.get(request.job_id)
+    if job is not None and job.succeeded is None and request.exit_code >= 0:
+        draft.jobs[job.job_id] = replace(job, succeeded=request.exit_code == 0)
 
 
 def _alter(draft: Draft, job_id: int, life: Life) -> None:
@@ -126,13 +131,6 @@ def _alter(draft: Draft, job_id: int, life: Life) -> None:
         return
     draft.jobs[job_id] = replace(job, life=life)
     draft.note(job_id, "started" if life is Life.RUNNING else "ended")
-
-
-def _ended(draft: Draft, request: Request) -> None:
-    _alter(draft, request.job_id, Life.ENDED)
-    job = draft.jobs.get(request.job_id)
-    if job is not None and job.succeeded is None and request.exit_code >= 0:
-        draft.jobs[job.job_id] = replace(job, succeeded=request.exit_code == 0)
 
 
 def _tear_down(draft: Draft, request: Request) -> None:
@@ -176,7 +174,7 @@ _HEARERS: Mapping[RequestKind, Callable[[Draft, Request], object]] = MappingProx
         RequestKind.DATA_IN: _ask_in,
         RequestKind.PRE_RUN: _started,
         RequestKind.POST_RUN: _stopped,
-        RequestKind.ENDED: _ended,
+        RequestKind.ENDED: _stopped,
         RequestKind.DATA_OUT: _ask_out,
         RequestKind.TEARDOWN: _tear_down,
         RequestKind.RETRY: _retry,
