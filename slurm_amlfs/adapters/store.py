@@ -20,6 +20,9 @@ from pydantic import TypeAdapter
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, Transfer
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
+FILE_NAME = "amlfs.db"
+"""The database in the state directory."""
+
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE job (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;

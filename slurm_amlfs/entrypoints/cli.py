@@ -1,0 +1,94 @@
+"""slurm-amlfs: what users and admins type."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slurm_amlfs import config
+from slurm_amlfs.entrypoints import asking, status
+from slurm_amlfs.errors import AmlfsError, UserError
+from slurm_amlfs.wire import RequestKind
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+config_app = typer.Typer(no_args_is_help=True, help="The daemon's configuration.")
+app.add_typer(config_app, name="config")
+
+ConfigPath = Annotated[
+    Path, typer.Option("--config", envvar="AMLFS_CONFIG", help="The configuration file.", show_default=True)
+]
+JobId = Annotated[int, typer.Argument(min=1, help="A job id.", metavar="JOB")]
+
+
+@app.callback()
+def slurm_amlfs(context: typer.Context, path: ConfigPath = config.DEFAULT_PATH) -> None:
+    """Stage data between Azure Blob Storage and Azure Managed Lustre as part of Slurm jobs."""
+    context.obj = path
+
+
+@app.command("status")
+def show_status(
+    context: typer.Context,
+    job: Annotated[int | None, typer.Argument(min=1, help="A job id; all that you may see if left out.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show how far the staging of a job is, and why it waits."""
+    found = status.read(config.load(context.obj).state_dir, job)
+    sys.stdout.write(status.as_json(found, single=job is not None) if as_json else status.as_text(found))
+
+
+@app.command()
+def retry(context: typer.Context, job: JobId) -> None:
+    """Try the failed stages of a job again now."""
+    asking.ask(config.load(context.obj).state_dir, RequestKind.RETRY, job)
+    sys.stdout.write(f"asked to try job {job} again; see: slurm-amlfs status {job}\n")
+
+
+@app.command()
+def cancel(context: typer.Context, job: JobId) -> None:
+    """Drop the export of a job that has ended; its data stays on Lustre. A waiting job is cancelled by scancel."""
+    asking.ask(config.load(context.obj).state_dir, RequestKind.CANCEL, job)
+    sys.stdout.write(f"asked to drop the export of job {job}; see: slurm-amlfs status {job}\n")
+
+
+@config_app.command("check")
+def check(context: typer.Context) -> None:
+    """Read the configuration and say whether it is right."""
+    config.load(context.obj)
+    sys.stdout.write(f"{context.obj}: right\n")
+
+
+def main() -> None:
+    """Run as a program: an error is one line on stderr and exit status 1; wrong usage is 2."""
+    _add_emulator()
+    try:
+        app()
+    except AmlfsError as error:
+        sys.stderr.write(f"slurm-amlfs: {error.message}\n")
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _add_emulator() -> None:
+    """Offer the emulator where its extra is installed; it is loaded only when it is asked for, or help is."""
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    if "emulator" not in words[:2] and words:
+        return
+    try:
+        from slurm_amlfs.emulator import program  # noqa: PLC0415 - aiohttp and FUSE are no part of the product
+    except ImportError as error:
+        reason = f"the emulator is not installed ({error}); pip install 'slurm-amlfs[emulator]'"
+
+        @app.command("emulator", help="An AMLFS on this machine, for tests and dry runs (extra [emulator]).")
+        def missing() -> None:
+            raise UserError(reason)
+
+        return
+    app.command("emulator")(program.emulator)
