@@ -1,0 +1,177 @@
+"""The queue of HSM requests: one at a time for a file, a bounded number at a time for all, and a journal.
+
+As Lustre's coordinator: requests wait in order, at most `max_requests` run (cdt_max_requests, the parameter
+hsm.max_requests), and those that wait are not lost in a restart (there the llog hsm_actions).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slurm_amlfs.emulator.hsm_rules import HsmAction
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One request for one file. `queued` says that a worker runs it and not who made it.
+
+    `moved_bytes()` is how far it is; `error` is an errno or 0, valid once `done` is set.
+    """
+
+    action: HsmAction
+    number: int
+    path: str
+    archive_id: int = 0
+    queued: bool = True
+    running: bool = False
+    canceled: bool = False
+    error: int = 0
+    moved_bytes: Callable[[], int] = int
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Requests:
+    """The queue. `run` does one request and raises OSError when it fails; it is called in worker threads."""
+
+    def __init__(self, journal: Path, max_requests: int, run: Callable[[Request], None]) -> None:
+        self._run = run
+        self._max = max_requests
+        self._journal = os.open(journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._ready = threading.Condition()
+        self._queue: deque[Request] = deque()
+        self._live: dict[int, deque[Request]] = {}
+        self._workers: list[threading.Thread] = []
+        self._idle = 0
+        self.stopping = False
+
+    def left_over(self) -> Iterator[tuple[HsmAction, int, str]]:
+        """Read what was waiting or running when the last process ended, and forget it."""
+        data = os.pread(self._journal, os.fstat(self._journal).st_size, 0)
+        os.ftruncate(self._journal, 0)
+        for entry in data.split(b"\0\n"):
+            action, _, rest = entry.partition(b" ")
+            archive_id, _, path = rest.partition(b" ")
+            if action.decode() in HsmAction.__members__ and archive_id.isdigit():
+                yield HsmAction(action.decode()), int(archive_id), os.fsdecode(path)
+
+    def add(self, action: HsmAction, number: int, path: str, archive_id: int = 0) -> Request:
+        """Queue a request; the same one twice is one."""
+        with self._ready:
+            line = self._live.setdefault(number, deque())
+            for known in line:
+                if known.action is action and not known.canceled:
+                    return known
+            request = Request(action, number, path, archive_id)
+            os.write(self._journal, b"%s %d %s\0\n" % (action.encode(), archive_id, os.fsencode(path)))
+            line.append(request)
+            if len(line) == 1:
+                self._queue.append(request)
+                self._wake()
+            return request
+
+    def _wake(self) -> None:
+        if len(self._queue) > self._idle and len(self._workers) < self._max:
+            worker = threading.Thread(target=self._work, name="hsm-worker", daemon=True)
+            self._workers.append(worker)
+            worker.start()
+        self._ready.notify_all()
+
+    @contextmanager
+    def running(self, action: HsmAction, number: int, path: str) -> Iterator[Request]:
+        """Run an action in the caller's own thread, after what the queue has for the file."""
+        request = Request(action, number, path, queued=False)
+        with self._ready:
+            line = self._live.setdefault(number, deque())
+            line.append(request)
+            self._ready.wait_for(lambda: line[0] is request)
+            request.running = True
+        try:
+            yield request
+        finally:
+            self._finish(request)
+
+    def current(self, number: int) -> Request | None:
+        """Find what is going on with a file."""
+        line = self._live.get(number)
+        return line[0] if line else None
+
+    def cancel(self, number: int) -> None:
+        """Take back what waits for a file, and ask what runs to stop. None is success."""
+        with self._ready:
+            for request in list(self._live.get(number, ())):
+                request.canceled = True
+                if request.queued and not request.running:
+                    self._drop(request, errno.ECANCELED)
+
+    def renamed(self, old: str, new: str) -> None:
+        """Follow a file or directory to its new name."""
+        with self._ready:
+            for line in self._live.values():
+                for request in line:
+                    if request.path == old or request.path.startswith(old + "/"):
+                        request.path = new + request.path[len(old) :]
+
+    def stop(self) -> None:
+        """Stop: what runs is asked to end, what waits stays in the journal, who waits gets ECANCELED."""
+        with self._ready:
+            self.stopping = True
+            for line in self._live.values():
+                for request in line:
+                    request.canceled = True
+                    if request.queued and not request.running:
+                        request.error = errno.ECANCELED
+                        request.done.set()
+            self._ready.notify_all()
+        for worker in self._workers:
+            worker.join(1.0)
+
+    def _work(self) -> None:
+        while True:
+            with self._ready:
+                self._idle += 1
+                self._ready.wait_for(lambda: self._queue or self.stopping)
+                self._idle -= 1
+                if self.stopping:
+                    return
+                request = self._queue.popleft()
+                if request.done.is_set():
+                    continue
+                request.running = True
+            try:
+                self._run(request)
+            except OSError as error:
+                request.error = error.errno or errno.EIO
+                log.warning("hsm_request_failed action=%s path=%r error=%s", request.action, request.path, error)
+            except Exception:
+                request.error = errno.EIO
+                log.exception("hsm_request_failed action=%s path=%r", request.action, request.path)
+            self._finish(request)
+
+    def _finish(self, request: Request) -> None:
+        with self._ready:
+            self._drop(request, request.error)
+
+    def _drop(self, request: Request, error: int) -> None:
+        line = self._live[request.number]
+        was_first = line[0] is request
+        line.remove(request)
+        if not line:
+            del self._live[request.number]
+            if not self._live and not self.stopping:
+                os.ftruncate(self._journal, 0)
+        elif was_first and line[0].queued:
+            self._queue.append(line[0])
+            self._wake()
+        self._ready.notify_all()
+        request.error = error
+        request.done.set()
