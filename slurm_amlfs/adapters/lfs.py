@@ -1,0 +1,153 @@
+"""Lustre's `lfs` command, for HSM states and requests (formats and limits: lustre-release b2_15, lustre/utils/lfs.c).
+
+A file is named to it as /proc/self/fd/N/NAME, where N is its directory, opened by the caller without following links:
+whoever renames directories meanwhile cannot lead a command of root's to another file. `lfs` itself follows no link in
+the last part for requests (lfs_hsm_prepare_file: lstat).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from slurm_amlfs.adapters.commands import Outcome, run
+from slurm_amlfs.domain.view import HsmState
+from slurm_amlfs.errors import PermanentError, TemporaryError
+
+STATE_FILES = 1000
+"""Files in one hsm_state: their names stay far below the kernel's ARG_MAX of 2 MiB."""
+REQUEST_FILES = 50
+"""Files in one request. A request of 1,706 bytes or more is refused with E2BIG (llite/dir.c, LL_IOC_HSM_REQUEST:
+MDS_MAXREQSIZE / 3); 24 bytes and 32 a file (struct hsm_user_request) make 52 files the most that fit."""
+TIMEOUT_SECONDS = 120
+"""hsm_release flushes each file's data first; the others only talk to the metadata server."""
+
+_FLAGS = re.compile(rb": \(0x([0-9a-f]{8,16})\)[^\n]*\n")
+_HELP = 4
+"""Parser_execarg's CMD_HELP: a path is not a regular file."""
+_ONE_FILES_FAULT = {errno.EPERM, errno.ENOENT, errno.EACCES, errno.EBUSY, errno.ENODATA, errno.ESTALE, _HELP}
+"""What one file can be refused for. `lfs` exits with the errno, and then none or only the first were taken."""
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE}
+_NOT_LUSTRE = {errno.ENOTTY, errno.EOPNOTSUPP}
+
+
+class Action(StrEnum):
+    """What is requested of Lustre's HSM."""
+
+    RESTORE = "hsm_restore"
+    RELEASE = "hsm_release"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenName:
+    """A file by its directory's descriptor and its own name in there."""
+
+    directory: int
+    name: str
+
+    @property
+    def path(self) -> bytes:
+        """The path that `lfs` is given."""
+        return b"/proc/self/fd/%d/%s" % (self.directory, os.fsencode(self.name))
+
+
+class Lfs:
+    """One `lfs` program.
+
+    Args:
+        program: Its absolute path.
+        request_files: Files in one request.
+    """
+
+    def __init__(self, program: Path, request_files: int = REQUEST_FILES) -> None:
+        self._program = str(program)
+        self._request_files = request_files
+
+    def hsm_states(self, files: Sequence[OpenName]) -> list[HsmState | None]:
+        """Read states, in the order asked; None for a file that is gone.
+
+        Raises:
+            PermanentError: not a Lustre file system, or no such program.
+            TemporaryError: any other failure.
+        """
+        states: list[HsmState | None] = []
+        while len(states) < len(files):
+            asked = files[len(states) : len(states) + STATE_FILES]
+            outcome = self._run("hsm_state", asked)
+            told = parse_states(outcome.stdout, [file.path for file in asked])
+            states += told
+            if len(told) < len(asked):
+                # It stops at the first file that it cannot read (lfs_hsm_state), so the next one is to blame.
+                if outcome.code not in _GONE:
+                    raise _failure("hsm_state", outcome)
+                states.append(None)
+        return states
+
+    def request(self, action: Action, files: Sequence[OpenName]) -> list[tuple[OpenName, int]]:
+        """Request an action; return the files that were refused, each with its errno.
+
+        Raises:
+            PermanentError: not a Lustre file system, or no such program.
+            TemporaryError: the whole request failed for no file's fault.
+        """
+        refused: list[tuple[OpenName, int]] = []
+        batches = [files[at : at + self._request_files] for at in range(0, len(files), self._request_files)]
+        while batches:
+            batch = batches.pop()
+            outcome = self._run(action, batch)
+            if outcome.code == 0:
+                continue
+            if outcome.code not in _ONE_FILES_FAULT:
+                raise _failure(action, outcome)
+            if len(batch) == 1:
+                refused.append((batch[0], outcome.code))
+            else:
+                batches += [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+        return refused
+
+    def _run(self, command: str, files: Sequence[OpenName]) -> Outcome:
+        paths = [file.path for file in files]
+        argv = [self._program, command]
+        stdin = b""
+        if command == "hsm_state" or any(b"\n" in path for path in paths):
+            argv += map(os.fsdecode, paths)
+        else:
+            argv += ["--filelist", "/dev/stdin"]
+            stdin = b"".join(path + b"\n" for path in paths)
+        return run(
+            argv,
+            timeout_seconds=TIMEOUT_SECONDS,
+            keep_open=sorted({file.directory for file in files}),
+            stdin=stdin,
+        )
+
+
+def parse_states(output: bytes, asked: Sequence[bytes]) -> list[HsmState]:
+    """Read hsm_state's lines, "PATH: (0x0000000d) released exists archived, archive_id:1", in the order asked.
+
+    The asked paths say where each line begins, so a name may hold newlines and text that looks like another line.
+    Stops at the first path that is not told.
+    """
+    states: list[HsmState] = []
+    at = 0
+    for path in asked:
+        flags = _FLAGS.match(output, at + len(path)) if output.startswith(path, at) else None
+        if not flags:
+            break
+        states.append(HsmState(int(flags[1], 16) & _KNOWN))
+        at = flags.end()
+    return states
+
+
+_KNOWN = sum(state.value for state in HsmState)
+
+
+def _failure(command: str, outcome: Outcome) -> PermanentError | TemporaryError:
+    if outcome.code in _NOT_LUSTRE:
+        return PermanentError(f"lfs {command}: {outcome.complaint}; the mount has to be Lustre with HSM")
+    return TemporaryError(f"lfs {command} failed: {outcome.complaint}; wait, it is run again")

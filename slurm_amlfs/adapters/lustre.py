@@ -1,0 +1,270 @@
+"""One mounted Lustre file system: what is on it, its HSM states, and our receipts.
+
+Every path is reached as `beneath` promises, so nothing outside the mount is read or touched.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from slurm_amlfs.adapters.beneath import NOT_THERE, Beneath, parts_of
+from slurm_amlfs.adapters.lfs import STATE_FILES, Action, Lfs, OpenName
+from slurm_amlfs.domain.quote import quote, quote_list
+from slurm_amlfs.domain.view import FileKind, FileView, HsmState, SpaceView
+from slurm_amlfs.errors import PermanentError, TemporaryError
+
+OWN_FOLDER = ".amlfs"
+"""Our own folder in the root of the file system; walks leave it out."""
+RECEIPTS = "receipts"
+FOLDER_MODE = 0o711
+RECEIPT_MODE = 0o400
+OPEN_FOLDERS = 200
+"""Directories held open for one lfs command; far below the usual limit of 1,024 descriptors."""
+
+_NO_RIGHT = {errno.EPERM, errno.EACCES}
+_KINDS = {stat.S_IFREG: FileKind.REGULAR, stat.S_IFDIR: FileKind.DIRECTORY, stat.S_IFLNK: FileKind.SYMLINK}
+
+
+class LustreMount:
+    """The Lustre port on one mount.
+
+    Args:
+        mount: Where it is mounted on this host.
+        lfs: The command.
+        is_mount: Says whether a path is a mount point.
+    """
+
+    def __init__(self, mount: Path, lfs: Lfs, is_mount: Callable[[Path], bool] = os.path.ismount) -> None:
+        self._mount = mount
+        self._lfs = lfs
+        self._tree = Beneath(mount, is_mount)
+
+    def mounted(self) -> bool:
+        """Say whether the mount is there."""
+        return self._tree.mounted()
+
+    def look(self, path: str) -> FileView | None:
+        """Stat one path, following no link; None if it is not there. A trailing "/" asks for a directory.
+
+        Raises:
+            TemporaryError: the file system is not mounted, or does not answer.
+        """
+        parts = parts_of(path)
+        if parts is None:
+            return None
+        with self._failures(path), ExitStack() as stack:
+            folder = self._tree.folder(stack, parts[:-1])
+            if folder is None:
+                return None
+            try:
+                facts = os.stat(parts[-1] if parts else ".", dir_fd=folder, follow_symlinks=False)
+            except OSError as error:
+                if error.errno in NOT_THERE:
+                    return None
+                raise
+        view = _view(path, facts)
+        return None if path.endswith("/") and view.kind is not FileKind.DIRECTORY else view
+
+    def walk(self, prefix: str) -> Iterator[FileView]:
+        """Stream everything that is not a directory whose path begins with `prefix`; follows no link.
+
+        The prefix is a string: "/a/b" also takes "/a/bc". Our own folder is left out. What comes or goes meanwhile
+        may be in it or not.
+
+        Raises:
+            TemporaryError: the file system is not mounted, or does not answer.
+            PermanentError: the prefix is no path.
+        """
+        above, _, begins = prefix.rpartition("/")
+        if not prefix.startswith("/") or (above and parts_of(above) is None):
+            raise PermanentError(f"{prefix!r} is no path on a file system; write it from / on")
+        pending = [(above, begins)]
+        while pending:
+            for view in self._list(*pending.pop()):
+                if view.kind is not FileKind.DIRECTORY:
+                    yield view
+                elif view.path != f"/{OWN_FOLDER}":
+                    pending.append((view.path, ""))
+
+    def hsm_states(self, paths: Sequence[str]) -> dict[str, HsmState]:
+        """Read the HSM state of many regular files at once; a path that is gone, or is none, is absent.
+
+        Raises:
+            TemporaryError: the file system or `lfs` does not answer.
+            PermanentError: it is not Lustre.
+        """
+        states: dict[str, HsmState] = {}
+        for named in self._open_files(paths):
+            told = self._lfs.hsm_states([name for _, name in named])
+            states |= {path: state for (path, _), state in zip(named, told, strict=True) if state is not None}
+        return states
+
+    def restore(self, paths: Sequence[str]) -> None:
+        """Ask for the contents of released files. Asking twice, or for a file that is whole or gone, is success.
+
+        Raises:
+            TemporaryError: the file system or `lfs` does not answer.
+            PermanentError: Lustre refuses a file that is still released: its archive is lost, or we have no right.
+        """
+        refused = self._request(Action.RESTORE, paths)
+        _complain("restore", [path for path, state in refused.items() if state & HsmState.RELEASED])
+
+    def release(self, paths: Sequence[str]) -> None:
+        """Free the space of clean archived files.
+
+        Lustre leaves alone what is dirty, not archived, or open elsewhere, and so do we: look at the states afterwards.
+
+        Raises:
+            TemporaryError: the file system or `lfs` does not answer.
+            PermanentError: Lustre refuses for want of a right what could be released.
+        """
+        refused = self._request(Action.RELEASE, paths)
+        kept = HsmState.RELEASED | HsmState.NORELEASE
+        _complain("release", [path for path, state in refused.items() if state.clean and not state & kept])
+
+    def space(self) -> SpaceView:
+        """Read total bytes, and those free to users.
+
+        Raises:
+            TemporaryError: the file system is not mounted, or does not answer.
+        """
+        with self._failures("/"), ExitStack() as stack:
+            facts = os.fstatvfs(self._tree.root(stack))
+        return SpaceView(total_bytes=facts.f_blocks * facts.f_frsize, free_bytes=facts.f_bavail * facts.f_frsize)
+
+    def put_receipt(self, job_id: int, uid: int, gid: int, text: str) -> None:
+        """Write a job's receipt, whole or not at all, readable by its owner; a node sees that it is there.
+
+        Raises:
+            TemporaryError: it cannot be written, as on a full file system.
+            PermanentError: somebody else owns our folder.
+        """
+        draft = f".{job_id}.tmp"
+        with self._failures(f"/{OWN_FOLDER}/{RECEIPTS}/{job_id}"), ExitStack() as stack:
+            folder = self._receipts(stack)
+            with suppress(FileNotFoundError):
+                os.unlink(draft, dir_fd=folder)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(draft, flags, RECEIPT_MODE, dir_fd=folder), "wb") as file:
+                file.write(text.encode("utf-8", "surrogateescape"))
+                file.flush()
+                os.fchown(file.fileno(), uid, gid)
+                os.fchmod(file.fileno(), RECEIPT_MODE)
+                os.fsync(file.fileno())
+            os.rename(draft, str(job_id), src_dir_fd=folder, dst_dir_fd=folder)
+
+    def drop_receipt(self, job_id: int) -> None:
+        """Remove a job's receipt. Gone is success.
+
+        Raises:
+            TemporaryError: the file system is not mounted, or does not answer.
+        """
+        with self._failures(f"/{OWN_FOLDER}/{RECEIPTS}/{job_id}"), ExitStack() as stack:
+            folder = self._tree.folder(stack, [OWN_FOLDER, RECEIPTS])
+            if folder is not None:
+                with suppress(FileNotFoundError):
+                    os.unlink(str(job_id), dir_fd=folder)
+
+    def _list(self, folder: str, begins: str) -> Iterator[FileView]:
+        with self._failures(folder or "/"), ExitStack() as stack:
+            parent = self._tree.folder(stack, parts_of(folder or "/") or [])
+            if parent is None:
+                return
+            listed = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
+            stack.callback(os.close, listed)
+            for entry in stack.enter_context(os.scandir(listed)):
+                if entry.name.startswith(begins):
+                    with suppress(FileNotFoundError):
+                        yield _view(f"{folder}/{entry.name}", entry.stat(follow_symlinks=False))
+
+    def _request(self, action: Action, paths: Sequence[str]) -> dict[str, HsmState]:
+        """Request an action; return the states of the files that were refused for want of a right or of an archive."""
+        states: dict[str, HsmState] = {}
+        for named in self._open_files(paths):
+            path_of = {name: path for path, name in named}
+            refused = [name for name, code in self._lfs.request(action, list(path_of)) if code in _NO_RIGHT]
+            told = zip(refused, self._lfs.hsm_states(refused), strict=True)
+            states |= {path_of[name]: state for name, state in told if state is not None}
+        return states
+
+    def _open_files(self, paths: Sequence[str]) -> Iterator[list[tuple[str, OpenName]]]:
+        """Yield the regular files among `paths` with their directories held open, as many at a time as may be."""
+        left = deque(dict.fromkeys(paths))
+        while left:
+            folders: dict[str, int | None] = {}
+            named: list[tuple[str, OpenName]] = []
+            with ExitStack() as stack:
+                while left and len(named) < STATE_FILES and len(folders) < OPEN_FOLDERS:
+                    path = left.popleft()
+                    if name := self._name(stack, folders, path):
+                        named.append((path, name))
+                if named:
+                    yield named
+
+    def _name(self, stack: ExitStack, folders: dict[str, int | None], path: str) -> OpenName | None:
+        parts = parts_of(path)
+        if not parts:
+            return None
+        above = path.rpartition("/")[0]
+        with self._failures(path):
+            if above not in folders:
+                folders[above] = self._tree.folder(stack, parts[:-1])
+            folder = folders[above]
+            if folder is None:
+                return None
+            try:
+                facts = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
+            except OSError as error:
+                if error.errno in NOT_THERE:
+                    return None
+                raise
+        return OpenName(folder, parts[-1]) if stat.S_ISREG(facts.st_mode) else None
+
+    def _receipts(self, stack: ExitStack) -> int:
+        folder = self._tree.root(stack)
+        for name in (OWN_FOLDER, RECEIPTS):
+            with suppress(FileExistsError):
+                os.mkdir(name, FOLDER_MODE, dir_fd=folder)
+            try:
+                folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            except OSError as error:
+                if error.errno in NOT_THERE:
+                    raise _not_ours(self._mount) from error
+                raise
+            stack.callback(os.close, folder)
+            if os.fstat(folder).st_uid != os.geteuid():
+                raise _not_ours(self._mount)
+            os.fchmod(folder, FOLDER_MODE)
+        return folder
+
+    @contextmanager
+    def _failures(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TemporaryError(
+                f"{self._mount}: {quote(path)}: {error.strerror}; see that the mount is well, it goes on by itself"
+            ) from error
+
+
+def _view(path: str, facts: os.stat_result) -> FileView:
+    kind = _KINDS.get(stat.S_IFMT(facts.st_mode), FileKind.OTHER)
+    return FileView(path=path, kind=kind, size_bytes=facts.st_size, mtime_ns=facts.st_mtime_ns, uid=facts.st_uid)
+
+
+def _complain(verb: str, paths: Sequence[str]) -> None:
+    if paths:
+        raise PermanentError(
+            f"Lustre refuses to {verb} {quote_list(paths)}; see that its archive is not lost, and that this host is in"
+            " noSquashNidLists if root is squashed"
+        )
+
+
+def _not_ours(mount: Path) -> PermanentError:
+    return PermanentError(f"{mount}/{OWN_FOLDER} is somebody else's; move it away, the daemon makes its own")
