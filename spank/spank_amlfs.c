@@ -1,13 +1,16 @@
 /*
- * The --amlfs-* options of sbatch, salloc and srun, and nothing else.
+ * The --amlfs-* options of sbatch, salloc and srun.
  *
  * Values are neither read nor checked here: Slurm carries each of them to slurmctld in the job's SPANK environment
  * (src/common/plugstack.c, later spank.c: _option_setenv) as _SLURM_SPANK_OPTION_amlfs_amlfs_import and so on, where
  * job_submit.lua, which has the one grammar, turns them into #AMLFS lines. The first "amlfs" in it is the name given to
  * SPANK_PLUGIN below, so neither may change alone.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <slurm/spank.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -55,14 +58,33 @@ static int takes_options(spank_context_t context)
 	return context == S_CTX_ALLOCATOR || context == S_CTX_LOCAL || context == S_CTX_REMOTE;
 }
 
+/*
+ * Slurm puts a job's options into the job's own environment, and sbatch takes options from there
+ * (spank_process_env_options): without this, a job that submits another job would hand its import and its export on.
+ */
+static void forget_inherited(const char *option)
+{
+	char variable[128];
+
+	snprintf(variable, sizeof(variable), "SLURM_SPANK__SLURM_SPANK_OPTION_amlfs_%s", option);
+	for (char *c = variable; *c; c++)
+		if (*c == '-')
+			*c = '_';
+	unsetenv(variable);
+}
+
 EXPORTED int slurm_spank_init(spank_t spank, int argc, char *argv[])
 {
 	(void)argc;
 	(void)argv;
-	if (!takes_options(spank_context()))
+	spank_context_t context = spank_context();
+	if (!takes_options(context))
 		return ESPANK_SUCCESS;
+	int within_job = context == S_CTX_ALLOCATOR && getenv("SLURM_JOB_ID") != NULL;
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		options[i].val = (int)i;
+		if (within_job)
+			forget_inherited(options[i].name);
 		spank_err_t error = spank_option_register(spank, &options[i]);
 		if (error != ESPANK_SUCCESS) {
 			slurm_error("spank_amlfs: --%s was not registered: %s", options[i].name, spank_strerror(error));
