@@ -1,0 +1,32 @@
+"""A cluster in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from slurm_amlfs.domain.view import JobView
+from slurm_amlfs.errors import AmlfsError
+
+
+class FakeSlurm:
+    """The Slurm port over a dict of jobs. `faults` are raised by the next calls, one each."""
+
+    def __init__(self) -> None:
+        self.records: dict[int, JobView] = {}
+        self.comments: dict[int, list[str]] = {}
+        self.faults: list[AmlfsError] = []
+
+    def jobs(self, job_ids: Iterable[int]) -> dict[int, JobView]:
+        """Read the records of these jobs."""
+        self._called()
+        return {job_id: self.records[job_id] for job_id in job_ids if job_id in self.records}
+
+    def comment(self, job_id: int, text: str) -> None:
+        """Keep a comment on a job that is there."""
+        self._called()
+        if job_id in self.records:
+            self.comments.setdefault(job_id, []).append(text)
+
+    def _called(self) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
