@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 import requests
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import ContainerClient
 from requests.adapters import HTTPAdapter
@@ -24,6 +24,7 @@ from slurm_amlfs.domain.view import FileKind
 from slurm_amlfs.emulator import metadata
 from slurm_amlfs.emulator.contents import Blob
 from slurm_amlfs.emulator.tree import FileInfo
+from slurm_amlfs.errors import TemporaryError
 
 DEVELOPMENT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """The key of devstoreaccount1 that Azurite's own documentation publishes; it opens nothing else."""
@@ -48,6 +49,20 @@ class AzuriteContents:
             retry_total=2,
         )
         self._session = session
+
+    def ensure(self) -> None:
+        """Make the container if it is not there.
+
+        Raises:
+            TemporaryError: Azurite does not answer.
+        """
+        try:
+            if not self._client.exists():
+                self._client.create_container()
+        except ResourceExistsError:
+            return
+        except AzureError as error:
+            raise TemporaryError(f"Azurite does not answer at {self._client.url}; is it running? ({error})") from error
 
     def walk(self, prefix: str) -> Iterator[Blob]:
         """Stream blobs as `Contents.walk` says; 5,000 a page, metadata with them."""

@@ -9,6 +9,7 @@ control.journal().most_at_once    # how many actions ran at once, at most
 from __future__ import annotations
 
 import http.client
+from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -40,9 +41,13 @@ class Control:
         """Hold actions up until `let_go`, or for `seconds`."""
         self.set(Fault(Name.STALL, operation, seconds=seconds))
 
-    def let_go(self, *names: Name) -> None:
+    def clear(self, names: Iterable[Name] = ()) -> None:
         """Clear these faults, or all."""
-        self._call("POST", "faults/clear", NAMES.dump_json(names))
+        self._call("POST", "faults/clear", NAMES.dump_json(tuple(names)))
+
+    def let_go(self, *names: Name) -> None:
+        """Clear these faults, or all; what STALL held goes on."""
+        self.clear(names)
 
     def faults(self) -> tuple[Fault, ...]:
         """List the faults that are set, with how often each has happened."""
