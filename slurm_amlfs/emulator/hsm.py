@@ -12,7 +12,7 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from slurm_amlfs.domain.view import FileKind
@@ -42,12 +42,21 @@ __all__ = ["Contents", "FileInfo", "FileKind", "Hsm", "HsmAction", "RestoreRate"
 
 log = logging.getLogger(__name__)
 
+
+def _nobody(path: str) -> None:
+    """Tell nobody that a path changed."""
+    del path
+
+
 ROOT_UID = 0
+
+MARKER_MODE = 0o644
 
 
 class Hsm:
     """One file system in `folder`, which is made if need be; what was left by an earlier process is taken over.
 
+    `on_change` is called with each path that changed by other means than `files`, after the change and without locks.
     `max_requests` is how many HSM requests run at a time (Lustre's hsm.max_requests, 3 there by default; 384 in a
     Microsoft engineer's settings for lemur).
 
@@ -68,7 +77,8 @@ class Hsm:
         self._space = Space(capacity_bytes, load_used_bytes(folder, self.tree))
         self.inodes = Inodes(self.tree, self._space)
         self._transfers = Transfers(self.tree, self.inodes, self._space, contents, restore_rate)
-        self._requests = Requests(folder / "requests", max_requests, self._run)
+        self.on_change: Callable[[str], None] = _nobody
+        self._requests = Requests(folder / "requests", max_requests, self._run, self._after)
         self.files = Files(self.tree, self.inodes, self._space, self._requests, self._restore_for_io)
         for action, archive_id, path in list(self._requests.left_over()):
             self._queue_again(action, archive_id, path)
@@ -119,6 +129,7 @@ class Hsm:
         self.tree.make_parents(f"{path}/.")
         os.chown(self.tree.at(path), uid, gid)
         os.chmod(self.tree.at(path), mode)
+        self.on_change(path)
 
     def add_symlink(self, path: str, target: str, uid: int, gid: int) -> None:
         """Make a symlink that is in the archive already; parents are made.
@@ -130,6 +141,16 @@ class Hsm:
         self.tree.make_parents(path)
         self.files.make_symlink(path, target, uid, gid)
         self.tree.mark_link(path, EXISTS | ARCHIVED)
+
+    def add_marker(self, path: str) -> None:
+        """Make an empty file of root's that no export takes, such as an import's IMPORT_ file.
+
+        Raises:
+            FileExistsError: something has that name.
+        """
+        self.tree.make_parents(path)
+        self.files.make_node(path, stat.S_IFREG | MARKER_MODE, 0, ROOT_UID, ROOT_UID)
+        self.tree.set_record(path, HsmRecord(NOARCHIVE))
 
     def remove(self, path: str) -> None:
         """Remove a file, symlink or empty directory. Gone is success.
@@ -144,6 +165,7 @@ class Hsm:
             self.files.remove_directory(path)
         else:
             self.files.unlink(path)
+        self.on_change(path)
 
     def update_attributes(self, path: str, mtime_ns: int, uid: int, gid: int, mode: int) -> None:
         """Set a path's attributes; its HSM state stays."""
@@ -153,6 +175,7 @@ class Hsm:
         if not is_link:
             os.chmod(where, mode)
         self.files.set_times(path, mtime_ns, mtime_ns)
+        self.on_change(path)
 
     def look(self, path: str) -> FileInfo | None:
         """Read one path without following a last symlink; None if it is not there."""
@@ -218,6 +241,7 @@ class Hsm:
         """
         if action is HsmAction.RELEASE:
             self._transfers.release(path)
+            self.on_change(path)
             return
         seen = os.lstat(self.tree.at(path))
         if not stat.S_ISREG(seen.st_mode):
@@ -244,6 +268,9 @@ class Hsm:
             self._transfers.archive(request)
         elif request.action is HsmAction.REMOVE:
             self._transfers.remove(request)
+
+    def _after(self, request: Request) -> None:
+        self.on_change(request.path)
 
     def record(self, path: str) -> HsmRecord:
         """Read a path's HSM record; what is no regular file has none (all zero)."""

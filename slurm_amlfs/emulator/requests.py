@@ -41,10 +41,20 @@ class Request:
 
 
 class Requests:
-    """The queue. `run` does one request and raises OSError when it fails; it is called in worker threads."""
+    """The queue. `run` does one request and raises OSError when it fails; it is called in worker threads.
 
-    def __init__(self, journal: Path, max_requests: int, run: Callable[[Request], None]) -> None:
+    `after` is called once whoever waits for a request was told that it is done.
+    """
+
+    def __init__(
+        self,
+        journal: Path,
+        max_requests: int,
+        run: Callable[[Request], None],
+        after: Callable[[Request], None],
+    ) -> None:
         self._run = run
+        self._after = after
         self._max = max_requests
         self._journal = os.open(journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._ready = threading.Condition()
@@ -156,6 +166,7 @@ class Requests:
                 request.error = errno.EIO
                 log.exception("hsm_request_failed action=%s path=%r", request.action, request.path)
             self._finish(request)
+            self._after(request)
 
     def _finish(self, request: Request) -> None:
         with self._ready:

@@ -1,0 +1,89 @@
+"""What the emulated `lfs` asks of the mount: extended attributes whose names begin with `system.amlfs_hsm.`.
+
+Linux checks no permission for names that begin with `system.` (xattr_permission) and hands them to FUSE, so it is
+checked here, as Lustre would. The real `lfs` opens the file and uses ioctls; the C program never opens one.
+
+    get  state    "FLAGS ARCHIVE_ID"                      hex, decimal
+    get  action   "ACTION PROGRESS OFFSET LENGTH"         words of lustre_user.h; "NOOP none 0 0" when there is none
+    get  path     "/PATH"                                 the path in the file system
+    set  flags    "SET CLEAR ARCHIVE_ID"                  hex, hex, decimal
+    set  request  "ACTION ARCHIVE_ID", NUL, PATH, ...     paths in the file system, without a "/" first, NUL between
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from slurm_amlfs.emulator.caller import READ, WRITE, Caller
+from slurm_amlfs.emulator.hsm import Hsm
+from slurm_amlfs.emulator.hsm_rules import HsmAction
+
+PREFIX = "system.amlfs_hsm."
+
+TO_END = (1 << 64) - 1
+"""LUSTRE_EOF: offset and length of a request for a whole file add up to it."""
+
+FLAG_WORDS = 3
+
+
+class Door:
+    """Answers `lfs`. Errors are OSError with the errno that Lustre gives."""
+
+    def __init__(self, hsm: Hsm) -> None:
+        self._hsm = hsm
+
+    def get(self, path: str, name: str, caller: Caller) -> bytes:
+        """Answer a getxattr of a name that begins with PREFIX."""
+        verb = name.removeprefix(PREFIX)
+        if verb == "path":
+            return b"/" + os.fsencode(path)
+        self._check(path, caller, READ)
+        if verb == "state":
+            record = self._hsm.record(path)
+            return b"%x %d" % (record.flags, record.archive_id)
+        if verb == "action":
+            return self._action(path)
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    def _action(self, path: str) -> bytes:
+        request = self._hsm.current(path)
+        if request is None:
+            return b"NOOP none 0 0"
+        if request.running:
+            return b"%s running 0 %d" % (request.action.encode(), request.moved_bytes())
+        return b"%s waiting 0 %d" % (request.action.encode(), TO_END)
+
+    def set(self, path: str, name: str, value: bytes, caller: Caller) -> None:
+        """Do a setxattr of a name that begins with PREFIX."""
+        verb = name.removeprefix(PREFIX)
+        if verb == "flags":
+            self._flags(path, value, caller)
+        elif verb == "request":
+            self._request(value, caller)
+        else:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    def _flags(self, path: str, value: bytes, caller: Caller) -> None:
+        words = value.split()
+        if len(words) != FLAG_WORDS:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._check(path, caller, WRITE)
+        self._hsm.change_flags(path, int(words[0], 16), int(words[1], 16), int(words[2]), caller.uid)
+
+    def _request(self, value: bytes, caller: Caller) -> None:
+        head, *paths = value.split(b"\0")
+        word, _, archive_id = head.decode("ascii", "replace").partition(" ")
+        if word not in HsmAction.__members__ or not archive_id.isdigit():
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        action = HsmAction(word)
+        for raw in paths:
+            path = os.fsdecode(raw)
+            if action is HsmAction.RELEASE:
+                self._check(path, caller, WRITE)
+            self._hsm.request(path, action, caller.uid, archive_id=int(archive_id))
+
+    def _check(self, path: str, caller: Caller, wanted: int) -> None:
+        seen = os.lstat(self._hsm.tree.at(path))
+        if not caller.may(seen, wanted):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)

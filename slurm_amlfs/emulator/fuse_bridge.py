@@ -1,0 +1,102 @@
+"""mfusepy with what its high-level calls leave out or do too slowly.
+
+Left out: rename's flags, the handle of ftruncate, UTIME_NOW and UTIME_OMIT, attributes in listings. Too slow: a dict for each stat, which is most of what a file system is asked; here the machine's own lstat
+fills FUSE's struct (glibc 2.33 or later exports it).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import mfusepy
+
+if TYPE_CHECKING:
+    from slurm_amlfs.emulator.mount import Mount
+
+UTIME_NOW = (1 << 30) - 1
+UTIME_OMIT = (1 << 30) - 2
+
+_STAT_POINTER = ctypes.POINTER(mfusepy.c_stat)
+_libc = ctypes.PyDLL(None, use_errno=True)
+_lstat = _libc.lstat
+_lstat.argtypes = (ctypes.c_char_p, _STAT_POINTER)
+_fstat = _libc.fstat
+_fstat.argtypes = (ctypes.c_int, _STAT_POINTER)
+_fstatat = _libc.fstatat
+_fstatat.argtypes = (ctypes.c_int, ctypes.c_char_p, _STAT_POINTER, ctypes.c_int)
+
+AT_SYMLINK_NOFOLLOW = 0x100
+READDIR_PLUS, FILL_DIR_PLUS = 1, 2
+"""FUSE_READDIR_PLUS and FUSE_FILL_DIR_PLUS of fuse.h."""
+
+
+class Bridge(mfusepy.FUSE):  # type: ignore[misc]
+    """Runs a mount until it is unmounted. The methods are called by libfuse's threads."""
+
+    operations: Mount
+
+    def fgetattr(self, path: bytes | None, buffer: Any, info: Any) -> int:  # noqa: ANN401 - ctypes pointers
+        """Fill FUSE's stat; negative is an errno."""
+        mount = self.operations
+        if _fstat(info.contents.fh, buffer) if path is None else _lstat(mount.root + path, buffer):
+            return -ctypes.get_errno()
+        if mount.shown:
+            seen = buffer.contents
+            times = mount.shown.get(seen.st_ino)
+            if times is not None:
+                seen.st_atimespec.tv_sec, seen.st_atimespec.tv_nsec = divmod(times.atime_ns, 10**9)
+                seen.st_mtimespec.tv_sec, seen.st_mtimespec.tv_nsec = divmod(times.mtime_ns, 10**9)
+        return 0
+
+    def readdir_fuse_3(  # noqa: PLR0913, PLR0917 - libfuse's signature
+        self,
+        path: bytes | None,
+        buffer: Any,  # noqa: ANN401 - ctypes
+        filler: Callable[..., int],
+        offset: int,
+        info: Any,  # noqa: ANN401 - ctypes
+        flags: int,
+    ) -> int:
+        """List a directory, with all attributes where the kernel asks for them."""
+        if not flags & READDIR_PLUS:
+            return int(super().readdir_fuse_3(path, buffer, filler, offset, info, flags))
+        folder = info.contents.fh
+        seen = mfusepy.c_stat()
+        for name in [b".", b"..", *map(os.fsencode, os.listdir(folder))]:  # noqa: PTH208 - an open directory
+            if _fstatat(folder, name, seen, AT_SYMLINK_NOFOLLOW) == 0 and filler(buffer, name, seen, 0, FILL_DIR_PLUS):
+                break
+        return 0
+
+    def rename_fuse_3(self, old: bytes, new: bytes, flags: int) -> int:
+        """Rename; RENAME_NOREPLACE and RENAME_EXCHANGE are refused as unsupported (EINVAL, renameat2(2))."""
+        if flags:
+            return -errno.EINVAL
+        return self.operations.rename(os.fsdecode(old), os.fsdecode(new))
+
+    def truncate_fuse_3(self, path: bytes | None, length: int, info: Any) -> int:  # noqa: ANN401 - a ctypes pointer
+        """Truncate by handle where there is one, because an open file may have no name left."""
+        if info:
+            return self.operations.truncate_open(info.contents.fh, length)
+        return self.operations.truncate(os.fsdecode(path or b""), length)
+
+    def utimens_fuse_3(self, path: bytes | None, times: Any, info: Any) -> int:  # noqa: ANN401 - ctypes pointers
+        """Set times, the special ones included."""
+        where = info.contents.fh if path is None else self.operations.root + path
+        seen = os.fstat(where) if isinstance(where, int) else os.lstat(where)
+        now = time.time_ns()
+        stamps = []
+        for wanted, before in (
+            (times.contents.actime, seen.st_atime_ns),
+            (times.contents.modtime, seen.st_mtime_ns),
+        ):
+            special = {UTIME_NOW: now, UTIME_OMIT: before}.get(wanted.tv_nsec)
+            stamps.append(special if special is not None else wanted.tv_sec * 10**9 + wanted.tv_nsec)
+        if path is None:
+            os.utime(where, ns=(stamps[0], stamps[1]))
+            return 0
+        return self.operations.utimens(os.fsdecode(path), (stamps[0], stamps[1]))
