@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from slurm_amlfs.adapters.lfs import Lfs
+from slurm_amlfs.adapters.lustre import LustreMount
+from slurm_amlfs.domain.view import HsmState
+from slurm_amlfs.errors import PermanentError
+from tests.contract.lustre_contract import LustreContract
+from tests.fakes import lfs_program
+from tests.fakes.lustre import FakeLustre
+
+
+class FakeLustreWorld:
+    def __init__(self, lustre: FakeLustre) -> None:
+        self.write = lustre.write
+        self.add_released = lustre.add_released
+        self.link = lustre.link
+        self.mark_archived = lustre.mark_archived
+        self.finish_restores = lustre.finish_restores
+        self._lustre = lustre
+
+    def unmount(self) -> None:
+        """Take the mount away."""
+        self._lustre.is_mounted = False
+
+    def receipts(self) -> dict[int, str]:
+        """Read the texts of all receipts."""
+        return {job_id: receipt.text for job_id, receipt in self._lustre.receipts.items()}
+
+
+class FolderWorld:
+    """A plain folder for a mount, with states in extended attributes."""
+
+    def __init__(self, mount: Path) -> None:
+        self.mount = mount
+        self.is_mounted = True
+
+    def write(self, path: str, size_bytes: int) -> None:
+        """Write a file; dirty if it was archived."""
+        place = self.place(path)
+        known = lfs_program.read(str(place)) if place.exists() else 0
+        place.write_bytes(b"x" * size_bytes)
+        self._set(place, known | lfs_program.DIRTY if known else 0)
+
+    def add_released(self, path: str, size_bytes: int) -> None:
+        """Add a file as an import does."""
+        place = self.place(path)
+        place.write_bytes(b"x" * size_bytes)
+        self._set(place, lfs_program.EXISTS | lfs_program.ARCHIVED | lfs_program.RELEASED)
+
+    def link(self, path: str) -> None:
+        """Make a symlink to /etc."""
+        self.place(path).symlink_to("/etc")
+
+    def mark_archived(self, path: str) -> None:
+        """Take a file as archived."""
+        self._set(self.place(path), lfs_program.EXISTS | lfs_program.ARCHIVED)
+
+    def finish_restores(self) -> None:
+        """The program ends them at once."""
+
+    def unmount(self) -> None:
+        """Take the mount away."""
+        self.is_mounted = False
+
+    def receipts(self) -> dict[int, str]:
+        """Read the texts of all receipts."""
+        folder = self.mount / ".amlfs" / "receipts"
+        return {int(path.name): path.read_text(errors="surrogateescape") for path in folder.iterdir()}
+
+    def place(self, path: str) -> Path:
+        """Find a path in the folder, with its parents made."""
+        place = self.mount / path.removeprefix("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def _set(self, place: Path, state: int) -> None:
+        os.setxattr(place, lfs_program.ATTRIBUTE, str(state).encode())
+
+
+class TestFakeLustre(LustreContract):
+    @pytest.fixture
+    def lustre(self) -> FakeLustre:
+        """Make the port."""
+        return FakeLustre()
+
+    @pytest.fixture
+    def world(self, lustre: FakeLustre) -> FakeLustreWorld:
+        """Stand behind it."""
+        return FakeLustreWorld(lustre)
+
+
+@pytest.fixture(scope="module")
+def lfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("bin") / "lfs"
+    program.write_text(f"#!{sys.executable} -SE\n{Path(lfs_program.__file__).read_text()}")
+    program.chmod(0o755)
+    return program
+
+
+class TestLustreMount(LustreContract):
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> FolderWorld:
+        """Stand behind it."""
+        mount = tmp_path / "mount"
+        mount.mkdir()
+        return FolderWorld(mount)
+
+    @pytest.fixture
+    def lustre(self, world: FolderWorld, lfs: Path) -> LustreMount:
+        """Make the port."""
+        return LustreMount(world.mount, Lfs(lfs), lambda _: world.is_mounted)
+
+    def test_more_files_than_fit_one_request(self, lustre: LustreMount, world: FolderWorld) -> None:
+        """Batches stay below the 52 files of one request, whatever their number and their directories'."""
+        paths = [f"/d{number % 230}/f{number}" for number in range(240)]
+        for path in paths:
+            world.add_released(path, 1)
+        lustre.restore(paths)
+        assert set(lustre.hsm_states(paths).values()) == {HsmState.EXISTS | HsmState.ARCHIVED}
+        assert sum(1 for _ in Path("/proc/self/fd").iterdir()) < 100
+
+    def test_a_directory_that_became_a_link_is_not_followed(self, lustre: LustreMount, world: FolderWorld) -> None:
+        """A user who swaps a directory for a link gets nothing of another's released."""
+        world.write("/theirs/f", 1)
+        world.mark_archived("/theirs/f")
+        (world.mount / "mine").symlink_to("theirs")
+        lustre.release(["/mine/f"])
+        assert lustre.hsm_states(["/mine/f", "/theirs/f"]) == {"/theirs/f": HsmState.EXISTS | HsmState.ARCHIVED}
+
+    def test_receipt_modes(self, lustre: LustreMount, world: FolderWorld) -> None:
+        """Only its owner reads a receipt; everybody passes to see that it is there."""
+        lustre.put_receipt(7, os.geteuid(), os.getegid(), "x")
+        folder = world.mount / ".amlfs" / "receipts"
+        modes = [path.stat().st_mode & 0o7777 for path in (folder.parent, folder, folder / "7")]
+        assert modes == [0o711, 0o711, 0o400]
+
+    def test_a_link_in_place_of_our_folder(self, lustre: LustreMount, world: FolderWorld, tmp_path: Path) -> None:
+        """Nobody redirects receipts to another place."""
+        (world.mount / ".amlfs").symlink_to(tmp_path)
+        with pytest.raises(PermanentError, match="somebody else's"):
+            lustre.put_receipt(7, 0, 0, "x")
+        assert not (tmp_path / "receipts").exists()
+
+    def test_trailing_slash_asks_for_a_directory(self, lustre: LustreMount, world: FolderWorld) -> None:
+        """A stub blob "d/" is there as the directory d, and never as a file."""
+        world.write("/d/f", 1)
+        assert lustre.look("/d/") is not None
+        assert lustre.look("/d/f/") is None
+
+    def test_not_lustre(self, world: FolderWorld, tmp_path: Path) -> None:
+        """A mount that has no HSM is told as what it is."""
+        program = tmp_path / "lfs"
+        program.write_text('#!/bin/sh\necho "can\'t get hsm state: Inappropriate ioctl for device" >&2\nexit 25\n')
+        program.chmod(0o755)
+        world.write("/f", 1)
+        lustre = LustreMount(world.mount, Lfs(program), lambda _: True)
+        with pytest.raises(PermanentError, match="has to be Lustre"):
+            lustre.hsm_states(["/f"])
+
+    def test_no_lfs(self, world: FolderWorld, tmp_path: Path) -> None:
+        """A missing command names itself and the mend."""
+        world.write("/f", 1)
+        lustre = LustreMount(world.mount, Lfs(tmp_path / "none"), lambda _: True)
+        with pytest.raises(PermanentError, match=r"none cannot be started .*; install it"):
+            lustre.hsm_states(["/f"])
