@@ -32,7 +32,7 @@ NAMESPACES = st.sampled_from(Namespace)
         (HIERARCHICAL, "/", "/anything/below", True),
     ],
 )
-def test_matches(namespace: Namespace, prefix: str, path: str, taken: bool) -> None:
+def test_matches(namespace: Namespace, prefix: str, path: str, *, taken: bool) -> None:
     """`/data` takes `/data2` on a flat namespace and not on a hierarchical one; `/data/` never does."""
     assert matches(namespace, prefix, path) is taken
 
