@@ -82,7 +82,7 @@ def _add_emulator() -> None:
     if "emulator" not in words[:2] and words:
         return
     try:
-        from slurm_amlfs.emulator import program  # noqa: PLC0415 - aiohttp and FUSE are no part of the product
+        from slurm_amlfs.emulator.program import emulator  # noqa: PLC0415 - aiohttp and FUSE are no part of the product
     except ImportError as error:
         reason = f"the emulator is not installed ({error}); pip install 'slurm-amlfs[emulator]'"
 
@@ -91,4 +91,4 @@ def _add_emulator() -> None:
             raise UserError(reason)
 
         return
-    app.command("emulator")(program.emulator)
+    app.command("emulator")(emulator)

@@ -1,0 +1,101 @@
+"""What the integration tests look at: boards, Slurm, blobs, HSM states, the emulator's journal."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from sandbox.site import Site
+from slurm_amlfs.adapters.lfs import Lfs
+from slurm_amlfs.adapters.lustre import LustreMount
+from slurm_amlfs.domain.view import HsmState
+from slurm_amlfs.emulator.faults import Fault, Name
+
+LONG = 60.0
+"""Seconds until a wait is called a failure; a wait ends as soon as what it watches is there."""
+
+
+def new_name() -> str:
+    """Make a name that no other test uses."""
+    return f"t{uuid.uuid4().hex[:10]}"
+
+
+def put_blob(site: Site, name: str, data: bytes) -> None:
+    """Upload a blob."""
+    site.blobs.upload_blob(name, data, overwrite=True)
+
+
+def blob(site: Site, name: str) -> bytes:
+    """Download a blob."""
+    return bytes(site.blobs.download_blob(name).readall())
+
+
+def has_blob(site: Site, name: str) -> bool:
+    """Say whether a blob is there."""
+    try:
+        site.blobs.get_blob_client(name).get_blob_properties()
+    except ResourceNotFoundError:
+        return False
+    return True
+
+
+def words(site: Site, job: int) -> list[str]:
+    """Read the words of a job's timeline."""
+    return [str(event["word"]) for event in site.status(job)["timeline"]]
+
+
+def has_word(site: Site, job: int, word: str) -> bool:
+    """Say whether a job's timeline has come to a word; a job without a board has no words yet."""
+    try:
+        return word in words(site, job)
+    except RuntimeError:
+        return False
+
+
+def phase(site: Site, job: int, direction: str = "in") -> str:
+    """Read a job's phase from its board, "" if it has none."""
+    try:
+        return str(site.status(job)[f"phase_{direction}"])
+    except RuntimeError:
+        return ""
+
+
+def wait_until_closed(site: Site, job: int) -> None:
+    """Wait until everything for a job is done."""
+    site.wait(lambda: has_word(site, job, "closed"), LONG, f"job {job} is closed")
+
+
+def wait_for_reason(site: Site, job: int, reason: str) -> None:
+    """Wait until Slurm gives a reason."""
+    site.wait(lambda: site.job(job).get("Reason") == reason, LONG, f"job {job} has the reason {reason}")
+
+
+def wait_for_state(site: Site, job: int, *states: str) -> dict[str, str]:
+    """Wait until Slurm shows one of these job states."""
+    site.wait(lambda: site.job(job).get("JobState") in states, LONG, f"job {job} is {' or '.join(states)}")
+    return site.job(job)
+
+
+def hsm_states(site: Site, paths: list[str]) -> dict[str, HsmState]:
+    """Read HSM states by the product's own adapter."""
+    return LustreMount(site.mount, Lfs(site.lfs)).hsm_states([f"/{path}" for path in paths])
+
+
+@contextmanager
+def held(site: Site, action: str) -> Iterator[None]:
+    """Stall an action of the emulator ("import", "archive") meanwhile."""
+    site.faults.set(Fault(Name.STALL, action))
+    try:
+        yield
+    finally:
+        site.faults.clear([Name.STALL])
+
+
+def imports_of(site: Site, name: str) -> list[Any]:
+    """List the emulator's import actions that carried a prefix with this name in it."""
+    actions = site.faults.journal().actions
+    return [it for it in actions if it.kind == "import" and any(name in prefix for prefix in it.prefixes)]

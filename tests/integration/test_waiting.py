@@ -1,0 +1,130 @@
+"""A job that waits: in the queue, without a node, told how far it is; and cancelled without a trace."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sandbox.site import Site
+from tests.integration import seeing
+
+pytestmark = pytest.mark.integration
+
+TRUE = "#!/bin/sh\ntrue\n"
+
+
+def test_a_waiting_job_holds_no_node_and_others_run(site: Site, name: str) -> None:
+    """Reason BurstBufferStageIn, no node, bbstat and status speak, a job without directives runs meanwhile."""
+    seeing.put_blob(site, f"{name}/in", b"x")
+    with seeing.held(site, "import"):
+        job = site.submit("alice", TRUE, f"--amlfs-import=/{name}/")
+        seeing.wait_for_reason(site, job, "BurstBufferStageIn")
+        site.wait(lambda: seeing.phase(site, job) == "importing", seeing.LONG, "the import runs")
+        other = site.submit("bob", TRUE)
+        seeing.wait_for_state(site, other, "COMPLETED")
+
+        record = site.job(job)
+        assert record["JobState"] == "PENDING"
+        assert record["NodeList"] in {"", "(null)"}
+        assert "BurstBufferStageIn" in site.run("alice", ["squeue", "-h", "-j", str(job), "-o", "%r"])
+        assert "StageIn=importing" in site.run("alice", ["scontrol", "show", "bbstat", str(job)])
+        told = json.loads(site.run("alice", [*site.cli, "status", str(job), "--json"]))
+        assert (told["phase_in"], told["files_total"]) == ("importing", 1)
+        site.wait(lambda: "importing" in site.job(job).get("AdminComment", ""), seeing.LONG, "AdminComment tells")
+    seeing.wait_until_closed(site, job)
+
+
+def test_others_may_not_read_a_board(site: Site, name: str) -> None:
+    """A job's board is its owner's."""
+    seeing.put_blob(site, f"{name}/in", b"x")
+    job = site.submit("alice", TRUE, f"--amlfs-import=/{name}/")
+    seeing.wait_until_closed(site, job)
+    with pytest.raises(RuntimeError, match="another user"):
+        site.run("bob", [*site.cli, "status", str(job)])
+
+
+def test_scancel_during_stage_in_leaves_nothing(site: Site, name: str) -> None:
+    """The import is cancelled, the job is gone, nothing is left on the board, in the inbox or in Slurm."""
+    seeing.put_blob(site, f"{name}/in", b"x")
+    with seeing.held(site, "import"):
+        job = site.submit("alice", TRUE, f"--amlfs-import=/{name}/")
+        site.wait(lambda: bool(seeing.imports_of(site, name)), seeing.LONG, "the import runs")
+        site.run("alice", ["scancel", str(job)])
+        seeing.wait_for_state(site, job, "CANCELLED")
+        site.wait(lambda: seeing.imports_of(site, name)[0].ended is not None, seeing.LONG, "the import ends")
+    assert seeing.imports_of(site, name)[0].outcome == "Canceled"
+    state = site.state_dir
+    site.wait(lambda: not (state / "board" / str(job)).exists(), seeing.LONG, "the board goes")
+    assert not [it for folder in ("new", "cur", "tmp") for it in (state / "inbox" / folder).iterdir()]
+    assert not list((state / "asks").glob(f"{job}.*"))
+    assert "No burst buffer" in (shown := site.run(None, ["scontrol", "show", "burst"])) or f"JobID={job}" not in shown
+
+
+def test_an_import_that_another_job_needs_survives_the_cancel(site: Site, name: str) -> None:
+    """Two jobs share an import; one is cancelled; the other gets its data."""
+    seeing.put_blob(site, f"{name}/in", b"x")
+    seeing.put_blob(site, f"{name}-first/in", b"x")
+    with seeing.held(site, "import"):
+        first = site.submit("alice", TRUE, f"--amlfs-import=/{name}-first/")
+        site.wait(lambda: seeing.phase(site, first) == "importing", seeing.LONG, "the slot is taken")
+        pair = [site.submit(user, TRUE, f"--amlfs-import=/{name}/") for user in ("alice", "bob")]
+        for job in pair:
+            site.wait(lambda job=job: seeing.phase(site, job) == "waiting", seeing.LONG, "both wait")
+    # One import carries both; stop it again as soon as it runs.
+    site.run("alice", ["scancel", str(pair[0])])
+    for job in (first, pair[1]):
+        seeing.wait_until_closed(site, job)
+    assert "staged in" in seeing.words(site, pair[1])
+
+
+def test_a_prefix_with_nothing_under_it_holds_the_job(site: Site, name: str) -> None:
+    """Held, with the reason in the job record, and no import was spent."""
+    job = site.submit("alice", TRUE, f"--amlfs-import=/{name}/")
+    site.wait(lambda: f"no blobs under /{name}/" in site.job(job).get("SystemComment", ""), seeing.LONG, "the message")
+    record = site.job(job)
+    assert record["JobState"] == "PENDING"
+    assert record["Priority"] == "0"
+    assert not seeing.imports_of(site, name)
+    site.run("alice", ["scancel", str(job)])
+    site.wait(lambda: not (site.state_dir / "board" / str(job)).exists(), seeing.LONG, "the board goes")
+
+
+def test_a_job_held_for_its_prefix_runs_once_it_is_mended_and_released(site: Site, name: str) -> None:
+    """After an operator's release the stage-in begins anew, and the job runs."""
+    job = site.submit("alice", TRUE, f"--amlfs-import=/{name}/")
+    site.wait(lambda: "no blobs under" in site.job(job).get("SystemComment", ""), seeing.LONG, "the message")
+    seeing.put_blob(site, f"{name}/in", b"x")
+    site.run(None, ["scontrol", "release", str(job)])
+    seeing.wait_for_state(site, job, "COMPLETED")
+
+
+def test_blobs_that_fail_within_the_limit_are_named_in_the_receipt_and_counted(site: Site, name: str) -> None:
+    """Two of ten blobs fail: the job starts, its receipt names them, AdminComment counts them."""
+    for number in range(10):
+        seeing.put_blob(site, f"{name}/f{number}", b"x")
+    site.faults.set(seeing.Fault(seeing.Name.PARTIAL, "import", blobs=(f"{name}/f3", f"{name}/f7")))
+    try:
+        script = '#!/bin/sh\ncat "$AMLFS_MOUNT/.amlfs/receipts/$SLURM_JOB_ID"\n'
+        job = site.submit("alice", script, f"--amlfs-import=/{name}/", f"--output={site.home('alice')}/{name}.out")
+        seeing.wait_for_state(site, job, "COMPLETED")
+    finally:
+        site.faults.clear([seeing.Name.PARTIAL])
+    receipt = (site.home("alice") / f"{name}.out").read_text(encoding="utf-8")
+    assert f"missing {name}/f3\n" in receipt
+    assert f"missing {name}/f7\n" in receipt
+    assert "2 blobs are missing" in site.job(job)["AdminComment"]
+
+
+def test_blobs_that_fail_beyond_the_limit_hold_the_job(site: Site, name: str) -> None:
+    """max_errors=1 and two failures: held, with the count."""
+    for number in range(4):
+        seeing.put_blob(site, f"{name}/f{number}", b"x")
+    site.faults.set(seeing.Fault(seeing.Name.PARTIAL, "import", blobs=(f"{name}/f1", f"{name}/f2")))
+    try:
+        job = site.submit("alice", TRUE, f"--amlfs-import=/{name}/", "--amlfs-max-errors=1")
+        site.wait(lambda: "max_errors=1" in site.job(job).get("SystemComment", ""), seeing.LONG, "the message")
+    finally:
+        site.faults.clear([seeing.Name.PARTIAL])
+    assert site.job(job)["JobState"] == "PENDING"
+    site.run("alice", ["scancel", str(job)])
