@@ -1,0 +1,89 @@
+# What there is to do; `make` alone lists it. Set-up is part of every target and takes well under a second once done.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+IN_CELL := $(BIN)/python -m sandbox.cell
+SHELL_SCRIPTS := .ci/run $(shell grep -lE '^\#!/bin/sh' prolog/* epilog/* tools/* docs/examples/* 2>/dev/null)
+BENCHES := $(shell grep -l '^if __name__ == ' bench/*.py 2>/dev/null | sed 's,bench/\(.*\)\.py,\1,')
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: setup
+setup: packages .venv/.ready tools/azurite/node_modules/.ready programs ## install and build what this machine lacks
+
+.PHONY: demo
+demo: setup ## a Slurm job with --amlfs-import and --amlfs-export, watched; DEMO_KEEP=1 leaves it running
+	@$(IN_CELL) $(BIN)/python -m sandbox.demo
+
+.PHONY: test
+test: setup statics ## every check and every test, from a fresh machine on
+	@$(IN_CELL) $(BIN)/pytest tests/unit tests/integration
+
+.PHONY: check
+check: setup ## the fast gate: format, lint, types, import contracts, unit and property tests
+	@$(MAKE) --jobs=$(shell nproc) --output-sync=target $(STATICS) check-unit
+	@echo "check: all is well"
+
+.PHONY: bench
+bench: setup ## measure; BENCH=name runs one of them
+	@$(if $(BENCHES),,echo "bench: there is no benchmark in bench/" >&2; exit 1;) failed=; \
+	for name in $(or $(BENCH),$(BENCHES)); do $(IN_CELL) $(BIN)/python -m "bench.$$name" || failed="$$failed $$name"; done; \
+	[ -z "$$failed" ] || { echo "bench: not held:$$failed" >&2; exit 1; }
+
+.PHONY: clean
+clean: ## remove what was built and cached; .venv and Azurite stay
+	rm -rf build dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -not -path '*/node_modules/*' -prune -exec rm -rf {} +
+
+# Set-up. Packages are looked at every time, because they belong to the machine and not to this folder.
+
+.PHONY: packages
+packages:
+	@tools/install-packages
+
+.venv/.ready: requirements.txt tools/bootstrap-requirements.txt pyproject.toml tools/make-venv | packages
+	@PYTHON="$(PYTHON)" tools/make-venv
+	@touch $@
+
+tools/azurite/node_modules/.ready: tools/azurite/package.json tools/azurite/package-lock.json tools/install-azurite | packages
+	@tools/install-azurite
+	@touch $@
+
+.PHONY: programs
+programs: build/spank_amlfs.so build/lfs
+
+build/spank_amlfs.so: $(wildcard spank/*.c spank/*.h) spank/Makefile | packages
+	@echo "setup: $@"
+	@$(MAKE) -C spank OUT=$(abspath $@)
+
+build/lfs: $(wildcard slurm_amlfs/emulator/*.c slurm_amlfs/emulator/*.h) | packages
+	@echo "setup: $@"
+	@mkdir -p build
+	@$(CC) -std=c11 -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$^)
+
+# The parts of the gate that run nothing of the project. Each is a target, so that make runs them side by side.
+
+STATICS := check-format check-lint check-types check-imports check-shell
+
+.PHONY: statics
+statics: setup
+	@$(MAKE) --jobs=$(shell nproc) --output-sync=target $(STATICS)
+
+.PHONY: $(STATICS) check-unit
+check-format:
+	@$(BIN)/ruff format --check --quiet . || { echo "check: mend it with $(BIN)/ruff format ." >&2; exit 1; }
+check-lint:
+	@$(BIN)/ruff check --quiet .
+check-types:
+	@$(BIN)/mypy --no-error-summary
+check-imports:
+	@$(BIN)/lint-imports >build/imports.log || { cat build/imports.log; exit 1; }
+check-shell:
+	@shellcheck --external-sources $(SHELL_SCRIPTS)
+check-unit:
+	@$(BIN)/pytest -q tests/unit
