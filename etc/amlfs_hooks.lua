@@ -81,14 +81,13 @@ return function(text, script, state)
       if math.abs(os.time() - asked) >= REASK_SECONDS then
         send(direction, job, lines, token)
       end
-      return nil, 1
     elseif board[direction.answer] == "done" then
       return slurm.SUCCESS
     elseif board[direction.answer] == "error" then
       local message = board.message or ""
       return slurm.ERROR, one_line(message ~= "" and message or "amlfs: failed; ask the site's admins")
     end
-    return nil, tonumber(board.poll_seconds) or 1
+    return nil, tonumber(board and board.poll_seconds) or 1
   end
 
   -- Only in a child of slurmscriptd, and only before 24.05. No text but digits goes to the shell.

@@ -1,0 +1,81 @@
+-- Calls one function of job_submit.lua or burst_buffer.lua as Slurm would, in a state of its own, and prints what it
+-- gives back. It stands for return conventions only; what Slurm does is tested on a real one.
+-- Usage: lua slurm.lua CONF_FOLDER RELEASE FUNCTION < "key=value" lines, written as wire.escape writes them:
+-- arg= (an argument; repeated), info.NAME= (a number of job_info), job.NAME= and env= (job_desc; env is repeated).
+
+local folder, release, name = arg[1], arg[2], arg[3]
+local text = dofile(folder .. "/amlfs_text.lua")
+
+local function newer_than(other)
+  return release >= other -- "22.05" to "26.05" sort as text
+end
+
+local said = {}
+slurm = {
+  SUCCESS = 0,
+  ERROR = -1,
+  SLURM_BB_BUSY = newer_than("24.05") and "BUSY" or nil,
+  job_info_to_string = newer_than("23.02") and not newer_than("24.11") and tostring or nil,
+  log_user = function(...)
+    table.insert(said, string.format(...))
+  end,
+}
+
+local args, count, env_count, info = {}, 0, 0, nil
+local job_desc = { burst_buffer = nil }
+for line in io.lines() do
+  local key, value = line:match("^([^=]*)=(.*)$")
+  value = text.unescape(value)
+  local field = key:match("^info%.(.*)$")
+  if key == "arg" then
+    count = count + 1
+    args[count] = value
+  elseif field then
+    info = info or {}
+    info[field] = tonumber(value)
+  elseif key == "env" then
+    job_desc.spank_job_env = job_desc.spank_job_env or {}
+    job_desc.spank_job_env[env_count] = value -- from 0, as Slurm does
+    env_count = env_count + 1
+  elseif key == "job.user_id" then
+    job_desc.user_id = value + 0.0 -- lua_pushnumber: a float in 5.3 and 5.4
+  else
+    job_desc[key:match("^job%.(.*)$")] = value
+  end
+end
+
+dofile(folder .. (name:find("^slurm_job_") and "/job_submit.lua" or "/burst_buffer.lua"))
+
+if name == "functions" then
+  for known in pairs(_G) do
+    if known:find("^slurm_bb_") then
+      print("value=" .. known)
+    end
+  end
+  return
+end
+
+if info then
+  count = count + 1
+  args[count] = info
+end
+if name:find("^slurm_job_") then
+  args, count = { job_desc, {}, 0 }, 3
+end
+
+local unpack = table.unpack or unpack
+local function report(...)
+  print("returned=" .. select("#", ...))
+  for i = 1, select("#", ...) do
+    local value = select(i, ...)
+    value = type(value) == "number" and string.format("%.0f", value) or value
+    print(type(value) == "string" and "value=" .. text.escape(value) or "bad=" .. tostring(value))
+  end
+  for _, line in ipairs(said) do
+    print("said=" .. text.escape(line))
+  end
+  if job_desc.burst_buffer then
+    print("burst_buffer=" .. text.escape(job_desc.burst_buffer))
+  end
+end
+report(_G[name](unpack(args, 1, count)))
