@@ -1,101 +1,22 @@
-"""The real hooks of prolog/ and epilog/, each run as Slurm runs it: no PATH, no environment but Slurm's.
-
-They run in a mount namespace of their own, in which Lustre is a bind mount and `sync` and `logger` write down what
-they were told.
-"""
+"""The real hooks of prolog/ and epilog/, each run as Slurm runs it: no PATH, no environment but Slurm's."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
 
 import pytest
 
-from slurm_amlfs.wire import Answer, Board, Request, RequestKind, dump_board, load_request
+from slurm_amlfs.wire import Answer, Request, RequestKind
+from tests.unit.hook_site import JOB, ROOT, Site
 
-ROOT = Path(__file__).parents[2]
 HOOKS = ("prolog/amlfs", "prolog/amlfs-slurmctld", "prolog/amlfs-task", "epilog/amlfs", "epilog/amlfs-slurmctld")
 IMPORT = {"SPANK__SLURM_SPANK_OPTION_amlfs_amlfs_import": "/a/"}
 EXPORT = {"SPANK__SLURM_SPANK_OPTION_amlfs_amlfs_export": "/a/"}
-JOB = 4711
 HOSTILE = "x\n$(touch PWNED) `touch PWNED` ; touch PWNED %s \\n 'é\"\ttouch"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the hooks read only root's configuration; run as root")
-
-IN_NAMESPACE = """
-for program in sync logger; do mount --bind "$1/bin/$program" "/usr/bin/$program"; done
-[ "$2" = no ] || mount --bind "$1/lustre" "$1/lustre"
-shift 2; exec "$@"
-"""
-
-
-@dataclass
-class Site:
-    """A state directory, a Lustre mount, a configuration, and what `sync` and `logger` were told."""
-
-    folder: Path
-    shell: tuple[str, ...]
-    mounted: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("inbox/tmp", "inbox/new", "board", "asks", "bin", "lustre/.amlfs/receipts"):
-            (self.folder / name).mkdir(parents=True)
-        for program in ("sync", "logger"):
-            self.program(program, f'echo "$@" >>{self.folder}/{program}.log')
-        self.conf = self.folder / "amlfs-hooks.conf"
-        self.conf.write_text(f'AMLFS_STATE_DIR={self.folder}\nAMLFS_MOUNTS="{self.lustre}"\nAMLFS_FLUSH_SECONDS=1\n')
-
-    @property
-    def lustre(self) -> Path:
-        """The mount point."""
-        return self.folder / "lustre"
-
-    @property
-    def receipt(self) -> Path:
-        """Where the job's receipt is, if there is one."""
-        return self.lustre / f".amlfs/receipts/{JOB}"
-
-    def program(self, name: str, script: str) -> None:
-        """Put a script in a program's place."""
-        path = self.folder / "bin" / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-
-    def told(self, program: str) -> str:
-        """Read the arguments of every call of a program, a line each."""
-        log = self.folder / f"{program}.log"
-        return log.read_text() if log.exists() else ""
-
-    def asked(self, token: str) -> None:
-        """Have Lua's data_in asked for the job."""
-        (self.folder / f"asks/{JOB}.in").write_text(f"{token} 1795381044\n")
-
-    def board(self, **values: object) -> None:
-        """Have the daemon answered."""
-        board = Board(job_id=JOB, uid=1, epoch="e", **values)  # type: ignore[arg-type]
-        (self.folder / f"board/{JOB}").write_bytes(dump_board(board))
-
-    def notes(self) -> list[Request]:
-        """Read what the daemon would take from the inbox."""
-        return [load_request(path.read_bytes(), 0) for path in sorted((self.folder / "inbox/new").iterdir())]
-
-    def run(self, hook: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run one hook; whatever it leaves under the name PWNED is a command that was never asked for."""
-        command = [*self.shell, str(ROOT / hook)]
-        mounted = "yes" if self.mounted else "no"
-        done = subprocess.run(
-            ["/usr/bin/unshare", "--mount", "/bin/sh", "-ec", IN_NAMESPACE, "-", str(self.folder), mounted, *command],
-            env={"SLURM_JOB_ID": str(JOB), "AMLFS_HOOKS_CONF": str(self.conf), **environment},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-        assert not list(self.folder.rglob("PWNED"))
-        return done
 
 
 @pytest.fixture(params=[("/bin/dash",), ("/bin/bash", "--posix")], ids=["dash", "bash"])
@@ -128,6 +49,18 @@ def test_option_values_are_never_run(site: Site, hook: str) -> None:
     """An option's value comes from a user; hooks only look whether there is one."""
     hostile = dict.fromkeys((*IMPORT, *EXPORT), HOSTILE)
     site.run(hook, SLURM_JOB_EXIT_CODE2=HOSTILE, **hostile)
+
+
+@pytest.mark.parametrize("hook", ["prolog/amlfs", "epilog/amlfs"])
+def test_one_configuration_serves_prolog_and_epilog(site: Site, hook: str) -> None:
+    """Copied to /etc/slurm/amlfs as they are, both find the file in prolog/."""
+    for name in ("prolog", "epilog"):
+        shutil.copytree(ROOT / name, site.folder / name)
+    shutil.copy(site.conf, site.folder / "prolog")
+    site.receipt.write_text("")
+    done = site.run(hook, root=site.folder, AMLFS_HOOKS_CONF="", **IMPORT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(site.told("sync")) is (hook == "epilog/amlfs")
 
 
 class TestProlog:
