@@ -102,21 +102,20 @@ class ArmFileSystem:
         correlation = _Correlation()
         with translated(f"show the file system {self._where[1]}"):
             resource = self._client.aml_filesystems.get(*self._where, raw_response_hook=correlation)
-        self._location = resource.location or self._location
-        return _file_system(resource, correlation.text)
+            self._location = resource.location or self._location
+            return _file_system(resource, correlation.text)
 
     def imports(self) -> tuple[ImportView, ...]:
         """List every import job that ARM knows, all pages of them."""
         with translated("list import jobs"):
-            jobs: list[models.ImportJob] = list(self._client.import_jobs.list_by_aml_filesystem(*self._where))
-        return tuple(_import(job, "") for job in jobs)
+            return tuple(_import(job, "") for job in self._client.import_jobs.list_by_aml_filesystem(*self._where))
 
     def auto_jobs(self) -> tuple[str, ...]:
         """Name the auto-import and auto-export jobs that hold the slot."""
         with translated("list auto jobs"):
-            exports = list(self._client.auto_export_jobs.list_by_aml_filesystem(*self._where))
-            imports = list(self._client.auto_import_jobs.list_by_aml_filesystem(*self._where))
-        return (*_holding("autoExport", exports), *_holding("autoImport", imports))
+            exports = self._client.auto_export_jobs.list_by_aml_filesystem(*self._where)
+            imports = self._client.auto_import_jobs.list_by_aml_filesystem(*self._where)
+            return (*_holding("autoExport", exports), *_holding("autoImport", imports))
 
     def create_import(self, name: str, prefixes: Sequence[str], conflict: Conflict, max_errors: int) -> ImportView:
         """Create an import job by PUT; the same PUT again meets the first one.
@@ -141,15 +140,15 @@ class ArmFileSystem:
             poller = self._client.import_jobs.begin_create_or_update(
                 *self._where, name, job, polling=False, raw_response_hook=correlation
             )
-            created = poller.result()
-        return _import(created, correlation.text, name)
+            return _import(poller.result(), correlation.text, name)
 
     def cancel_import(self, name: str) -> None:
         """Ask a running import to stop. Gone or finished is success."""
         wish = models.ImportJobUpdate(properties=models.ImportJobUpdateProperties(admin_status="Cancel"))
         with translated(f"cancel the import job {name}"):
             try:
-                self._client.import_jobs.begin_update(*self._where, name, wish, polling=False).result()
+                # No result() here and below: the request is done, and a 202 has no body that could be one.
+                self._client.import_jobs.begin_update(*self._where, name, wish, polling=False)
             except HttpResponseError as error:
                 if error.status_code not in _NOTHING_TO_CANCEL or self._is_running(name):
                     raise
@@ -162,7 +161,7 @@ class ArmFileSystem:
         """
         with translated(f"delete the import job {name}"):
             try:
-                self._client.import_jobs.begin_delete(*self._where, name, polling=False).result()
+                self._client.import_jobs.begin_delete(*self._where, name, polling=False)
             except HttpResponseError as error:
                 if error.status_code != HTTPStatus.NOT_FOUND:
                     raise

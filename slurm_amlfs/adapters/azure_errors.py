@@ -36,16 +36,17 @@ def translated(doing: str) -> Iterator[None]:
 
     Raises:
         ThrottledError: 429.
-        TemporaryError: 408, 409, 5xx, no connection, no answer in time. Also 401, 403 and a missing credential: an
-            admin mends those while jobs wait (a role assignment takes up to five minutes to work), and a job that
-            failed over one would be held until an operator releases it.
+        TemporaryError: 408, 409, 5xx, no connection, no answer in time, one that makes no sense. Also 401, 403 and a
+            missing credential: an admin mends those while jobs wait (a role assignment takes up to five minutes to
+            work), and a job that failed over one would be held until an operator releases it.
         PermanentError: any other status.
     """
     try:
         yield
     except HttpResponseError as error:
         raise from_response(error, doing) from error
-    except AzureError as error:
+    except (AzureError, ValueError, TypeError, AttributeError) as error:
+        # The last three are how the SDK's models take an answer that is no JSON, or JSON of another shape.
         raise _without_response(error, doing) from error
 
 
@@ -70,14 +71,14 @@ def from_response(error: HttpResponseError, doing: str) -> AmlfsError:
         mend = "give the daemon's identity its roles on the file system and the storage account, it goes on by itself"
     elif status == HTTPStatus.CONFLICT:
         mend = "something else is under way there, it goes on by itself"
-    elif status == HTTPStatus.REQUEST_TIMEOUT or status >= _SERVER_ERRORS:
+    elif status == HTTPStatus.REQUEST_TIMEOUT or status >= _SERVER_ERRORS or status < HTTPStatus.BAD_REQUEST:
         mend = "wait, it goes on by itself"
     else:
         return PermanentError(f"{said}; see error.code, and the configuration", correlation_id=correlation, code=code)
     return TemporaryError(f"{said}; {mend}", retry_after=_retry_after(headers), correlation_id=correlation, code=code)
 
 
-def _without_response(error: AzureError, doing: str) -> TemporaryError:
+def _without_response(error: Exception, doing: str) -> TemporaryError:
     if isinstance(error, ClientAuthenticationError):
         return TemporaryError(f"no Azure credential to {doing}; log the daemon's identity in, it goes on by itself")
     return TemporaryError(f"Azure gave no answer to {doing} ({type(error).__name__}); wait, it goes on by itself")
