@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
 from slurm_amlfs.domain.errand import Errand, Report, Trouble
 from slurm_amlfs.domain.reconcile import decide
 from slurm_amlfs.domain.records import Event, Records
-from slurm_amlfs.domain.world import Rules
+from slurm_amlfs.domain.world import Rules, backoff
 from slurm_amlfs.errors import AmlfsError
 from slurm_amlfs.wire import Request
 
@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 _INBOX_EVERY_SECONDS = 0.1
 """How often the inbox is looked at; an empty directory costs some ten microseconds."""
+
+
+_LONGEST_REST = timedelta(seconds=30)
 
 
 class Store(Protocol):
@@ -70,6 +73,7 @@ class Loop:
         self._running: dict[str, Future[Callable[[], None]]] = {}
         self._heard: list[tuple[str, Request]] = []
         self._reports: list[Report] = []
+        self._resting: dict[str, tuple[datetime, int]] = {}
         self._wake: datetime | None = None
         self._dirty = True
         self._bell = threading.Event()
@@ -123,9 +127,14 @@ class Loop:
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
         self._notices.update(before, decision.records, decision.events, now)
         for errand in (*decision.errands, *self._notices.comments(self._records, now)):
-            self._begin(errand)
+            self._begin(errand, now)
 
-    def _begin(self, errand: Errand) -> None:
+    def _begin(self, errand: Errand, now: datetime) -> None:
+        until, _ = self._resting.get(errand.key, (now, 0))
+        if now < until:
+            self._wake = until if self._wake is None else min(self._wake, until)
+            return
+
         def work() -> Callable[[], None]:
             report = self._performer.perform(errand)
             return lambda: self._report(report)
@@ -142,7 +151,15 @@ class Loop:
                 "correlation_id": trouble.correlation_id,
             }
             log.warning("errand-failed", extra={"amlfs_pairs": pairs})
+            self._rest(report.errand.key)
+        else:
+            self._resting.pop(report.errand.key, None)
         self._reports.append(report)
+
+    def _rest(self, key: str) -> None:
+        """Let what failed rest a little longer each time, so that no wish of every pass becomes a storm."""
+        _, times = self._resting.get(key, (None, 0))
+        self._resting[key] = (datetime.now(UTC) + backoff(times, timedelta(0), _LONGEST_REST), times + 1)
 
     def _submit(self, key: str, work: Callable[[], Callable[[], None]]) -> None:
         if key in self._running:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from slurm_amlfs.application.ports import BoardPort
-from slurm_amlfs.domain.bulletin import compose, progress
+from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.bulletin import compose, missing_note, progress
 from slurm_amlfs.domain.errand import Comment
 from slurm_amlfs.domain.records import Event, Life, Records
 from slurm_amlfs.domain.world import Rules
@@ -59,10 +60,15 @@ class Notices:
             job = records.jobs.get(job_id)
             if job is None or job.life is Life.GONE or job.closed is not None:
                 continue
-            text = progress(board)
+            text = progress(board) + missing_note(records.of_job(job_id, Direction.IN))
             waiting = job.life is Life.PENDING and not job.announced
             due = job.commented is None or now - job.commented >= self._rules.comment_every
-            if (waiting or job.life is Life.ENDED) and due and text != job.comment and not _silent(board):
+            if (
+                (waiting or (job.life is Life.ENDED and board.phase_out))
+                and due
+                and text != job.comment
+                and not _silent(board)
+            ):
                 yield Comment(job_id, text)
 
     def _tell(self, events: Iterable[Event]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from slurm_amlfs.domain.ask import Direction
@@ -101,6 +101,12 @@ def environment(rules: Rules, ins: Sequence[Stage], outs: Sequence[Stage]) -> tu
 
 def _place(rules: Rules, fs: str, prefix: str) -> str:
     return rules.file_systems[fs].mount.rstrip("/") + (prefix.rstrip("/") or "/")
+
+
+def missing_note(stages: Iterable[Stage]) -> str:
+    """Count the blobs that did not come in, for the end of a sentence; nothing if there are none."""
+    missing = sum(len(stage.missing) for stage in stages)
+    return f"; {missing:,} blobs are missing, named in the receipt" if missing else ""
 
 
 def progress(board: Board) -> str:

@@ -116,6 +116,9 @@ def _take(draft: Draft, report: Report) -> None:
                 proved = all(it.phase is Phase.STAGED_IN for it in draft.of_job(job_id, Direction.IN))
                 draft.jobs[job_id] = replace(job, receipt=proved)
                 draft.note(job_id, "staged in")
+            elif isinstance(result, Trouble):
+                for stage in list(draft.of_job(job_id, Direction.IN)):
+                    draft.put(replace(stage, message=result.message))
         case Comment(job_id, text, announces):
             job = draft.jobs.get(job_id)
             if job is not None:
@@ -142,7 +145,7 @@ def _take_stage(draft: Draft, report: Report) -> None:
         return
     match report.result:
         case Trouble(fault=Fault.PERMANENT) if stage.phase is Phase.RELEASING:
-            draft.wait(stage, replace(report.result, fault=Fault.TEMPORARY))
+            draft.move(stage, Phase.SETTLED, "not released", report.result.message)
         case Trouble():
             draft.troubled(stage, report.result)
         case Counted():

@@ -34,7 +34,8 @@ class Stage:
     `alone` says that a batch with it failed, so that its next turn is its own. `import_errors` are the errors that its
     last import counted: as many blobs may be missing at most. `not_before` is the end of a wait after an error.
     `missing` and `kept` name blobs that have no file of theirs (see errand.Examined). `todo` are prefixes that an
-    archive still has to take, `progressed` when their proof last came forward.
+    archive still has to take, `progressed` when their proof last came forward, `most_done` how far it ever was, and
+    `said` what Azure said of the last archive. `proof` counts proofs that were begun anew because nothing moved.
     """
 
     key: StageKey
@@ -60,6 +61,9 @@ class Stage:
     kept: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()
     progressed: datetime | None = None
+    most_done: int = 0
+    said: str = ""
+    proof: int = 0
 
     def move(self, phase: Phase, now: datetime, message: str = "") -> Stage:
         """Go to another phase, from which any wait is forgotten.
@@ -88,9 +92,11 @@ class Life(StrEnum):
 class Job:
     """A job with directives.
 
-    `token_in`, `token_out` name the latest asks of the hooks. `succeeded` is None until the end is known. `announced`
-    says that Slurm was nudged after it had seen the stage-in done, `receipt` that the nodes can see it. `refusal` is
-    why the daemon will not do what the directives ask.
+    `token_in`, `token_out` name the latest asks of the hooks. `succeeded` is None until Slurm has told the end;
+    `exit_note` is the exit code that EpilogSlurmctld noted, -1 if none. `announced` says that Slurm was nudged after it
+    had seen the stage-in done, `receipt` that the nodes can see it, `stale_receipt` that one of an earlier ask may still
+    lie there. `refusal` is why the daemon will not do what the directives ask. `not_before`, `waits_in_a_row` and
+    `trouble` are the wait after an error with what is done for the job as a whole.
     """
 
     job_id: int
@@ -106,10 +112,15 @@ class Job:
     torn_down: bool = False
     announced: bool = False
     receipt: bool = False
+    stale_receipt: bool = False
     refusal: str = ""
     closed: datetime | None = None
     comment: str = ""
     commented: datetime | None = None
+    exit_note: int = -1
+    not_before: datetime | None = None
+    waits_in_a_row: int = 0
+    trouble: str = ""
 
 
 class TransferKind(StrEnum):
@@ -142,8 +153,9 @@ class Outcome(StrEnum):
 class Transfer:
     """One use of a file system's slot: an import job (its ARM name is `transfer_id`) or an archive of one path.
 
-    `baseline` is the archive start that ARM showed before ours was asked: a different one is ours. `unwanted` says
-    that no living stage needs it any more, so it is cancelled.
+    `asked` is when Azure was last asked for it, whether it took it or not. `baseline` is the archive start that ARM
+    showed before ours was asked: a different one is ours. `unwanted` says that no living stage needs it any more, so it
+    is cancelled.
     """
 
     transfer_id: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from slurm_amlfs.domain.ask import Direction, ExportOn
+from slurm_amlfs.domain.bulletin import missing_note
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Comment, DropReceipt
 from slurm_amlfs.domain.phases import Phase
@@ -74,8 +75,7 @@ def _summary(draft: Draft, job: Job) -> str:
     stages = list(draft.of_job(job.job_id, Direction.IN))
     files = sum(stage.files_done for stage in stages)
     text = f"amlfs: staged in, {files:,} files, {sum(stage.bytes_done for stage in stages):,} bytes"
-    missing = sum(len(stage.missing) for stage in stages)
-    return f"{text}; {missing:,} blobs are missing, named in the receipt" if missing else text
+    return text + missing_note(stages)
 
 
 def _follow_in(draft: Draft, job: Job, stage: Stage) -> None:
