@@ -1,7 +1,8 @@
 """mfusepy with what its high-level calls leave out or do too slowly.
 
-Left out: rename's flags, the handle of ftruncate, UTIME_NOW and UTIME_OMIT, attributes in listings. Too slow: a dict for each stat, which is most of what a file system is asked; here the machine's own lstat
-fills FUSE's struct (glibc 2.33 or later exports it).
+Left out: rename's flags, the handle of ftruncate, UTIME_NOW and UTIME_OMIT, attributes in listings. Too slow: a dict
+for each stat, which is most of what a file system is asked; here the machine's own lstat fills FUSE's struct (glibc
+2.33 or later exports it).
 """
 
 from __future__ import annotations

@@ -16,6 +16,9 @@ import mfusepy
 WAIT_SECONDS = 0.1
 """How long the one who changed a file waits at most until the kernel knows."""
 
+JOIN_SECONDS = 2.0
+"""How long an unmount waits for the thread, which the kernel may hold up until the connection is gone."""
+
 
 class KernelCache:
     """The mount's remembered names and attributes. To be made inside a FUSE callback, and closed by `destroy`'s."""
@@ -38,10 +41,10 @@ class KernelCache:
             told.wait(WAIT_SECONDS)
 
     def close(self) -> None:
-        """End the thread; afterwards nothing touches libfuse's memory any more."""
+        """End the thread, so that nothing touches libfuse's memory any more."""
         self._closed = True
         self._news.put(None)
-        self._thread.join()
+        self._thread.join(JOIN_SECONDS)
 
     def _tell(self) -> None:
         while (news := self._news.get()) is not None and not self._closed:

@@ -37,6 +37,8 @@ from slurm_amlfs.emulator.tree import FileInfo, Tree
 KEEP_SIZE_PUNCH_HOLE = 3
 """FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE of linux/falloc.h."""
 
+LARGEST_BLOCK_BYTES = 1 << 20
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
@@ -207,7 +209,10 @@ class Transfers:
 
 
 def punch(fd: int, length: int, size: int) -> None:
-    """Free the blocks of the first `length` bytes and leave the file `size` bytes long."""
-    if length and _libc.fallocate(fd, KEEP_SIZE_PUNCH_HOLE, 0, length):
+    """Free the blocks of the first `length` bytes and leave the file `size` bytes long.
+
+    Whole blocks only are freed, so the hole ends at a multiple of what any file system has for a block.
+    """
+    if length and _libc.fallocate(fd, KEEP_SIZE_PUNCH_HOLE, 0, -(-length // LARGEST_BLOCK_BYTES) * LARGEST_BLOCK_BYTES):
         os.ftruncate(fd, 0)
     os.ftruncate(fd, size)
