@@ -1,0 +1,150 @@
+"""What the plugins cost at a submit: `make bench BENCH=submit` (root).
+
+Every sbatch against our slurmctld is paired with one of a job without directives against a slurmctld without any of
+ours, one right after the other, so that a busy moment of the machine falls on both; a ratio is that of the medians of
+one round. One process that has become alice starts them all. The jobs may not begin before tomorrow, so nothing but
+submitting happens. `empty_lua` is what Slurm's own two Lua plugins cost with empty functions: the part of the ratio
+that no script can take back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.controllers import SPANK, Controller, Lua, controllers
+from bench.report import Bar, Report, publish
+from sandbox import cell
+from sandbox.accounts import ALICE
+
+ROUNDS = 5
+PAIRS = 100
+LIMIT_RATIO = 1.05
+NO_DIRECTIVES = "#!/bin/sh\nhostname\n"
+LINES = "#!/bin/sh\n#AMLFS stage_in prefix=/genomics/run7/\n#AMLFS stage_out prefix=/jobs/run7/\nhostname\n"
+OPTIONS = "#!/bin/sh\n#SBATCH --amlfs-import=/genomics/run7/\n#SBATCH --amlfs-export=/jobs/run7/\nhostname\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A job script submitted to one of the controllers."""
+
+    name: str
+    controller: str
+    script: str
+
+
+PLAIN = Kind("plain", "plain", NO_DIRECTIVES)
+KINDS = (
+    Kind("options", "ours", OPTIONS),
+    Kind("lines", "ours", LINES),
+    Kind("no_directives", "ours", NO_DIRECTIVES),
+    Kind("empty_lua", "empty", LINES),
+)
+
+
+def main() -> int:
+    """Measure, print and write the report."""
+    if not cell.inside():
+        raise SystemExit("bench submit: run it by make bench BENCH=submit, which gives it a machine of its own")
+    if not SPANK.exists():
+        raise SystemExit(f"bench submit: {SPANK} is not there; make setup builds it")
+    kinds = {"plain": Lua.NONE, "empty": Lua.EMPTY, "ours": Lua.OURS}
+    with tempfile.TemporaryDirectory() as name, controllers(Path(name), kinds) as found:
+        scripts = _write_scripts(Path(name))
+        figures: dict[str, float] = {}
+        for kind, rounds in _measure(found, scripts).items():
+            figures[f"{kind}_ms"] = statistics.median(mine for mine, _ in rounds)
+            figures[f"{kind}_beside_plain_ms"] = statistics.median(plain for _, plain in rounds)
+            figures[f"{kind}_ratio"] = statistics.median(mine / plain for mine, plain in rounds)
+        for one in (PLAIN, *KINDS):
+            controller = found[one.controller]
+            controller.run("/usr/bin/sdiag", "--reset")
+            _launch([(controller, scripts[one.name])] * PAIRS)
+            figures[f"{one.name}_rpc_us"] = controller.submit_rpc_us()
+    ratios = [f"{one.name}_ratio" for one in KINDS if one.controller == "ours"]
+    return publish(Report("submit", figures, [Bar(ratio, figures[ratio], LIMIT_RATIO) for ratio in ratios]))
+
+
+def _measure(found: dict[str, Controller], scripts: dict[str, Path]) -> dict[str, list[tuple[float, float]]]:
+    """Give for each kind the rounds' medians, (its own, that of the plain submits beside it), in milliseconds."""
+    rounds: dict[str, list[tuple[float, float]]] = {one.name: [] for one in KINDS}
+    plain = (found["plain"], scripts["plain"])
+    once = [call for one in KINDS for call in (plain, (found[one.controller], scripts[one.name]))]
+    for _ in range(ROUNDS):
+        times = _launch(once * PAIRS)
+        for i, one in enumerate(KINDS):
+            beside, mine = times[2 * i :: len(once)], times[2 * i + 1 :: len(once)]
+            rounds[one.name].append((statistics.median(mine), statistics.median(beside)))
+        for controller in found.values():
+            controller.run("/usr/bin/scancel", "--user", ALICE.name)
+    return rounds
+
+
+def _write_scripts(folder: Path) -> dict[str, Path]:
+    scripts = {}
+    for one in (PLAIN, *KINDS):
+        scripts[one.name] = folder / f"{one.name}.sh"
+        scripts[one.name].write_text(one.script)
+    return scripts
+
+
+def _launch(calls: Sequence[tuple[Controller, Path]]) -> list[float]:
+    """Submit each as alice, one after the other, and give the milliseconds that each sbatch took.
+
+    Raises:
+        RuntimeError: an sbatch failed; its words are on stderr.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        code = 1
+        try:
+            os.setgroups([])
+            os.setgid(ALICE.uid)
+            os.setuid(ALICE.uid)
+            os.chdir(ALICE.home)
+            with os.fdopen(writer, "w") as answer:
+                json.dump([_submit(controller.conf, script) for controller, script in calls], answer)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        text = answer.read()
+    if os.waitpid(pid, 0)[1] != 0:
+        raise RuntimeError("an sbatch failed; what it said is above")
+    return [float(took) for took in json.loads(text)]
+
+
+def _submit(conf: Path, script: Path) -> float:
+    environment = {
+        "SLURM_CONF": str(conf),
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(ALICE.home),
+        "USER": ALICE.name,
+        "LOGNAME": ALICE.name,
+        "SHELL": "/bin/sh",
+        "LANG": "C.UTF-8",
+    }
+    argv = ["/usr/bin/sbatch", "--quiet", "--parsable", "--begin=now+1day", str(script)]
+    quiet = [(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
+    started = time.perf_counter()
+    pid = os.posix_spawn(argv[0], argv, environment, file_actions=quiet)
+    status = os.waitpid(pid, 0)[1]
+    took = (time.perf_counter() - started) * 1000
+    if status != 0:
+        raise RuntimeError(f"sbatch {script.name} ended with {os.waitstatus_to_exitcode(status)}")
+    return took
+
+
+if __name__ == "__main__":
+    sys.exit(main())
