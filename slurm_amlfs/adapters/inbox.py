@@ -91,11 +91,13 @@ class MaildirInbox:
             raise
         except OSError as error:
             raise UserError(f"cannot be opened as a plain file ({error.strerror})") from error
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             facts = os.fstat(descriptor)
             if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
                 raise UserError("not a regular file with one link")
-            request = load_request(file.read(MAX_BYTES + 1), facts.st_uid)
+            request = load_request(os.read(descriptor, MAX_BYTES + 1), facts.st_uid)
+        finally:
+            os.close(descriptor)
         if not 0 < request.job_id <= LONGEST_JOB_ID:
             raise UserError(f"no job has the id {request.job_id}")
         if request.kind not in _FROM_ANYBODY and request.sender_uid not in self._hook_uids:

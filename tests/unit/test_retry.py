@@ -1,0 +1,157 @@
+"""Retries are few, for what passes by itself, and never more in an hour than the budget has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slurm_amlfs.adapters.retry import WINDOW, Retry, RetryBudget, RetryingArm
+from slurm_amlfs.application.ports import Arm
+from slurm_amlfs.domain.ask import Conflict
+from slurm_amlfs.errors import PermanentError, TemporaryError, ThrottledError
+from tests.fakes.arm import FakeArm
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def read(self) -> datetime:
+        """Read it."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Move it."""
+        self.now += timedelta(seconds=seconds)
+
+
+def failing(times: int, error: Exception) -> Callable[[], int]:
+    """Make a function that fails so often and then tells how often it was called."""
+    calls = 0
+
+    def function() -> int:
+        nonlocal calls
+        calls += 1
+        if calls <= times:
+            raise error
+        return calls
+
+    return function
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def retry(time: Time) -> Retry:
+    return Retry(RetryBudget(100), time.read, time.sleep, attempts=4)
+
+
+def test_what_passes_is_tried_again(retry: Retry, time: Time) -> None:
+    """Three failures are ridden out, waiting longer each time."""
+    assert retry.call(failing(3, TemporaryError("x"))) == 4
+    assert time.now - NOON == timedelta(seconds=0.5 + 1 + 2)
+
+
+def test_the_last_error_is_the_verdict(retry: Retry) -> None:
+    """After the last attempt its own error comes out."""
+    error = TemporaryError("x")
+    with pytest.raises(TemporaryError) as caught:
+        retry.call(failing(9, error))
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    "error", [PermanentError("x"), ValueError("x"), TemporaryError("x", retry_after=timedelta(60))]
+)
+def test_what_does_not_pass_soon_is_not_tried_again(retry: Retry, time: Time, error: Exception) -> None:
+    """Permanent errors, bugs, and long waits are the loop's at once."""
+    with pytest.raises(type(error)):
+        retry.call(failing(1, error))
+    assert time.now == NOON
+
+
+def test_retry_after_is_waited(retry: Retry, time: Time) -> None:
+    """What the other side asks for is the least wait."""
+    retry.call(failing(1, ThrottledError("x", retry_after=timedelta(seconds=17))))
+    assert time.now - NOON == timedelta(seconds=17)
+
+
+def test_the_budget_is_shared_and_says_when_it_is_back(time: Time) -> None:
+    """Two wrappers spend from one budget; when it is used up, the error says so and for how long."""
+    budget = RetryBudget(3)
+    retries = [Retry(budget, time.read, time.sleep) for _ in range(2)]
+    retries[0].call(failing(2, TemporaryError("x")))
+    with pytest.raises(ThrottledError, match="retry budget of this hour is used up") as caught:
+        retries[1].call(failing(2, TemporaryError("x")))
+    assert isinstance(caught.value.__cause__, TemporaryError)
+    assert caught.value.retry_after == NOON + WINDOW - time.now
+    time.sleep(caught.value.retry_after.total_seconds())
+    assert retries[1].call(failing(1, TemporaryError("x"))) == 2
+
+
+def test_no_budget_means_no_retry(time: Time) -> None:
+    """A budget of none is kept too."""
+    with pytest.raises(ThrottledError):
+        Retry(RetryBudget(0), time.read, time.sleep).call(failing(1, TemporaryError("x")))
+
+
+@given(st.integers(0, 5), st.lists(st.integers(0, 2400), max_size=60))
+def test_no_hour_has_more_than_the_budget(per_hour: int, gaps: list[int]) -> None:
+    """Whenever it is asked, no window of an hour holds more retries than it may; and none is refused that fits."""
+    budget, now = RetryBudget(per_hour), NOON
+    granted: list[datetime] = []
+    for gap in gaps:
+        now += timedelta(seconds=gap)
+        recent = [at for at in granted if at > now - WINDOW]
+        assert (budget.free_in(now) == timedelta(0)) == (len(recent) < per_hour)
+        if budget.spend(now):
+            granted.append(now)
+            recent.append(now)
+        assert len(recent) <= per_hour
+        assert len(recent) == per_hour or granted[-1] == now
+
+
+def test_reads_are_tried_again(retry: Retry) -> None:
+    """A listing rides out a failure."""
+    arm = FakeArm()
+    arm.faults = [TemporaryError("x")]
+    assert RetryingArm(arm, retry).imports() == ()
+
+
+@pytest.mark.parametrize(
+    "start", [lambda arm: arm.create_import("amlfs-7", ["/a/"], Conflict.SKIP, 0), lambda arm: arm.archive("/a/")]
+)
+def test_what_starts_something_is_asked_once(retry: Retry, time: Time, start: Callable[[Arm], object]) -> None:
+    """After a lost answer only what Azure lists tells whether it took, so nobody asks again in here."""
+    arm = FakeArm()
+    arm.lost_answers = [TemporaryError("x")]
+    with pytest.raises(TemporaryError):
+        start(RetryingArm(arm, retry))
+    assert len(arm.jobs) + len(arm.archives) == 1
+    assert time.now == NOON
+
+
+def test_cancel_and_delete_are_tried_again(retry: Retry) -> None:
+    """What may be done twice is."""
+    arm = FakeArm()
+    wrapped = RetryingArm(arm, retry)
+    wrapped.create_import("amlfs-7", ["/a/"], Conflict.SKIP, 0)
+    arm.faults = [TemporaryError("x")]
+    wrapped.cancel_import("amlfs-7")
+    arm.finish("amlfs-7")
+    arm.faults = [TemporaryError("x")]
+    wrapped.delete_import("amlfs-7")
+    arm.faults = [TemporaryError("x")]
+    wrapped.cancel_archive()
+    assert (wrapped.imports(), wrapped.file_system().archives, wrapped.auto_jobs()) == ((), (), ())

@@ -1,0 +1,119 @@
+"""Reading what squeue prints, and commands that fail; on a real slurmctld: integration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slurm_amlfs.adapters.slurm_cli import SlurmCommands, one_line, parse_jobs
+from slurm_amlfs.domain.view import JobView
+from slurm_amlfs.errors import PermanentError, TemporaryError
+
+MARK = "|m|"
+
+
+def record(*texts: str) -> str:
+    """Write a record as squeue -O does: each field padded, the mark behind it."""
+    return "".join(f"{text:<12}{MARK}" for text in texts) + "\n"
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    """Put a shell script in a command's place."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def test_records() -> None:
+    """Each field of the record is the job's; what Slurm prints for none is none."""
+    text = record("7", "61001", "PENDING", "staging-in", "0", "2", "phys", "alice", "BurstBufferStageIn")
+    text += record("8", "61002", "STAGE_OUT", "(null)", "768", "0", "(null)", "bob", "None")
+    assert parse_jobs(text, MARK) == {
+        7: JobView(7, 61001, "PENDING", "BurstBufferStageIn", "staging-in", account="phys", user="alice", restarts=2),
+        8: JobView(8, 61002, "STAGE_OUT", "None", exit_code=3, user="bob"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", (0, 0)), ("256", (1, 0)), ("9", (0, 9)), ("15", (0, 15)), ("3:0", (3, 0)), ("0:9", (0, 9)), ("", (0, 0))],
+)
+def test_ends(text: str, expected: tuple[int, int]) -> None:
+    """22.05 prints a wait status, 23.02 and later code and signal."""
+    [job] = parse_jobs(record("7", "1", "FAILED", "", text, "0", "", "alice", ""), MARK).values()
+    assert (job.exit_code, job.exit_signal) == expected
+
+
+def test_a_reason_may_be_any_text() -> None:
+    """A message with lines and bars in it stays in its own field."""
+    reason = "burst_buffer/lua: bad\n9|x|1|x|RUNNING"
+    jobs = parse_jobs(record("7", "1", "PENDING", "", "0", "0", "", "alice", reason), MARK)
+    assert {job_id: job.reason for job_id, job in jobs.items()} == {7: reason}
+
+
+@pytest.mark.parametrize("text", ["hello\n", record("7", "1"), record("7", *["x"] * 8)])
+def test_another_form_is_told(text: str) -> None:
+    """What is no record of ours is no job."""
+    with pytest.raises(PermanentError, match="report Slurm's version"):
+        parse_jobs(text, MARK)
+
+
+def test_comment_is_one_plain_line() -> None:
+    """AdminComment gets one line of at most 1,000 characters without double quotes."""
+    assert one_line('a "b"\nJobId=1\x1b[0m') == "a 'b' JobId=1 [0m"
+    assert len(one_line("x" * 2000)) == 1000
+
+
+def test_no_ids_no_call(tmp_path: Path) -> None:
+    """Nothing is run for nothing."""
+    assert SlurmCommands(tmp_path).jobs([]) == {}
+
+
+def test_slurm_is_down(tmp_path: Path) -> None:
+    """A slurmctld that does not answer is waited for."""
+    program(tmp_path, "squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
+    program(tmp_path, "scontrol", "exit 1")
+    slurm = SlurmCommands(tmp_path)
+    with pytest.raises(TemporaryError, match="Unable to contact slurm controller"):
+        slurm.jobs([7])
+    with pytest.raises(TemporaryError):
+        slurm.comment(7, "x")
+
+
+def test_no_commands(tmp_path: Path) -> None:
+    """A wrong bin_dir names what is missing."""
+    with pytest.raises(PermanentError, match=r"squeue cannot be started .*; install it"):
+        SlurmCommands(tmp_path).jobs([7])
+
+
+def test_comment_on_a_job_that_is_gone(tmp_path: Path) -> None:
+    """Refused for a job that Slurm no longer knows is success; for one that it knows, a fault."""
+    program(tmp_path, "scontrol", "echo refused >&2; exit 1")
+    program(tmp_path, "squeue", "exit 0")
+    SlurmCommands(tmp_path).comment(7, "x")
+    fields = "7 1 PENDING none 0 0 none alice None"
+    program(
+        tmp_path,
+        "squeue",
+        f"for a; do case $a in --Format=*) m=${{a#*:12}}; m=${{m%%,*}};; esac; done\n"
+        f'for f in {fields}; do printf "%s%s" "$f" "$m"; done; echo',
+    )
+    with pytest.raises(PermanentError, match="run the daemon as root or SlurmUser"):
+        SlurmCommands(tmp_path).comment(7, "x")
+
+
+def test_what_the_commands_are_given(tmp_path: Path) -> None:
+    """SLURM_CONF and the C locale, one call for many ids, and a lone id twice: squeue fails over an unknown one."""
+    program(tmp_path, "squeue", f'echo "$SLURM_CONF $LC_ALL $*" >> {tmp_path}/calls')
+    slurm = SlurmCommands(tmp_path, Path("/etc/x/slurm.conf"))
+    slurm.jobs([5])
+    slurm.jobs(range(1, 6001))
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [call.split()[:2] for call in calls] == [["/etc/x/slurm.conf", "C"]] * 3
+    ids = [call.split("--jobs=")[1].split(" ")[0].split(",") for call in calls]
+    assert [(len(some), some[0], some[-1]) for some in ids] == [
+        (2, "5", "5"),
+        (5000, "1", "5000"),
+        (1000, "5001", "6000"),
+    ]
