@@ -81,9 +81,10 @@ class ArmContract:
         arm.create_import("amlfs-two", ["/other/"], Conflict.SKIP, 0)
         assert "amlfs-two" in {job.name for job in arm.imports()}
 
-    def test_overlapping_prefixes_fail(self, arm: Arm) -> None:
+    def test_overlapping_prefixes_fail(self, arm: Arm, world: ArmWorld) -> None:
         """Prefixes are strings: /data takes /data2 with it, and the import fails."""
         arm.create_import("amlfs-one", ["/data", "/data2"], Conflict.SKIP, 0)
+        world.let_end()
         assert self.one(arm, "amlfs-one").import_state is ImportState.FAILED
 
     def test_cancelled_import_ends(self, arm: Arm, world: ArmWorld) -> None:

@@ -221,7 +221,7 @@ def test_an_answer_that_makes_no_sense_is_temporary(server: ScriptedServer, arm:
 def test_a_broken_connection_is_temporary(server: ScriptedServer, arm: ArmFileSystem) -> None:
     """No answer is no verdict; it is not tried again in here."""
     server.answers = [Answer(0)]
-    with pytest.raises(TemporaryError, match="no answer"):
+    with pytest.raises(TemporaryError, match="no usable answer"):
         arm.imports()
     assert len(server.asked) == 1
 
