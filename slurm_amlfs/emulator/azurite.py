@@ -32,6 +32,9 @@ DEVELOPMENT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6t
 CONNECTIONS = 32
 """Connections kept open: more than the threads that fetch and store at once."""
 
+RETRIES = 2
+"""One second apart: Azurite is on this machine, and what it does not answer then it will not answer."""
+
 STREAMS = 2
 """Parallel ranges of one large blob."""
 
@@ -46,7 +49,9 @@ class AzuriteContents:
             container_url,
             credential=DEVELOPMENT_KEY,
             transport=RequestsTransport(session=session, session_owner=False),
-            retry_total=2,
+            retry_total=RETRIES,
+            initial_backoff=0,
+            increment_base=1,
         )
         self._session = session
 

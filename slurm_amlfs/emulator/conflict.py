@@ -59,6 +59,9 @@ class Decision:
     preexisting: bool = False
 
 
+CREATE = Decision(Step.CREATE)
+
+
 def wanted(blob: Blob, posix: Posix, target: str) -> Wanted:
     """Say what a blob should become. A blob without modtime has the time of its last change."""
     mtime_ns = int(blob.last_modified.timestamp()) * NANOSECONDS if posix.mtime_ns is None else posix.mtime_ns
@@ -76,7 +79,7 @@ def decide(there: FileInfo | None, want: Wanted, mode: Mode) -> Decision:  # noq
     again if dirty, released if clean, so that the next read brings what the blob holds now.
     """
     if there is None:
-        return Decision(Step.CREATE)
+        return CREATE
     if there.kind is not want.kind:
         return _resolve(mode)
     if want.kind is FileKind.DIRECTORY:

@@ -132,7 +132,7 @@ class Importer:
             target = self._content(blob.name)
         want = wanted(blob, posix, target)
         made = decide(self.tree.look(path), want, run.mode)
-        if made.step in {Step.CREATE, Step.REPLACE, Step.REFRESH}:
+        if made.step is not Step.KEEP and made.step is not Step.SKIP and made.step is not Step.ABORT:
             made = self._make(path, want, made, run.mode)
         _count(run.tally, want.kind, made)
         if made.step is Step.ABORT:
@@ -225,13 +225,16 @@ class Importer:
 
 
 def _count(tally: Tally, kind: FileKind, made: Decision) -> None:
-    word = {FileKind.DIRECTORY: "directories", FileKind.SYMLINK: "symlinks"}.get(kind, "files")
     if made.conflict:
         tally.conflicts += 1
     if made.step is Step.SKIP:
         tally.skipped += 1
-    if made.step in {Step.SKIP, Step.ABORT}:
+    if made.step is Step.SKIP or made.step is Step.ABORT:
         return
     tally.imported += 1
+    if kind is FileKind.REGULAR and not made.preexisting:
+        tally.files += 1
+        return
+    word = {FileKind.DIRECTORY: "directories", FileKind.SYMLINK: "symlinks"}.get(kind, "files")
     name = f"preexisting_{word}" if made.preexisting else word
     setattr(tally, name, getattr(tally, name) + 1)

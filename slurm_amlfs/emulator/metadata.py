@@ -44,12 +44,17 @@ class Posix:
     target: str = ""
 
 
+PLAIN = Posix()
+
+
 def read(metadata: Mapping[str, str]) -> Posix:
     """Read a blob's metadata; keys are compared without case, as Azure does.
 
     Raises:
         ValueError: a value that cannot be read.
     """
+    if not metadata:
+        return PLAIN
     lower = {key.lower(): value for key, value in metadata.items()}
     kind, target = FileKind.REGULAR, ""
     if lower.get("hdi_isfolder", "").lower() == "true":
