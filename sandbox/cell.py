@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from sandbox import accounts, kernel
+from sandbox import accounts, kernel, passage
 from sandbox.kernel import Mount, Namespace
 
 PID_VARIABLE = "AMLFS_CELL_PID"
@@ -93,6 +93,7 @@ def _furnish() -> None:
     subprocess.run(["/bin/cp", "-a", "/etc", str(copy)], check=True)
     accounts.furnish(copy)
     kernel.mount(str(copy), "/etc", "", Mount.BIND)
+    passage.open_the_way()
     kernel.loopback_up()
     socket.sethostname(accounts.HOST_NAME)
     os.umask(0o022)

@@ -33,7 +33,7 @@ class Mount(IntFlag):
 
 
 _PR_SET_PDEATHSIG = 1
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCSIFADDR, _IFF_UP = 0x8913, 0x8914, 0x8916, 0x1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -47,7 +47,7 @@ def unshare(namespaces: Namespace) -> None:
 
 
 def mount(source: str, target: str, kind: str, flags: Mount, options: str = "") -> None:
-    """Attach a file system or a folder to the tree, by mount(2).
+    """Attach a file system or a folder to the tree.
 
     Raises:
         OSError: with the target's name.
@@ -69,11 +69,17 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def loopback_up() -> None:
-    """Bring up `lo`, which is down in a new network namespace."""
+    """Bring up `lo`, which is down in a new network namespace, and give it 127.0.0.2 as well.
+
+    glibc counts IPv4 as configured from the first address on that is not 127.0.0.1 (check_pf.c); without one
+    getaddrinfo with AI_ADDRCONFIG, which Slurm uses, finds nothing, not even for a number.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sH14x", b"lo", 0)
         name, flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", name, flags | _IFF_UP))
+        second = struct.pack("16sHH4s8x", b"lo:1", socket.AF_INET, 0, socket.inet_aton("127.0.0.2"))
+        fcntl.ioctl(any_socket, _SIOCSIFADDR, second)
 
 
 def _check(returned: int, what: str) -> None:

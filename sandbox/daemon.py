@@ -1,0 +1,83 @@
+"""slurm-amlfsd, and the configuration that it runs with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.emulator import AMLFS, LFS, PATH, PROGRAMS, RESOURCE_GROUP, SUBSCRIPTION
+from sandbox.service import Service
+
+FILE_SYSTEM = "lustre"
+
+_CONFIGURATION = """\
+state_dir = "{state_dir}"
+log_level = "info"
+
+[slurm]
+bin_dir = "{bin_dir}"
+conf = "{slurm_conf}"
+
+[azure]
+arm_url = "http://127.0.0.1:{arm_port}"
+poll_seconds = {poll_seconds}
+
+[limits]
+{limits}
+
+[[file_system]]
+name = "{name}"
+mount = "{mount}"
+namespace = "{namespace}"
+subscription = "{subscription}"
+resource_group = "{resource_group}"
+amlfs = "{amlfs}"
+container_url = "{container_url}"
+lfs = "{lfs}"
+
+[[grant]]
+users = ["*"]
+import = ["/"]
+export = ["/jobs/"]
+"""
+
+
+def configuration(  # noqa: PLR0913 - one word for each line that a site decides
+    *,
+    state_dir: Path,
+    bin_dir: Path,
+    slurm_conf: Path,
+    arm_port: int,
+    poll_seconds: float,
+    limits: tuple[str, ...],
+    mount: Path,
+    namespace: str,
+    container_url: str,
+) -> str:
+    """Write amlfs.toml."""
+    return _CONFIGURATION.format(
+        state_dir=state_dir,
+        bin_dir=bin_dir,
+        slurm_conf=slurm_conf,
+        arm_port=arm_port,
+        poll_seconds=poll_seconds,
+        limits="\n".join(limits),
+        name=FILE_SYSTEM,
+        mount=mount,
+        namespace=namespace,
+        subscription=SUBSCRIPTION,
+        resource_group=RESOURCE_GROUP,
+        amlfs=AMLFS,
+        container_url=container_url,
+        lfs=LFS,
+    )
+
+
+def daemon(config: Path, logs: Path) -> Service:
+    """Make the daemon."""
+    argv = [str(PROGRAMS / "slurm-amlfsd"), f"--config={config}"]
+    environment = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+    return Service("slurm-amlfsd", argv, logs, _is_ready, environment)
+
+
+def _is_ready(said: str) -> bool:
+    return any(" ready " in f" {line} " for line in said.splitlines())

@@ -1,0 +1,46 @@
+"""The site that the integration tests share, and a maker of sites for tests that need their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from sandbox import cell
+from sandbox.options import Options
+from sandbox.site import Site
+from tests.integration import seeing
+
+FAST = ("--import-overhead=0.2", "--operation-seconds=0.1", "--cancel-seconds=0.2", "--archive-overhead=0.2")
+"""The emulator's times where they are only waited for."""
+
+MakeSite = Callable[[Options], Site]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _in_a_cell() -> None:
+    if not cell.inside():
+        pytest.fail(
+            "the integration tests need a cell; run: make test, or python -m sandbox.cell pytest tests/integration"
+        )
+
+
+@pytest.fixture(scope="session")
+def site(_in_a_cell: None) -> Iterator[Site]:
+    """The shared site. A test that stops a service starts it again, and all use names of their own."""
+    with Site.temporary(Options(emulator=FAST)) as made:
+        yield made
+
+
+@pytest.fixture
+def make_site(_in_a_cell: None) -> Iterator[MakeSite]:
+    """A maker of sites that are this test's own, and end with it."""
+    with ExitStack() as sites:
+        yield lambda options: sites.enter_context(Site.temporary(options))
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test uses, for prefixes and files."""
+    return seeing.new_name()
