@@ -11,8 +11,9 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from bench.report import Bar, Report, percentile, publish
 from sandbox.site import Site
+
+from bench.report import Bar, Report, percentile, publish
 from slurm_amlfs.adapters.store import FILE_NAME, read_events
 from tests.integration import seeing
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from sandbox.site import Site
 from sandbox.slurm import SubmitRefused
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-
 from sandbox.site import Site
+
 from slurm_amlfs.domain.view import HsmState
 from tests.integration import seeing
 
@@ -62,7 +62,7 @@ def test_directives_in_the_script_do_the_same_without_the_plugin(site: Site, nam
 def test_hydrate_none_brings_names_and_the_first_read_brings_bytes(site: Site, name: str) -> None:
     """With hydrate=none the job starts with released files."""
     seeing.put_blob(site, f"{name}/in", b"late")
-    script = f'#!/bin/sh\nmkdir -p "$AMLFS_EXPORT_DIR"\ncat "$AMLFS_IMPORT_DIR/in" > "$AMLFS_EXPORT_DIR/out"\n'
+    script = '#!/bin/sh\nmkdir -p "$AMLFS_EXPORT_DIR"\ncat "$AMLFS_IMPORT_DIR/in" > "$AMLFS_EXPORT_DIR/out"\n'
     with seeing.held(site, "import"):
         job = site.submit(
             "alice",
