@@ -46,6 +46,7 @@ class Imports:
         with self._service.lock:
             for job in list(self._service.imports.values()):
                 if job.import_state is ImportState.CANCELLING:
+                    Marker(self._service.tree, job.started).show(ImportState.CANCELED)
                     self._service.imports[job.name] = replace(
                         job, import_state=ImportState.CANCELED, completed=datetime.now(UTC)
                     )
@@ -216,14 +217,16 @@ class Marker:
     def __init__(self, tree: Lustre, started: datetime) -> None:
         self._tree = tree
         self._stamp = started.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-        self._shown = ""
 
     def show(self, import_state: ImportState) -> None:
-        """Put the marker of this state in the place of the last one; none after Completed."""
-        wanted = "" if import_state is ImportState.COMPLETED else f"IMPORT_{import_state}.{self._stamp}"
+        """Put the marker of this state in the place of any other of this import; none after Completed."""
         with contextlib.suppress(OSError):
-            if self._shown and self._tree.look(self._shown) is not None:
-                self._tree.remove(self._shown)
-            if wanted and self._tree.look(wanted) is None:
-                self._tree.add_marker(wanted)
-        self._shown = wanted
+            for other in ImportState:
+                there = self._tree.look(self._name(other)) is not None
+                if there and (other is not import_state or other is ImportState.COMPLETED):
+                    self._tree.remove(self._name(other))
+            if import_state is not ImportState.COMPLETED and self._tree.look(self._name(import_state)) is None:
+                self._tree.add_marker(self._name(import_state))
+
+    def _name(self, import_state: ImportState) -> str:
+        return f"IMPORT_{import_state}.{self._stamp}"
