@@ -3,7 +3,7 @@
 --
 --   local amlfs = dofile("/etc/slurm/amlfs.lua")("/var/lib/slurm-amlfs")
 --
--- amlfs.submit has job_submit and job_process, amlfs.hooks the other burst buffer hooks.
+-- amlfs.submit.job_submit serves job_submit.lua, amlfs.process and amlfs.hooks serve burst_buffer.lua.
 
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 
@@ -13,30 +13,30 @@ end
 
 return function(state_dir)
   local makers = {
-    text = function()
-      return part("text")
-    end,
-    script = function()
-      return part("script")
+    state = function(amlfs)
+      return part("state")(amlfs.wire, state_dir)
     end,
     grammar = function(amlfs)
       return part("grammar")(amlfs.text)
     end,
-    state = function(amlfs)
-      return part("state")(amlfs.text, state_dir)
+    options = function(amlfs)
+      return part("options")(amlfs.text, amlfs.grammar)
     end,
     submit = function(amlfs)
-      return part("submit")(amlfs.text, amlfs.grammar, amlfs.script, amlfs.state)
+      return part("submit")(amlfs.text, amlfs.grammar, amlfs.options, amlfs.script, amlfs.state)
+    end,
+    process = function(amlfs)
+      return part("process")(amlfs.grammar, amlfs.script)
     end,
     hooks = function(amlfs)
-      return part("hooks")(amlfs.text, amlfs.script, amlfs.state)
+      return part("hooks")(amlfs.script, amlfs.state)
     end,
   }
-  return setmetatable({}, {
+  local made = {}
+  return setmetatable(made, {
     __index = function(amlfs, name)
-      local made = makers[name] and makers[name](amlfs)
-      rawset(amlfs, name, made)
-      return made
+      made[name] = makers[name] and makers[name](amlfs) or part(name)
+      return made[name]
     end,
   })
 end

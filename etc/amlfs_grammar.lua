@@ -1,14 +1,15 @@
--- The #AMLFS grammar, and the quick check of who may move what. Pure: values in, values out.
--- Twins: slurm_amlfs/domain/directive.py, prefix.validate and policy.py; a property test holds results and error
--- texts equal. A function that can refuse returns nil and one line: what is wrong and the mend.
+-- The #AMLFS grammar. Pure: values in, values out. Its twins are slurm_amlfs/domain/directive.py and prefix.validate;
+-- a property test holds results and error texts equal. A function that can refuse returns nil and one line: what is
+-- wrong and the mend. slurm_bb_job_process loads this file for every submission, so what it does not need is in
+-- amlfs_options.lua.
 
 return function(text)
   local grammar = {}
 
-  local quote = text.quote
+  local has, quote, refuse = text.has, text.quote, text.refuse
 
   grammar.MARK = "b64:"
-  grammar.LONGEST_OPTION_BYTES = 4096
+  grammar.LONGEST_BYTES = 8 * 1024 -- job_mgr.c: _test_job_desc_fields allows a burst_buffer no more
   local LONGEST_PREFIX = 1024
   local MOST_ERRORS = 2147483647 -- ARM's maximumErrors is an int32
 
@@ -24,34 +25,6 @@ return function(text)
     on = { "success", "failure", "always" },
     release = { "yes", "no" },
   }
-  -- An option's name as job_submit sees it, the word it becomes, and the directions that word belongs to.
-  local OPTIONS = {
-    { "import", "prefix", { "stage_in" } },
-    { "export", "prefix", { "stage_out" } },
-    { "fs", "fs", { "stage_in", "stage_out" } },
-    { "conflict", "conflict", { "stage_in" } },
-    { "max_errors", "max_errors", { "stage_in" } },
-    { "hydrate", "hydrate", { "stage_in" } },
-    { "export_on", "on", { "stage_out" } },
-    { "export_to", "to", { "stage_out" } },
-    { "pack", "pack", { "stage_out" } },
-    { "release", "release", { "stage_in", "stage_out" } },
-  }
-  local SOURCE = { stage_in = "import", stage_out = "export" }
-
-  local function has(list, wanted)
-    for _, item in ipairs(list) do
-      if item == wanted then
-        return true
-      end
-    end
-    return false
-  end
-
-  local function refuse(...)
-    return nil, "amlfs: " .. string.format(...)
-  end
-
   -- Slurm finds the two words anywhere in a line (burst_buffer_lua.c: _parse_bb_opts).
   local function is_plain(value)
     return not (
@@ -161,117 +134,27 @@ return function(text)
     return ask
   end
 
-  local function flag(option)
-    return "--amlfs-" .. option:gsub("_", "-")
-  end
-
-  local function check_option(name, value)
-    if #value > grammar.LONGEST_OPTION_BYTES then
-      local most = grammar.LONGEST_OPTION_BYTES
-      return refuse("%s has %d bytes; at most %d are taken: name a folder above them", flag(name), #value, most)
-    elseif not text.utf8_length(value) then
-      return refuse("%s=%s is not UTF-8 text; name a folder above it", flag(name), quote(value))
-    end
-    return true
-  end
-
-  local function line_from_options(head, options)
-    local words = { head }
-    for _, option in ipairs(OPTIONS) do
-      local name, word, heads = option[1], option[2], option[3]
-      -- A job that exports gives back its outputs; its inputs stay, by lease.
-      local kept = word == "release" and head == "stage_in" and options.export
-      if options[name] and has(heads, head) and not kept then
-        -- The options' lists end at a comma; a directive's prefix may have one.
-        for value in (word == "prefix" and options[name] or ""):gmatch("([^,]*),") do
-          words[#words + 1] = word .. "=" .. grammar.encode(value)
-        end
-        local last = word == "prefix" and options[name]:match("[^,]*$") or options[name]
-        words[#words + 1] = word .. "=" .. grammar.encode(last)
-      end
-    end
-    return table.concat(words, " ")
-  end
-
-  -- Turn sbatch's --amlfs-* values, {import=, max_errors=, ...}, into checked directive lines (at most two).
-  function grammar.lines_from_options(options)
-    for _, option in ipairs(OPTIONS) do
-      local name = option[1]
-      if options[name] then
-        local _, problem = check_option(name, options[name])
-        if problem then
-          return nil, problem
-        end
-      end
-    end
-    for _, option in ipairs(OPTIONS) do
-      local name, heads, needs, served = option[1], option[3], {}, false
-      for i, head in ipairs(heads) do
-        needs[i] = flag(SOURCE[head]) .. "=/PATH/"
-        served = served or options[SOURCE[head]]
-      end
-      if options[name] and not served then
-        return refuse("%s says nothing by itself; add %s", flag(name), table.concat(needs, " or "))
-      end
-    end
-    local lines = {}
-    for _, head in ipairs(HEADS) do
-      if options[SOURCE[head]] then
-        table.insert(lines, line_from_options(head, options))
-      end
-    end
-    for _, line in ipairs(lines) do
-      local ask, problem = grammar.parse(line)
-      if not ask then
+  -- Read each line; nil and one line for the first that is wrong, or for too many bytes in all.
+  function grammar.parse_all(lines)
+    local asks, size = {}, 0
+    for i, line in ipairs(lines) do
+      local problem
+      asks[i], problem = grammar.parse(line)
+      if not asks[i] then
         return nil, problem
       end
+      size = size + #line
     end
-    return lines
+    if size > grammar.LONGEST_BYTES then
+      return grammar.too_long(size)
+    end
+    return asks
   end
 
-  -- Return the file system that fs= means; nil or "" means the site's first.
-  function grammar.choose_file_system(asked, names)
-    if #names == 0 then
-      return refuse("this site has no file system; ask its admins to configure one")
-    end
-    local name = (asked and asked ~= "") and asked or names[1]
-    if not has(names, name) then
-      return refuse("unknown file system %s; this site has %s", quote(name), text.quote_list(names))
-    end
-    return name
+  function grammar.too_long(size)
+    local most = grammar.LONGEST_BYTES
+    return refuse("%d bytes of directives; at most %d are taken: name folders above them", size, most)
   end
-
-  -- Let the ask pass if each prefix begins with one granted. `lines` are the site file's "FS UID PREFIX"; uid is text.
-  function grammar.check(ask, fs_name, uid, lines)
-    local granted, seen = {}, {}
-    for _, line in ipairs(lines) do
-      local fs, who, prefix = line:match("^([^ ]+) ([^ ]+) (.*)$")
-      if fs and (fs == "*" or fs == fs_name) and (who == "*" or who == uid) and not seen[prefix] then
-        seen[prefix] = true
-        table.insert(granted, prefix)
-      end
-    end
-    local verb = ask.direction == "stage_in" and "import" or "export"
-    for _, prefix in ipairs(ask.prefixes) do
-      local open = false
-      for _, beginning in ipairs(granted) do
-        open = open or prefix:sub(1, #beginning) == beginning
-      end
-      if not open then
-        local mend = "no " .. verb .. " is granted there: ask the site's admins"
-        if seen[prefix .. "/"] then
-          mend = 'write it with a "/" at its end: ' .. quote(prefix .. "/")
-        elseif #granted > 0 then
-          mend = "granted are " .. text.quote_list(granted)
-        end
-        local fs = quote(fs_name)
-        return refuse("uid %s may not %s %s on file system %s; %s", uid, verb, quote(prefix), fs, mend)
-      end
-    end
-    return true
-  end
-
-  grammar.OPTIONS = OPTIONS
 
   return grammar
 end

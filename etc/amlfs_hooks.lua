@@ -4,7 +4,7 @@
 -- (burst_buffer_lua.c: _handle_lua_return), and nothing is printed or logged: from 24.11 on a child's output is part
 -- of its answer (slurmscriptd.c: slurmscriptd_handle_bb_lua_mode).
 
-return function(text, script, state)
+return function(script, state)
   local hooks = {}
 
   local REASK_SECONDS = 30

@@ -1,14 +1,14 @@
 -- The files that Lua and slurm-amlfsd share: it drops requests into the inbox, reads boards and the site file, and
 -- keeps its own asks. Formats: slurm_amlfs/wire.py. Nothing here waits, forks or raises; trouble is a nil.
 
-return function(text, state_dir)
+return function(wire, state_dir)
   local state = {}
 
   local sent = 0
 
   local function slurp(path)
     local file = io.open(path, "rb")
-    local data = file and file:read(text.MAX_BYTES + 1)
+    local data = file and file:read(wire.MAX_BYTES + 1)
     if file then
       file:close()
     end
@@ -34,7 +34,7 @@ return function(text, state_dir)
   function state.board(job_id)
     local data = slurp(state_dir .. "/board/" .. job_id)
     if data then
-      return text.load("board", data)
+      return wire.load("board", data)
     end
     return nil
   end
@@ -47,7 +47,7 @@ return function(text, state_dir)
     if not data then
       return nil
     elseif data ~= site_data then
-      site_data, site_one, site_many = data, text.load("site", data)
+      site_data, site_one, site_many = data, wire.load("site", data)
     end
     return site_one, site_many
   end
@@ -90,7 +90,7 @@ return function(text, state_dir)
       pairs_[#pairs_ + 1] = { "directive", line }
     end
     local inbox = state_dir .. "/inbox"
-    return replace(inbox .. "/tmp/" .. name, inbox .. "/new/" .. name, text.dump("request", pairs_))
+    return replace(inbox .. "/tmp/" .. name, inbox .. "/new/" .. name, wire.dump("request", pairs_))
   end
 
   -- The latest ask of one direction ("in" or "out"): its token, and when it was last sent; nil if there is none.

@@ -1,41 +1,22 @@
 -- What happens when a job is submitted: sbatch's --amlfs-* options become #AMLFS lines, and every such line is checked.
 -- Runs inside slurmctld under its locks: no fork, no network, no wait; the site file is the only thing read.
 
-return function(text, grammar, script, state)
+return function(text, grammar, options, script, state)
   local submit = {}
 
   local OPTION = "^_SLURM_SPANK_OPTION_amlfs_amlfs_([a-z_]+)=(.*)$"
-  local LONGEST_BYTES = 8 * 1024 -- job_mgr.c: _test_job_desc_fields allows burst_buffer no more
   local INVALID_BURST_BUFFER_REQUEST = 2094 -- slurm_errno.h, 22.05 to 26.05; not in the slurm table everywhere
 
   -- The --amlfs-* options that the SPANK plugin left in the job's environment; a table indexed from 0 (or nothing).
-  local function options_of(spank_job_env)
-    local options = {}
+  local function given_options(spank_job_env)
+    local given = {}
     for _, setting in pairs(spank_job_env or {}) do
       local name, value = setting:match(OPTION)
       if name then
-        options[name] = value
+        given[name] = value
       end
     end
-    return options
-  end
-
-  -- Read each directive; nil and one line for the first that is wrong.
-  local function read_all(lines)
-    local asks, size = {}, 0
-    for i, line in ipairs(lines) do
-      local problem
-      asks[i], problem = grammar.parse(line)
-      if not asks[i] then
-        return nil, problem
-      end
-      size = size + #line
-    end
-    if size > LONGEST_BYTES then
-      local most = "amlfs: %d bytes of directives; at most %d are taken: name folders above them"
-      return nil, most:format(size, LONGEST_BYTES)
-    end
-    return asks
+    return given
   end
 
   -- Whether this user may have these; without a site file the daemon alone decides.
@@ -49,10 +30,10 @@ return function(text, grammar, script, state)
       names[i] = line:match("^[^ ]*")
     end
     for _, ask in ipairs(asks) do
-      local name, problem = grammar.choose_file_system(ask.fs, names)
+      local name, problem = options.choose_file_system(ask.fs, names)
       if name then
         local lines = many[ask.direction == "stage_in" and "import_grant" or "export_grant"] or {}
-        name, problem = grammar.check(ask, name, uid, lines)
+        name, problem = options.check(ask, name, uid, lines)
       end
       if not name then
         return nil, problem
@@ -62,14 +43,14 @@ return function(text, grammar, script, state)
   end
 
   local function check(job_desc)
-    local options = options_of(job_desc.spank_job_env)
-    local given, body = job_desc.burst_buffer, job_desc.script
-    if not next(options) and not (given or ""):find(script.DIRECTIVE, 1, true) then
+    local given = given_options(job_desc.spank_job_env)
+    local theirs, body = job_desc.burst_buffer, job_desc.script
+    if not next(given) and not (theirs or ""):find(script.DIRECTIVE, 1, true) then
       if not (body or ""):find(script.DIRECTIVE, 1, true) then
         return true -- every other job of the cluster
       end
     end
-    local lines, problem = grammar.lines_from_options(options)
+    local lines, problem = options.to_lines(given)
     if not lines then
       return nil, problem
     end
@@ -78,10 +59,10 @@ return function(text, grammar, script, state)
     for i, line in ipairs(lines) do
       ours[i] = script.DIRECTIVE .. " " .. line
     end
-    ours[#ours + 1] = given ~= "" and given or nil
+    ours[#ours + 1] = theirs ~= "" and theirs or nil
     local burst_buffer = table.concat(ours, "\n")
     local asks
-    asks, problem = read_all(script.directives(script.with(body, burst_buffer) or ""))
+    asks, problem = grammar.parse_all(script.directives(script.with(body, burst_buffer) or ""))
     if not asks then
       return nil, problem
     end
@@ -89,9 +70,8 @@ return function(text, grammar, script, state)
     allowed, problem = check_policy(asks, string.format("%.0f", job_desc.user_id))
     if not allowed then
       return nil, problem
-    elseif #burst_buffer > LONGEST_BYTES then
-      local most = "amlfs: %d bytes of directives; at most %d are taken: name folders above them"
-      return nil, most:format(#burst_buffer, LONGEST_BYTES)
+    elseif #burst_buffer > grammar.LONGEST_BYTES then
+      return grammar.too_long(#burst_buffer)
     elseif #lines > 0 then
       job_desc.burst_buffer = burst_buffer
     end
@@ -111,16 +91,6 @@ return function(text, grammar, script, state)
     end
     slurm.log_user("%s", problem)
     return slurm.ESLURM_INVALID_BURST_BUFFER_REQUEST or INVALID_BURST_BUFFER_REQUEST
-  end
-
-  -- For slurm_bb_job_process: checks again what came another way (slurmrestd, or a site without job_submit.lua).
-  -- A script that cannot be read passes: data_in waits for it, and the daemon reads every directive anyway.
-  function submit.job_process(path)
-    local _, problem = read_all(script.read(path) or {})
-    if problem then
-      return slurm.ERROR, problem
-    end
-    return slurm.SUCCESS
   end
 
   return submit

@@ -1,16 +1,27 @@
--- Text that Lua and Python both handle: quoting, UTF-8, base64url, and the files of the inbox and the board.
--- It holds no state and does no I/O. Twins: slurm_amlfs/domain/quote.py and slurm_amlfs/wire.py; property tests
--- (tests/unit/lua) hold them equal. Patterns name their characters, since %a and %s depend on the locale.
+-- Text as Python handles it: quoting, UTF-8, base64url. It holds no state and does no I/O. Its twin is
+-- slurm_amlfs/domain/quote.py; property tests (tests/unit/lua) hold them equal. Patterns name their characters, since
+-- %a and %s depend on the locale.
 
 local text = {}
 
 local floor = math.floor
 
--- Longest file that a reader takes, as wire.MAX_BYTES.
-text.MAX_BYTES = 64 * 1024
-
 local LONGEST_QUOTE_BYTES = 60
 local LONGEST_LIST = 3
+
+function text.has(list, wanted)
+  for _, item in ipairs(list) do
+    if item == wanted then
+      return true
+    end
+  end
+  return false
+end
+
+-- What a function returns that refuses: nil, and one line for the user.
+function text.refuse(...)
+  return nil, "amlfs: " .. string.format(...)
+end
 
 local function escape_in_quotes(byte)
   if byte == '"' or byte == "\\" then
@@ -104,50 +115,6 @@ function text.from_base64url(value)
     end
   end
   return table.concat(out)
-end
-
--- Encode a value for one line: bytes outside printable ASCII, and %, as %XX.
-function text.escape(value)
-  return (value:gsub("[^ -$&-~]", function(byte)
-    return string.format("%%%02X", byte:byte())
-  end))
-end
-
--- Decode a value. A % that is not followed by two hex digits stands for itself.
-function text.unescape(value)
-  return (value:gsub("%%([0-9A-Fa-f][0-9A-Fa-f])", function(digits)
-    return string.char(tonumber(digits, 16))
-  end))
-end
-
--- Write one file's bytes from {key, value} pairs.
-function text.dump(kind, pairs_)
-  local lines = { "amlfs-" .. kind .. " 1" }
-  for _, pair in ipairs(pairs_) do
-    lines[#lines + 1] = pair[1] .. "=" .. text.escape(pair[2])
-  end
-  lines[#lines + 1] = "end=1\n"
-  return table.concat(lines, "\n")
-end
-
--- Read one file's bytes: a table of the last value of each key, and a table of all values of each key; nil if the
--- bytes are too long, cut off, or no file of this kind.
-function text.load(kind, data)
-  local head = "amlfs-" .. kind .. " 1\n"
-  if #data > text.MAX_BYTES or data:sub(1, #head) ~= head or data:sub(-7) ~= "\nend=1\n" then
-    return nil
-  end
-  local one, many = {}, {}
-  for line in data:sub(#head + 1, -7):gmatch("([^\n]*)\n") do
-    local key, value = line:match("^([a-z_]+)=(.*)$")
-    if not key then
-      return nil
-    end
-    one[key] = text.unescape(value)
-    many[key] = many[key] or {}
-    table.insert(many[key], one[key])
-  end
-  return one, many
 end
 
 return text

@@ -4,7 +4,7 @@
 -- older releases do not pass as nil.
 --
 -- job_process, pools and paths run inside slurmctld; the others run as SlurmUser in a child that is killed without
--- warning. What each may and may not do is said in amlfs_submit.lua and amlfs_hooks.lua.
+-- warning. What each may and may not do is said in amlfs_process.lua and amlfs_hooks.lua.
 
 local STATE_DIR = "/var/lib/slurm-amlfs" -- the one line to edit: state_dir of amlfs.toml
 
@@ -12,7 +12,7 @@ local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local amlfs = dofile(here .. "amlfs.lua")(STATE_DIR)
 
 function slurm_bb_job_process(job_script, uid, gid, job_info)
-  return amlfs.submit.job_process(job_script)
+  return amlfs.process(job_script)
 end
 
 -- No pools: the daemon keeps count of space. Without a second value Slurm takes that as said; an empty list it calls

@@ -1,6 +1,6 @@
 """Who may move what: a first form, by user id, file system and prefix.
 
-etc/amlfs_grammar.lua makes the same check from the `site` file, early and with the same words; the daemon makes this
+etc/amlfs_options.lua makes the same check from the `site` file, early and with the same words; the daemon makes this
 one with the uid that Slurm gives, and has the last word. Names of users are resolved before they come here.
 """
 

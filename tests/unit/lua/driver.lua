@@ -5,6 +5,8 @@
 local etc = arg[1]
 local text = dofile(etc .. "/amlfs_text.lua")
 local grammar = dofile(etc .. "/amlfs_grammar.lua")(text)
+local options = dofile(etc .. "/amlfs_options.lua")(text, grammar)
+local wire = dofile(etc .. "/amlfs_wire.lua")
 local script = dofile(etc .. "/amlfs_script.lua")
 
 local function number(value)
@@ -51,10 +53,10 @@ local answers = {
     return { text.quote_list(args) }
   end,
   escape = function(args)
-    return { text.escape(args[1]) }
+    return { wire.escape(args[1]) }
   end,
   unescape = function(args)
-    return { text.unescape(args[1]) }
+    return { wire.unescape(args[1]) }
   end,
   encode = function(args)
     return { grammar.encode(args[1]) }
@@ -63,27 +65,27 @@ local answers = {
     return ask_words(grammar.parse(args[1]))
   end,
   options = function(args)
-    local options = {}
+    local given = {}
     for _, pair in ipairs(to_pairs(args)) do
-      options[pair[1]] = pair[2]
+      given[pair[1]] = pair[2]
     end
-    return list_words(grammar.lines_from_options(options))
+    return list_words(options.to_lines(given))
   end,
   choose = function(args)
     local asked = table.remove(args, 1)
-    local name, problem = grammar.choose_file_system(asked, args)
+    local name, problem = options.choose_file_system(asked, args)
     return { name or "", problem or "" }
   end,
   check = function(args)
     local line, fs_name, uid = table.remove(args, 1), table.remove(args, 1), table.remove(args, 1)
-    local _, problem = grammar.check(grammar.parse(line), fs_name, uid, args)
+    local _, problem = options.check(grammar.parse(line), fs_name, uid, args)
     return { problem or "" }
   end,
   dump = function(args)
-    return { text.dump(table.remove(args, 1), to_pairs(args)) }
+    return { wire.dump(table.remove(args, 1), to_pairs(args)) }
   end,
   load = function(args)
-    local one, many = text.load(args[1], args[2])
+    local one, many = wire.load(args[1], args[2])
     local words = { one and "file" or "refused" }
     local keys = {}
     for key in pairs(many or {}) do
@@ -109,11 +111,11 @@ local answers = {
 for line in io.lines() do
   local args = {}
   for field in (line .. "\t"):gmatch("([^\t]*)\t") do
-    args[#args + 1] = text.unescape(field)
+    args[#args + 1] = wire.unescape(field)
   end
   local words = answers[table.remove(args, 1)](args)
   for i, word in ipairs(words) do
-    words[i] = text.escape(word)
+    words[i] = wire.escape(word)
   end
   io.write(table.concat(words, "\t"), "\n")
   io.flush()

@@ -4,7 +4,7 @@
 -- arg= (an argument; repeated), info.NAME= (a number of job_info), job.NAME= and env= (job_desc; env is repeated).
 
 local folder, release, name = arg[1], arg[2], arg[3]
-local text = dofile(folder .. "/amlfs_text.lua")
+local wire = dofile(folder .. "/amlfs_wire.lua")
 
 local function newer_than(other)
   return release >= other -- "22.05" to "26.05" sort as text
@@ -25,7 +25,7 @@ local args, count, env_count, info = {}, 0, 0, nil
 local job_desc = { burst_buffer = nil }
 for line in io.lines() do
   local key, value = line:match("^([^=]*)=(.*)$")
-  value = text.unescape(value)
+  value = wire.unescape(value)
   local field = key:match("^info%.(.*)$")
   if key == "arg" then
     count = count + 1
@@ -69,13 +69,13 @@ local function report(...)
   for i = 1, select("#", ...) do
     local value = select(i, ...)
     value = type(value) == "number" and string.format("%.0f", value) or value
-    print(type(value) == "string" and "value=" .. text.escape(value) or "bad=" .. tostring(value))
+    print(type(value) == "string" and "value=" .. wire.escape(value) or "bad=" .. tostring(value))
   end
   for _, line in ipairs(said) do
-    print("said=" .. text.escape(line))
+    print("said=" .. wire.escape(line))
   end
   if job_desc.burst_buffer then
-    print("burst_buffer=" .. text.escape(job_desc.burst_buffer))
+    print("burst_buffer=" .. wire.escape(job_desc.burst_buffer))
   end
 end
 report(_G[name](unpack(args, 1, count)))

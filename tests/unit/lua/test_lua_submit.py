@@ -13,7 +13,7 @@ from slurm_amlfs.wire import Site
 TAKEN = ("0",)
 REFUSED = ("2094",)
 BODY = "#!/bin/bash\n#SBATCH -N1\n\n# text\nsrun true\n"
-BROKEN = "return function() return { lines_from_options = function() error('broken') end } end"
+BROKEN = "return function() return { to_lines = function() error('broken') end } end"
 SITE = Site("e", ("scratch /mnt", "other /o"), ("* * /",), ("* * /jobs/", "scratch 61001 /alice/"))
 
 
@@ -121,7 +121,7 @@ def test_without_a_site_file_only_the_grammar_counts(slurm: SlurmMock) -> None:
 
 def test_a_mistake_of_ours_refuses_the_job(slurm: SlurmMock) -> None:
     """Slurm 22.05 takes a job whose job_submit raised, so nothing may be raised."""
-    (slurm.conf / "amlfs_grammar.lua").write_text(BROKEN)
+    (slurm.conf / "amlfs_options.lua").write_text(BROKEN)
     returned = submit(slurm, options={"import": "/in/"})
     assert returned.values == REFUSED
     assert "tell the site's admins" in returned.said[0]
