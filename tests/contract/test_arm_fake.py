@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from slurm_amlfs.domain.ask import Conflict
@@ -26,6 +28,10 @@ class FakeWorld:
                 self._arm.finish(job.name)
         if any(not archive.archive_state.over for archive in self._arm.archives):
             self._arm.finish_archive()
+
+    def wait_until(self, seen: Callable[[], bool]) -> None:
+        """Nothing takes time in the fake."""
+        assert seen()
 
 
 class TestFakeArm(ArmContract):
