@@ -145,7 +145,9 @@ class SqliteStore:
 
     def _save(self, table: str, adapter: TypeAdapter[T], before: Mapping[K, T], after: Mapping[K, T]) -> None:
         put = _PUT[table]
-        changed = [(key, record) for key, record in after.items() if before.get(key) is not record]
+        changed = [
+            (key, record) for key, record in after.items() if (old := before.get(key)) is not record and old != record
+        ]
         self._db.executemany(put, [(str(key), adapter.dump_json(record).decode()) for key, record in changed])
         for key in [key for key in before if key not in after]:
             for statement in _DROP[table]:
@@ -176,7 +178,7 @@ class SqliteStore:
             ) from error
         except sqlite3.DatabaseError as error:
             raise PermanentError(
-                f"{self._path} is damaged: {error}; move it away and start again, Slurm asks for all that it still wants"
+                f"{self._path} is damaged: {error}; move it away and start again: Slurm asks for all it still wants"
             ) from error
 
 

@@ -21,7 +21,7 @@ OWN_FOLDER = "/.amlfs/"
 """Where receipts lie on Lustre; never part of anybody's export."""
 
 
-def prove_out(blobs: Blobs, lustre: Lustre, errand: ProveOut) -> Exported:
+def prove_out(blobs: Blobs, lustre: Lustre, errand: ProveOut, namespace: Namespace) -> Exported:
     """Look at every regular file under the stage's prefixes.
 
     Raises:
@@ -31,7 +31,7 @@ def prove_out(blobs: Blobs, lustre: Lustre, errand: ProveOut) -> Exported:
     todo: list[str] = []
     names: list[str] = []
     for prefix in errand.prefixes:
-        for file, _, verdict in _judged(blobs, lustre, prefix):
+        for file, _, verdict in _judged(blobs, lustre, prefix, namespace):
             files += 1
             total_bytes += file.size_bytes
             if verdict is Verdict.PROVED:
@@ -55,7 +55,7 @@ def free(blobs: Blobs, lustre: Lustre, errand: Free, namespace: Namespace) -> Fr
     """
     files = freed_bytes = kept = 0
     for prefix in errand.prefixes:
-        judged = _judged(blobs, lustre, prefix)
+        judged = _judged(blobs, lustre, prefix, namespace)
         while batch := list(islice(judged, _BATCH)):
             wanted = {}
             for file, state, verdict in batch:
@@ -82,11 +82,17 @@ def _spared(namespace: Namespace, spare: Sequence[str], path: str) -> bool:
     return any(matches(namespace, prefix, path) for prefix in spare)
 
 
-def _judged(blobs: Blobs, lustre: Lustre, prefix: str) -> Iterator[tuple[FileView, HsmState, Verdict]]:
+def _judged(
+    blobs: Blobs, lustre: Lustre, prefix: str, namespace: Namespace
+) -> Iterator[tuple[FileView, HsmState, Verdict]]:
     """Stream the regular files under a prefix with what is proved of each. Links and devices have no blob to prove."""
     sizes = {blob.name: blob.size_bytes for blob in blobs.walk(prefix)}
     regular = (
-        file for file in lustre.walk(prefix) if file.kind is FileKind.REGULAR and not file.path.startswith(OWN_FOLDER)
+        file
+        for file in lustre.walk(prefix)
+        if file.kind is FileKind.REGULAR
+        and matches(namespace, prefix, file.path)
+        and not file.path.startswith(OWN_FOLDER)
     )
     while batch := list(islice(regular, _BATCH)):
         states = lustre.hsm_states([file.path for file in batch])

@@ -45,23 +45,41 @@ class Looks:
     file_systems: dict[str, FsSeen] = field(default_factory=dict)
     fs_looked: dict[str, datetime] = field(default_factory=dict)
     auto_looked: dict[str, datetime] = field(default_factory=dict)
+    doubted: set[int] = field(default_factory=set)
 
     def seen(self, now: datetime, running: Iterable[str]) -> Seen:
         """Put the latest looks together for a pass."""
         return Seen(now, frozenset(running), self.jobs, self.asked_jobs, dict(self.file_systems))
 
+    def doubt(self, job_ids: frozenset[int]) -> None:
+        """Forget what was seen of jobs that a hook has spoken of since: the look may be older than what it told."""
+        self.asked_jobs -= job_ids
+        self.doubted |= job_ids
+
     def plan(self, records: Records, more: frozenset[int]) -> None:
-        """Work out after a pass what the next looks have to cover; `more` are jobs of requests not yet taken."""
+        """Work out after a pass what the next looks have to cover; `more` are jobs of requests not yet taken.
+
+        A slot that nobody cares for now will have changed when somebody does: what was seen of it is forgotten.
+        """
         alive = frozenset(job_id for job_id, job in records.jobs.items() if job.closed is None)
         self.wanted_jobs = alive | more
         self.soon = not self.wanted_jobs <= self.asked_jobs or any(_about_to_start(records, it) for it in alive)
         stages, transfers = records.stages.values(), records.transfers.values()
         self.wanted_slots = frozenset(name for name in self.names if wants_look(transfers, stages, name))
+        for name in set(self.file_systems) - self.wanted_slots:
+            del self.file_systems[name]
+            self.fs_looked.pop(name, None)
 
     def slurm_due(self, now: datetime) -> bool:
         """Say whether to ask Slurm now."""
         pace = self.pace.slurm_soon if self.soon else self.pace.slurm
         return bool(self.wanted_jobs) and (self.slurm_looked is None or now >= self.slurm_looked + pace)
+
+    def begin_slurm(self, now: datetime) -> frozenset[int]:
+        """Begin a look at Slurm; return the jobs to ask for. What is doubted from here on is not in its answer."""
+        self.slurm_looked = now
+        self.doubted.clear()
+        return self.wanted_jobs
 
     def slots_due(self, now: datetime) -> list[str]:
         """Name the file systems whose slot to look at now: something is on it, or waits for it."""
@@ -83,7 +101,10 @@ def _about_to_start(records: Records, job_id: int) -> bool:
 
 
 def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callable[[], None]:
-    """Read the jobs now; return what puts the answer in place, to be called by the loop's own thread."""
+    """Read the jobs now; return what puts the answer in place, to be called by the loop's own thread.
+
+    It says nothing of jobs doubted since `begin_slurm`.
+    """
     try:
         jobs: Mapping[int, JobView] | None = slurm.jobs(sorted(job_ids))
         trouble = ""
@@ -91,7 +112,7 @@ def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callab
         jobs, trouble = None, error.message
 
     def put() -> None:
-        looks.jobs, looks.asked_jobs, looks.slurm_trouble = jobs, job_ids, trouble
+        looks.jobs, looks.asked_jobs, looks.slurm_trouble = jobs, job_ids - looks.doubted, trouble
 
     return put
 
@@ -107,7 +128,7 @@ def look_at_slot(looks: Looks, name: str, fs: FileSystem, now: datetime) -> Call
             auto_jobs = fs.arm.auto_jobs()
         seen = FsSeen(now, fs.arm.imports(), fs.arm.file_system(), auto_jobs)
     except AmlfsError as error:
-        seen = FsSeen(now, trouble=error.message)
+        seen = FsSeen(now, auto_jobs=auto_jobs, trouble=error.message)
 
     def put() -> None:
         looks.file_systems[name] = seen

@@ -2,7 +2,8 @@
 
 Level-triggered: an event only brings a pass forward. Records are stored before any errand of the pass begins and
 before a request is forgotten, so a crash between any two lines costs a repetition, which every errand and every
-request can bear. The loop's own thread never talks to Azure, Slurm or Lustre: errands and looks run in a pool.
+request can bear. The loop's own thread never talks to Azure, Slurm or Lustre: errands and looks run in pools, those
+that walk whole trees in one of their own, so that nobody's start waits for somebody's million files.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from slurm_amlfs.application.looking import Looks, Pace, look_at_slot, look_at_s
 from slurm_amlfs.application.noticing import Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
-from slurm_amlfs.domain.errand import Errand, Report, Trouble
+from slurm_amlfs.domain.errand import Count, Errand, Free, ProveIn, ProveOut, Report, Trouble
+from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.reconcile import decide
 from slurm_amlfs.domain.records import Event, Records
 from slurm_amlfs.domain.world import Rules, backoff
@@ -32,6 +34,10 @@ log = logging.getLogger(__name__)
 _INBOX_EVERY_SECONDS = 0.1
 """How often the inbox is looked at; an empty directory costs some ten microseconds."""
 
+_QUICK_WORKERS = 8
+"""Threads for what takes one call: looks, starts and stops of transfers, receipts, comments."""
+
+_WALKS = (Count, ProveIn, ProveOut, Free)
 
 _LONGEST_REST = timedelta(seconds=30)
 
@@ -69,7 +75,8 @@ class Loop:
         self._notices = Notices(outside.board, rules)
         self._records, events = outside.store.load()
         self._events = events
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="errand")
+        self._walks = ThreadPoolExecutor(workers, thread_name_prefix="walk")
+        self._calls = ThreadPoolExecutor(_QUICK_WORKERS, thread_name_prefix="call")
         self._running: dict[str, Future[Callable[[], None]]] = {}
         self._heard: list[tuple[str, Request]] = []
         self._reports: list[Report] = []
@@ -89,27 +96,50 @@ class Loop:
                 stop.wait(1)
             self._bell.wait(_INBOX_EVERY_SECONDS)
             self._bell.clear()
-        self._pool.shutdown(cancel_futures=True)
+        self.close()
+
+    def close(self) -> None:
+        """Finish the errands under way, and begin no more."""
+        self._walks.shutdown(cancel_futures=True)
+        self._calls.shutdown(cancel_futures=True)
 
     def turn(self, now: datetime) -> None:
-        """Take what came; make a pass if there is a reason; look where it is time."""
+        """Take what came; make a pass if there is a reason; look where it is time.
+
+        Raises:
+            AmlfsError: the pass failed, and nothing of it was kept: it is made again at the next turn.
+        """
         self._collect()
-        new = list(self._outside.inbox.take())
+        # The inbox gives again what is not done, so what still waits to be heard is in there as well.
+        known = {handle for handle, _ in self._heard}
+        new = [(handle, request) for handle, request in self._outside.inbox.take() if handle not in known]
         self._heard += new
         if new or self._dirty or (self._wake is not None and now >= self._wake):
-            self._dirty = False
+            self._dirty = True
             self._pass(now)
+            self._dirty = False
         self._look(now)
 
     def _collect(self) -> None:
         for key in [key for key, future in self._running.items() if future.done()]:
-            self._running.pop(key).result()()
+            future = self._running.pop(key)
             self._dirty = True
+            try:
+                future.result()()
+            except Exception:
+                # A fault of ours in a look; whatever it was to tell is looked for again.
+                log.exception("look-broke", extra={"amlfs_pairs": {"look": key}})
 
     def _pass(self, now: datetime) -> None:
         before, reports, heard = self._records, self._reports, self._heard
         seen = self._looks.seen(now, self._running)
-        decision = decide(before, self._rules, seen, [request for _, request in heard], reports)
+        self._rest(reports, now)
+        try:
+            decision = decide(before, self._rules, seen, [request for _, request in heard], reports)
+        except AmlfsError:
+            # A report that cannot be true is not believed a second time; its errand is wanted again.
+            self._reports = []
+            raise
         self._outside.store.save(before, decision.records, decision.events)
         self._records = decision.records
         self._reports = []
@@ -124,22 +154,30 @@ class Loop:
                 event.word.replace(" ", "-").replace("_", "-"),
                 extra={"amlfs_pairs": {"job": event.job_id, "detail": event.detail}},
             )
+        self._looks.doubt(frozenset(request.job_id for _, request in heard))
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
-        self._notices.update(before, decision.records, decision.events, now)
-        for errand in (*decision.errands, *self._notices.comments(self._records, now)):
+        self._performer.keep({key for key, it in self._records.stages.items() if it.phase is Phase.RESTORING})
+        for errand in decision.errands:
             self._begin(errand, now)
+        if again := self._notices.update(before, decision.records, decision.events, now):
+            self._wake_at(again)
+        for errand in self._notices.comments(self._records, now):
+            self._begin(errand, now)
+
+    def _wake_at(self, moment: datetime) -> None:
+        self._wake = moment if self._wake is None else min(self._wake, moment)
 
     def _begin(self, errand: Errand, now: datetime) -> None:
         until, _ = self._resting.get(errand.key, (now, 0))
         if now < until:
-            self._wake = until if self._wake is None else min(self._wake, until)
+            self._wake_at(until)
             return
 
         def work() -> Callable[[], None]:
             report = self._performer.perform(errand)
             return lambda: self._report(report)
 
-        self._submit(errand.key, work)
+        self._submit(self._walks if isinstance(errand, _WALKS) else self._calls, errand.key, work)
 
     def _report(self, report: Report) -> None:
         if isinstance(report.result, Trouble):
@@ -151,30 +189,30 @@ class Loop:
                 "correlation_id": trouble.correlation_id,
             }
             log.warning("errand-failed", extra={"amlfs_pairs": pairs})
-            self._rest(report.errand.key)
-        else:
-            self._resting.pop(report.errand.key, None)
         self._reports.append(report)
 
-    def _rest(self, key: str) -> None:
+    def _rest(self, reports: list[Report], now: datetime) -> None:
         """Let what failed rest a little longer each time, so that no wish of every pass becomes a storm."""
-        _, times = self._resting.get(key, (None, 0))
-        self._resting[key] = (datetime.now(UTC) + backoff(times, timedelta(0), _LONGEST_REST), times + 1)
+        for report in reports:
+            _, times = self._resting.pop(report.errand.key, (now, 0))
+            if isinstance(report.result, Trouble):
+                pause = backoff(times, timedelta(0), _LONGEST_REST)
+                self._resting[report.errand.key] = (now + pause, times + 1)
 
-    def _submit(self, key: str, work: Callable[[], Callable[[], None]]) -> None:
+    def _submit(self, pool: ThreadPoolExecutor, key: str, work: Callable[[], Callable[[], None]]) -> None:
         if key in self._running:
             return
-        future = self._pool.submit(work)
+        future = pool.submit(work)
         self._running[key] = future
         future.add_done_callback(lambda _: self._bell.set())
 
     def _look(self, now: datetime) -> None:
         looks, slurm = self._looks, self._outside.slurm
         if looks.slurm_due(now) and "look slurm" not in self._running:
-            looks.slurm_looked = now
-            job_ids = looks.wanted_jobs
-            self._submit("look slurm", lambda: look_at_slurm(looks, slurm, job_ids))
+            job_ids = looks.begin_slurm(now)
+            self._submit(self._calls, "look slurm", lambda: look_at_slurm(looks, slurm, job_ids))
         for name in looks.slots_due(now):
             if f"look {name}" not in self._running:
                 looks.fs_looked[name] = now
-                self._submit(f"look {name}", partial(look_at_slot, looks, name, self._outside.file_systems[name], now))
+                fs = self._outside.file_systems[name]
+                self._submit(self._calls, f"look {name}", partial(look_at_slot, looks, name, fs, now))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from slurm_amlfs.application.ports import BoardPort
 from slurm_amlfs.domain.ask import Direction
@@ -14,6 +15,10 @@ from slurm_amlfs.domain.records import Event, Life, Records
 from slurm_amlfs.domain.world import Rules
 from slurm_amlfs.errors import AmlfsError
 from slurm_amlfs.wire import Board
+
+log = logging.getLogger(__name__)
+
+_POST_AGAIN = timedelta(seconds=1)
 
 _MOST_EVENTS = 100
 """Lines of a timeline that a board carries."""
@@ -38,8 +43,8 @@ class Notices:
                 self._board.remove(job_id)
         self._unposted.update(records.jobs)
 
-    def update(self, before: Records, after: Records, events: tuple[Event, ...], now: datetime) -> None:
-        """Post what changed; what could not be posted is posted with the next change or pass.
+    def update(self, before: Records, after: Records, events: tuple[Event, ...], now: datetime) -> datetime | None:
+        """Post what changed; return when to come again for what could not be posted, None if all was.
 
         A board is only a message: a full disk must not stop the loop.
         """
@@ -53,6 +58,7 @@ class Notices:
             self._posted.pop(job_id, None)
             self._unposted.discard(job_id)
             self._board.remove(job_id)
+        return now + _POST_AGAIN if self._unposted else None
 
     def comments(self, records: Records, now: datetime) -> Iterable[Comment]:
         """Wish for the AdminComments that are out of date and due."""
@@ -60,15 +66,13 @@ class Notices:
             job = records.jobs.get(job_id)
             if job is None or job.life is Life.GONE or job.closed is not None:
                 continue
-            text = progress(board) + missing_note(records.of_job(job_id, Direction.IN))
-            waiting = job.life is Life.PENDING and not job.announced
+            waiting = job.life is Life.PENDING and not job.announced and (board.phase_in or board.phase_out)
+            leaving = job.life is Life.ENDED and board.phase_out
             due = job.commented is None or now - job.commented >= self._rules.comment_every
-            if (
-                (waiting or (job.life is Life.ENDED and board.phase_out))
-                and due
-                and text != job.comment
-                and not _silent(board)
-            ):
+            if not due or not (waiting or leaving):
+                continue
+            text = progress(board) + missing_note(records.of_job(job_id, Direction.IN))
+            if text != job.comment:
                 yield Comment(job_id, text)
 
     def _tell(self, events: Iterable[Event]) -> None:
@@ -86,16 +90,13 @@ class Notices:
         try:
             self._board.post(board)
             self._unposted.discard(job_id)
-        except AmlfsError:
+        except AmlfsError as error:
+            if job_id not in self._unposted:
+                log.error("board-not-posted", extra={"amlfs_pairs": {"job": job_id, "error": error.message}})  # noqa: TRY400 - a sentence is enough
             self._unposted.add(job_id)
-            raise
-
-
-def _silent(board: Board) -> bool:
-    """A board on which nothing has been said yet has no news for the job record."""
-    return not (board.phase_in or board.phase_out)
 
 
 def _changed(before: Records, after: Records) -> set[int]:
     jobs = {job_id for job_id, job in after.jobs.items() if before.jobs.get(job_id) is not job}
+    jobs |= {key.job_id for key in before.stages if key not in after.stages}
     return jobs | {key.job_id for key, stage in after.stages.items() if before.stages.get(key) is not stage}

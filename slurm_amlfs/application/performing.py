@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from slurm_amlfs.application.exporting import free, prove_out
 from slurm_amlfs.application.ports import Arm, Blobs, Lustre, Slurm
-from slurm_amlfs.application.proving import InProof
+from slurm_amlfs.application.proving import InProof, wanted_blobs
+from slurm_amlfs.domain.ask import Hydrate
 from slurm_amlfs.domain.errand import (
     Clear,
     Comment,
@@ -32,7 +35,7 @@ from slurm_amlfs.domain.errand import (
     WriteReceipt,
 )
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.records import Transfer, TransferKind
+from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
 from slurm_amlfs.errors import AmlfsError, TemporaryError
 
 log = logging.getLogger(__name__)
@@ -49,27 +52,34 @@ class FileSystem:
 
 
 class Performer:
-    """Does errands, each in whatever thread calls. Proofs go on from slice to slice, kept by their errand."""
+    """Does errands, each in whatever thread calls. Proofs go on from slice to slice, kept by their stage."""
 
     def __init__(self, file_systems: Mapping[str, FileSystem], slurm: Slurm, restore_window: int) -> None:
         """Take the ports; `restore_window` is how many restores one stage may have outstanding."""
         self._file_systems = file_systems
         self._slurm = slurm
         self._window = restore_window
-        self._proofs: dict[ProveIn, InProof] = {}
+        self._proofs: dict[StageKey, tuple[ProveIn, InProof]] = {}
+        self._lock = threading.Lock()
 
     def perform(self, errand: Errand) -> Report:
         """Do an errand; never raises."""
         try:
             return Report(errand, self._do(errand))
         except TemporaryError as error:
-            return Report(errand, Trouble(Fault.TEMPORARY, error.message, error.retry_after, error.correlation_id))
+            return Report(errand, _trouble(Fault.TEMPORARY, error, error.retry_after))
         except AmlfsError as error:
-            return Report(errand, Trouble(Fault.PERMANENT, error.message, correlation_id=error.correlation_id))
+            return Report(errand, _trouble(Fault.PERMANENT, error))
         except Exception as error:
             # A fault of ours must not stop everybody's staging: say it loudly, and try again as after any outage.
             log.exception("errand-broke", extra={"amlfs_pairs": {"errand": errand.key}})
             return Report(errand, Trouble(Fault.TEMPORARY, f"internal error, see the daemon's log: {error!r}"))
+
+    def keep(self, stages: Collection[StageKey]) -> None:
+        """Forget the proofs of all other stages."""
+        with self._lock:
+            for key in self._proofs.keys() - stages:
+                del self._proofs[key]
 
     def _do(self, errand: Errand) -> Result:
         match errand:
@@ -79,7 +89,7 @@ class Performer:
                 return self._prove_in(errand)
             case ProveOut():
                 fs = self._fs(errand.fs)
-                return prove_out(fs.blobs, fs.lustre, errand)
+                return prove_out(fs.blobs, fs.lustre, errand, fs.namespace)
             case Free():
                 fs = self._fs(errand.fs)
                 return free(fs.blobs, fs.lustre, errand, fs.namespace)
@@ -115,29 +125,31 @@ class Performer:
         return fs
 
     def _count(self, errand: Count) -> Counted:
-        blobs = self._file_systems[errand.fs].blobs
+        fs = self._file_systems[errand.fs]
         files = total_bytes = 0
+        empty = []
         for prefix in errand.prefixes:
-            for blob in blobs.walk(prefix):
+            before = files
+            for blob in wanted_blobs(fs.blobs, fs.namespace, prefix):
                 files += 1
                 total_bytes += blob.size_bytes
-        return Counted(files, total_bytes)
+            if files == before:
+                empty.append(prefix)
+        whole = errand.hydrate is Hydrate.ALL
+        room_bytes = self._fs(errand.fs).lustre.space().total_bytes if whole else 0
+        return Counted(files, total_bytes, tuple(empty), room_bytes)
 
     def _prove_in(self, errand: ProveIn) -> Examined:
-        proof = self._proofs.pop(errand, None)
-        if proof is None:
-            self._drop_proofs(errand)
-            fs = self._fs(errand.fs)
-            proof = InProof(fs.blobs, fs.lustre, errand, self._window, time.monotonic)
+        fs = self._fs(errand.fs)
+        with self._lock:
+            kept, proof = self._proofs.pop(errand.stage, (None, None))
+        if proof is None or kept != errand:
+            proof = InProof(fs.blobs, fs.lustre, errand, fs.namespace, window=self._window, clock=time.monotonic)
         result = proof.slice()
         if not result.settled:
-            self._proofs[errand] = proof
+            with self._lock:
+                self._proofs[errand.stage] = (errand, proof)
         return result
-
-    def _drop_proofs(self, errand: ProveIn) -> None:
-        """Forget what an earlier turn of the same stage left."""
-        for other in [it for it in self._proofs if it.stage == errand.stage]:
-            del self._proofs[other]
 
     def _start(self, transfer: Transfer) -> Started:
         arm = self._file_systems[transfer.fs].arm
@@ -145,3 +157,9 @@ class Performer:
             return Started(arm.archive(transfer.prefixes[0]))
         view = arm.create_import(transfer.transfer_id, transfer.prefixes, transfer.conflict, transfer.max_errors)
         return Started(view.correlation_id, view)
+
+
+def _trouble(fault: Fault, error: AmlfsError, retry_after: timedelta = timedelta(0)) -> Trouble:
+    """Say what went wrong, as text that can be stored: a path on Lustre need not be UTF-8."""
+    message = error.message.encode("utf-8", "backslashreplace").decode("utf-8")
+    return Trouble(fault, message, retry_after, error.correlation_id)

@@ -15,6 +15,7 @@ from slurm_amlfs.application.ports import Blobs, Lustre
 from slurm_amlfs.domain.ask import Hydrate
 from slurm_amlfs.domain.errand import Examined, ProveIn
 from slurm_amlfs.domain.evidence import Verdict, judge_in, path_of
+from slurm_amlfs.domain.prefix import Namespace, matches
 from slurm_amlfs.domain.view import BlobView, FileKind, HsmState
 
 _BATCH = 500
@@ -25,6 +26,16 @@ _SLICE_SECONDS = 1.0
 
 _ASK_AGAIN_SECONDS = 60.0
 """A restore that has shown nothing for so long is asked for again: the coordinator can drop requests unheard."""
+
+
+def wanted_blobs(blobs: Blobs, namespace: Namespace, prefix: str) -> Iterator[BlobView]:
+    """Stream the blobs that an import of the prefix takes: a walk goes by letters, a hierarchical import by names."""
+    return (blob for blob in blobs.walk(prefix) if matches(namespace, prefix, f"/{blob.name}"))
+
+
+def lost(hsm_state: HsmState) -> bool:
+    """Say whether the bytes are nowhere: neither on Lustre nor, as Lustre knows, in the archive."""
+    return HsmState.RELEASED | HsmState.LOST in hsm_state
 
 
 @dataclass(slots=True)
@@ -46,14 +57,24 @@ class Tally:
 class InProof:
     """The proof of one stage-in."""
 
-    def __init__(self, blobs: Blobs, lustre: Lustre, errand: ProveIn, window: int, clock: Callable[[], float]) -> None:
+    def __init__(  # noqa: PLR0913 - what a proof needs; nothing of it belongs together more than with the rest
+        self,
+        blobs: Blobs,
+        lustre: Lustre,
+        errand: ProveIn,
+        namespace: Namespace,
+        *,
+        window: int,
+        clock: Callable[[], float],
+    ) -> None:
         """Begin. `window` is how many restores may be outstanding; `clock` counts seconds, from anywhere."""
-        self._blobs = blobs
         self._lustre = lustre
         self._errand = errand
         self._window = window
         self._clock = clock
-        self._walk: Iterator[BlobView] = chain.from_iterable(blobs.walk(prefix) for prefix in errand.prefixes)
+        self._walk: Iterator[BlobView] = chain.from_iterable(
+            wanted_blobs(blobs, namespace, prefix) for prefix in errand.prefixes
+        )
         self._walked = False
         self._released: deque[tuple[str, int]] = deque()
         self._asked: dict[str, tuple[int, float]] = {}
@@ -109,7 +130,7 @@ class InProof:
         states = self._lustre.hsm_states(list(regular)) if regular else {}
         for path, size_bytes in regular.items():
             state = states.get(path)
-            if state is None:
+            if state is None or lost(state):
                 self._tally.names[Verdict.MISSING].append(path.removeprefix("/"))
             elif state & HsmState.RELEASED:
                 self._released.append((path, size_bytes))
@@ -135,7 +156,7 @@ class InProof:
             for path in batch:
                 state = states.get(path)
                 size_bytes, since = self._asked[path]
-                if state is None:
+                if state is None or lost(state):
                     del self._asked[path]
                     self._tally.names[Verdict.MISSING].append(path.removeprefix("/"))
                 elif not state & HsmState.RELEASED:

@@ -33,7 +33,7 @@ def compose(records: Records, rules: Rules, job: Job, now: datetime, timeline: S
         token_out=job.token_out,
         answer_out=_answer_out(job, outs),
         phase_out=_least(outs),
-        message=job.refusal or next((it.message for it in current if it.message), ""),
+        message=job.refusal or _message(job, current),
         files_done=sum(it.files_done for it in current),
         files_total=sum(it.files_total for it in current),
         bytes_done=sum(it.bytes_done for it in current),
@@ -51,6 +51,13 @@ def _current(job: Job, ins: list[Stage], outs: list[Stage]) -> list[Stage]:
     return outs if outs and (job.token_out or not ins) else ins
 
 
+def _message(job: Job, current: list[Stage]) -> str:
+    """Choose what to say: what failed before what waits."""
+    failed = (it.message for it in current if it.phase is Phase.FAILED)
+    others = (it.message for it in current if it.message)
+    return next(failed, "") or next(others, "") or job.trouble
+
+
 def _answer_in(job: Job, ins: list[Stage]) -> Answer:
     if job.refusal or any(it.phase in {Phase.FAILED, Phase.CANCELLED} for it in ins):
         return Answer.ERROR
@@ -61,9 +68,12 @@ def _answer_in(job: Job, ins: list[Stage]) -> Answer:
 
 
 def _answer_out(job: Job, outs: list[Stage]) -> Answer:
-    if job.refusal or any(it.phase is Phase.FAILED for it in outs):
+    """Answer when every stage-out is over: after the answer Slurm tears the job down."""
+    if job.refusal:
         return Answer.ERROR
-    return Answer.DONE if all(it.phase.over for it in outs) else Answer.BUSY
+    if not all(it.phase.over for it in outs):
+        return Answer.BUSY
+    return Answer.ERROR if any(it.phase is Phase.FAILED for it in outs) else Answer.DONE
 
 
 def _least(stages: list[Stage]) -> str:
@@ -88,6 +98,8 @@ def _eta(stages: list[Stage], now: datetime) -> int:
 
 def environment(rules: Rules, ins: Sequence[Stage], outs: Sequence[Stage]) -> tuple[str, ...]:
     """Name the job's directories, as NAME=value lines."""
+    ins = [it for it in ins if it.fs in rules.file_systems]
+    outs = [it for it in outs if it.fs in rules.file_systems]
     stages = [*ins, *outs]
     if not stages:
         return ()

@@ -1,8 +1,8 @@
 """The `#AMLFS` grammar: one directive line to an Ask and back, and sbatch's options to directive lines.
 
 etc/amlfs_grammar.lua and etc/amlfs_options.lua say the same with the same words; property tests hold them equal. Slurm
-looks in directive lines for `capacity=`, `pool=` and `%` (burst_buffer_lua.c: _parse_bb_opts, _get_bb_job), so a value that has other
-than the plain characters, or these words, is carried as `b64:` and the base64url of its bytes.
+looks in directive lines for `capacity=`, `pool=` and `%` (burst_buffer_lua.c: _parse_bb_opts, _get_bb_job), so a value
+that has other than the plain characters, or these words, is carried as `b64:` and the base64url of its bytes.
 """
 
 from __future__ import annotations

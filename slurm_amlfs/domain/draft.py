@@ -18,7 +18,10 @@ from slurm_amlfs.domain.world import Rules, Seen, backoff
 
 @dataclass(slots=True)
 class Draft:
-    """The working copy of one pass."""
+    """The working copy of one pass.
+
+    `spoken_for` are jobs that began or ended anew in this pass: what was seen of them before is out of date.
+    """
 
     rules: Rules
     seen: Seen
@@ -26,6 +29,7 @@ class Draft:
     stages: dict[StageKey, Stage]
     transfers: dict[str, Transfer]
     closed: list[int] = field(default_factory=list)
+    spoken_for: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     errands: list[Errand] = field(default_factory=list)
     wake: datetime | None = None
@@ -101,6 +105,30 @@ class Draft:
         """Say whether a stage may act now; if it still waits, see to it that the pass after the wait comes."""
         if stage.not_before is not None and self.now < stage.not_before:
             self.wake_at(stage.not_before)
+            return False
+        return True
+
+    def job_waits(self, job: Job, trouble: Trouble) -> Job:
+        """Let what is done for the job as a whole sit out an error, of whatever kind: an admin can mend all of them."""
+        waiting = replace(
+            job,
+            not_before=self.now + backoff(job.waits_in_a_row, trouble.retry_after, self.rules.longest_wait),
+            waits_in_a_row=job.waits_in_a_row + 1,
+            trouble=trouble.message,
+        )
+        self.jobs[job.job_id] = waiting
+        return waiting
+
+    def job_goes_on(self, job: Job) -> Job:
+        """Forget a job's wait, because what it waited for worked."""
+        going = replace(job, not_before=None, waits_in_a_row=0, trouble="")
+        self.jobs[job.job_id] = going
+        return going
+
+    def job_ready(self, job: Job) -> bool:
+        """Say whether something may be done for the job now; if not yet, see to it that a pass comes after the wait."""
+        if job.not_before is not None and self.now < job.not_before:
+            self.wake_at(job.not_before)
             return False
         return True
 

@@ -18,12 +18,13 @@ from slurm_amlfs.domain.view import ImportView
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """List the blobs that a stage-in wants."""
+    """List the blobs that a stage-in wants; where their bytes are wanted too, say what the file system holds."""
 
     stage: StageKey
     generation: int
     fs: str
     prefixes: tuple[str, ...]
+    hydrate: Hydrate
 
     @property
     def key(self) -> str:
@@ -33,7 +34,10 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class ProveIn:
-    """Compare Lustre with Blob for one stage-in, restoring released files on the way where bytes are wanted."""
+    """Compare Lustre with Blob for one stage-in, restoring released files on the way where bytes are wanted.
+
+    `proof` tells a proof that is begun anew from one that goes on.
+    """
 
     stage: StageKey
     generation: int
@@ -42,6 +46,7 @@ class ProveIn:
     conflict: Conflict
     hydrate: Hydrate
     import_started: datetime | None
+    proof: int = 0
 
     @property
     def key(self) -> str:
@@ -166,10 +171,15 @@ Errand = Count | ProveIn | ProveOut | Free | WriteReceipt | DropReceipt | Start 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What `Count` found."""
+    """What `Count` found.
+
+    `empty` are prefixes with no blob under them. `room_bytes` is the size of the whole file system, 0 if not asked.
+    """
 
     files: int
     total_bytes: int
+    empty: tuple[str, ...] = ()
+    room_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

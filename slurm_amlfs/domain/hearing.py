@@ -1,4 +1,8 @@
-"""What a request does to the records. A request can come twice, late, or for a job that is gone: never an error."""
+"""What a request does to the records. A request can come twice, late, or for a job that is gone: never an error.
+
+Slurm calls setup and data_in when it begins to stage a job, again after its own restart, and again when a job is
+requeued. A restart finds the job as it was; a requeued job has run before, so it starts over with fresh stages.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +14,44 @@ from slurm_amlfs.domain import directive, policy
 from slurm_amlfs.domain.ask import Ask, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.prefix import reduce
+from slurm_amlfs.domain.quote import quote
 from slurm_amlfs.domain.records import Job, Life, Stage, StageKey
 from slurm_amlfs.errors import UserError
 from slurm_amlfs.wire import Request, RequestKind
 
-_UNASKED = frozenset({Phase.RUNNING, Phase.RELEASING, Phase.SETTLED, Phase.FAILED, Phase.CANCELLED})
-"""A stage-in that is this far does not serve a new ask: the job starts over."""
+_SPENT = frozenset({Phase.RUNNING, Phase.RELEASING, Phase.SETTLED, Phase.FAILED, Phase.CANCELLED})
+"""A stage-in that is this far does not serve a new ask."""
+
+_MAKES_JOBS = frozenset({RequestKind.SETUP, RequestKind.DATA_IN, RequestKind.DATA_OUT})
+"""Requests that carry directives; any other of a job that is not known changes nothing."""
 
 
 def hear(draft: Draft, request: Request) -> bool:
     """Take one request into the records; False if it has to be heard again once Slurm can say whose job it is."""
     known = draft.seen.jobs is not None and request.job_id in draft.seen.asked_jobs
-    if not known and _uid(draft, request) is None:
+    if request.kind in _MAKES_JOBS and not known and _uid(draft, request) is None:
         return False
     _HEARERS[request.kind](draft, request)
     return True
 
 
 def _know(draft: Draft, request: Request) -> Job | None:
-    """Find the job of a request, or make it; a job that starts over gets fresh stages."""
+    """Find the job of a request, or make it; what comes with other directives, or after the end, is another job."""
     uid = _uid(draft, request)
     if uid is None:
         return None
+    directives = tuple(_storable(line) for line in request.directives)
     job = draft.jobs.get(request.job_id)
-    if job is not None and job.directives == request.directives and job.uid == uid and job.closed is None:
+    if job is not None and job.directives == directives and job.uid == uid and job.closed is None:
         return job
     generation = 0 if job is None else job.generation + 1
-    job = Job(request.job_id, uid, max(request.gid, -1), request.directives, draft.now, generation)
-    return _declare(draft, job)
+    return _declare(draft, Job(request.job_id, uid, max(request.gid, -1), directives, draft.now, generation))
+
+
+def _storable(line: str) -> str:
+    """Write bytes that are no UTF-8 as text that can be kept; the grammar refuses either."""
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _uid(draft: Draft, request: Request) -> int | None:
@@ -51,65 +65,104 @@ def _uid(draft: Draft, request: Request) -> int | None:
     return None if known is None else known.uid
 
 
+def _start_over(draft: Draft, job: Job) -> Job:
+    """Make a job's stages anew, as its next generation."""
+    return _declare(draft, Job(job.job_id, job.uid, job.gid, job.directives, draft.now, job.generation + 1))
+
+
 def _declare(draft: Draft, job: Job) -> Job:
     """Write a job's directives down as fresh stages, or its refusal."""
     for stage in list(draft.of_job(job.job_id)):
         del draft.stages[stage.key]
     try:
-        for stage in _stages(draft, job):
-            draft.put(stage)
+        stages = [stage for direction in Direction for stage in _stages(draft, job, direction)]
     except UserError as error:
         job = replace(job, refusal=error.message)
-        for stage in list(draft.of_job(job.job_id)):
-            del draft.stages[stage.key]
         draft.note(job.job_id, "refused", error.message)
     else:
+        for stage in stages:
+            draft.put(stage)
+        job = replace(job, stale_receipt=any(stage.key.direction is Direction.IN for stage in stages))
         draft.note(job.job_id, "submitted", "; ".join(job.directives))
     draft.jobs[job.job_id] = job
+    draft.spoken_for.add(job.job_id)
     return job
 
 
-def _stages(draft: Draft, job: Job) -> list[Stage]:
+def _stages(draft: Draft, job: Job, direction: Direction) -> list[Stage]:
     asks = [directive.parse(line) for line in job.directives]
-    stages = []
-    for direction in Direction:
-        for line, ask in enumerate(ask for ask in asks if ask.direction is direction):
-            stages.append(_stage(draft, job, StageKey(job.job_id, direction, line), ask))
-    return stages
+    return [
+        _stage(draft, job, StageKey(job.job_id, direction, line), ask)
+        for line, ask in enumerate(ask for ask in asks if ask.direction is direction)
+    ]
 
 
 def _stage(draft: Draft, job: Job, key: StageKey, ask: Ask) -> Stage:
     fs = policy.choose_file_system(ask.fs, tuple(draft.rules.file_systems))
     policy.check(ask, fs, job.uid, draft.rules.grants)
+    several, most = len(reduce(draft.rules.file_systems[fs].namespace, ask.prefixes)), draft.rules.prefixes_per_import
+    if key.direction is Direction.IN and several > most:
+        raise UserError(
+            f"amlfs: {several} prefixes in one stage_in, {quote(ask.prefixes[0])} first; at most {most} are taken:"
+            " name a folder above them"
+        )
     return Stage(key, ask, fs, Phase.DECLARED, draft.now, job.generation)
 
 
+def _set_up(draft: Draft, request: Request) -> None:
+    """Know the job. One that has run, or was refused, starts over."""
+    before = draft.jobs.get(request.job_id)
+    job = _know(draft, request)
+    if job is not None and job is before and (job.life is not Life.PENDING or job.refusal):
+        _start_over(draft, job)
+
+
 def _ask_in(draft: Draft, request: Request) -> None:
+    before = draft.jobs.get(request.job_id)
+    if _closed_with(before, request.token, Direction.IN):
+        return
     job = _know(draft, request)
     if job is None:
         return
-    again = request.token != job.token_in
-    stages = list(draft.of_job(job.job_id, Direction.IN))
-    if again and any(stage.phase in _UNASKED for stage in draft.of_job(job.job_id)):
-        job = _declare(draft, Job(job.job_id, job.uid, job.gid, job.directives, draft.now, job.generation + 1))
-        stages = list(draft.of_job(job.job_id, Direction.IN))
-    draft.jobs[job.job_id] = replace(
-        job, token_in=request.token, announced=job.announced and not again, torn_down=job.torn_down and not again
-    )
-    for stage in stages:
+    if request.token != job.token_in:
+        spent = any(stage.phase in _SPENT for stage in draft.of_job(job.job_id, Direction.IN))
+        if job is before and (job.life is not Life.PENDING or job.refusal or spent):
+            job = _start_over(draft, job)
+        job = replace(job, announced=False, receipt=False, stale_receipt=job.stale_receipt or bool(job.token_in))
+        draft.spoken_for.add(job.job_id)
+        for stage in draft.of_job(job.job_id, Direction.IN):
+            if stage.phase is Phase.STAGED_IN:
+                draft.move(stage, Phase.RESTORING, "proving again")
+    draft.jobs[job.job_id] = replace(job, token_in=request.token, torn_down=False)
+    for stage in draft.of_job(job.job_id, Direction.IN):
         if stage.phase is Phase.DECLARED:
             draft.move(stage, Phase.WAITING)
-        elif again and stage.phase is Phase.STAGED_IN:
-            draft.move(stage, Phase.RESTORING, "proving again")
-            draft.jobs[job.job_id] = replace(draft.jobs[job.job_id], receipt=False)
 
 
 def _ask_out(draft: Draft, request: Request) -> None:
+    """Take the ask for a job's exports. A new one finds what is over done anew: a proof that holds costs no export."""
+    if _closed_with(draft.jobs.get(request.job_id), request.token, Direction.OUT):
+        return
     job = _know(draft, request)
     if job is None:
         return
-    draft.jobs[job.job_id] = replace(job, token_out=request.token)
+    if request.token != job.token_out:
+        job = replace(job, token_out=request.token, generation=job.generation + 1)
+        draft.jobs[job.job_id] = job
+        draft.spoken_for.add(job.job_id)
+        for stage in list(draft.of_job(job.job_id, Direction.OUT)):
+            if stage.phase.over:
+                draft.put(Stage(stage.key, stage.ask, stage.fs, Phase.DECLARED, draft.now, job.generation))
+    if job.life is Life.GONE:
+        draft.jobs[job.job_id] = replace(job, life=Life.ENDED)
     _stopped(draft, request)
+
+
+def _closed_with(job: Job | None, token: str, direction: Direction) -> bool:
+    """Say whether an ask is one that the job was closed with, heard again."""
+    if job is None or job.closed is None or not token:
+        return False
+    return token == (job.token_in if direction is Direction.IN else job.token_out)
 
 
 def _started(draft: Draft, request: Request) -> None:
@@ -117,11 +170,16 @@ def _started(draft: Draft, request: Request) -> None:
 
 
 def _stopped(draft: Draft, request: Request) -> None:
-    """Take the end of a job; the exit code counts as soon as a hook knows it, Slurm's own record corrects it later."""
+    """Take the end of a job.
+
+    An exit code that is not 0 says that it failed. A 0 may be a job's that ran into its time limit, so it only counts
+    when Slurm can no longer be asked.
+    """
     _alter(draft, request.job_id, Life.ENDED)
     job = draft.jobs.get(request.job_id)
     if job is not None and job.succeeded is None and request.exit_code >= 0:
-        draft.jobs[job.job_id] = replace(job, succeeded=request.exit_code == 0)
+        failed = request.exit_code > 0
+        draft.jobs[job.job_id] = replace(job, exit_note=request.exit_code, succeeded=False if failed else None)
 
 
 def _alter(draft: Draft, job_id: int, life: Life) -> None:
@@ -136,7 +194,7 @@ def _alter(draft: Draft, job_id: int, life: Life) -> None:
 def _tear_down(draft: Draft, request: Request) -> None:
     """Remember the teardown; whether the job lives is for Slurm to say, since a restart of slurmctld tears down too."""
     job = draft.jobs.get(request.job_id)
-    if job is None:
+    if job is None or job.closed is not None:
         return
     draft.jobs[job.job_id] = replace(job, torn_down=True)
     if request.hurry and job.life in {Life.RUNNING, Life.ENDED}:
@@ -156,7 +214,7 @@ def _retry(draft: Draft, request: Request) -> None:
         return
     for stage in draft.of_job(job.job_id):
         if stage.phase is Phase.FAILED:
-            draft.move(replace(stage, turns=0), Phase.WAITING, "trying again", "asked for")
+            draft.move(replace(stage, turns=0, todo=(), files_total=0), Phase.WAITING, "trying again", "asked for")
 
 
 def _cancel(draft: Draft, request: Request) -> None:
@@ -170,7 +228,7 @@ def _cancel(draft: Draft, request: Request) -> None:
 
 _HEARERS: Mapping[RequestKind, Callable[[Draft, Request], object]] = MappingProxyType(
     {
-        RequestKind.SETUP: _know,
+        RequestKind.SETUP: _set_up,
         RequestKind.DATA_IN: _ask_in,
         RequestKind.PRE_RUN: _started,
         RequestKind.POST_RUN: _stopped,

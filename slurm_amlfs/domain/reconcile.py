@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from slurm_amlfs.domain import staging_in, staging_out, transfers
+from slurm_amlfs.domain import receipts, staging_in, staging_out, transfers
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.bulletin import environment
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import (
     Clear,
     Comment,
     Counted,
-    Done,
+    DropReceipt,
     Errand,
     Examined,
     Exported,
     Fault,
     Freed,
     Report,
+    Result,
     Start,
     Started,
     Trouble,
@@ -66,14 +66,15 @@ def decide(
     draft = Draft.of(records, rules, seen)
     for report in reports:
         _take(draft, report)
-    unheard = tuple(request for request in requests if not hear(draft, request))
+    unheard = _hear_all(draft, requests)
     for job in list(draft.jobs.values()):
         watch(draft, job)
     for stage in list(draft.stages.values()):
         _step(draft, stage)
     for fs in rules.file_systems:
         take_turn(draft, fs)
-    _want_receipts(draft)
+    for job in list(draft.jobs.values()):
+        receipts.want(draft, job)
     for job_id in draft.closed:
         _forget(draft, job_id)
     return Decision(
@@ -81,18 +82,27 @@ def decide(
     )
 
 
+def _hear_all(draft: Draft, requests: Sequence[Request]) -> tuple[Request, ...]:
+    """Hear what came, in order; behind a request that has to wait, all others of its job wait too."""
+    unheard: list[Request] = []
+    waiting: set[int] = set()
+    for request in requests:
+        if request.job_id in waiting or not hear(draft, request):
+            unheard.append(request)
+            waiting.add(request.job_id)
+    return tuple(unheard)
+
+
 def _step(draft: Draft, stage: Stage) -> None:
+    if stage.fs not in draft.rules.file_systems:
+        message = f"the file system {stage.fs} is no longer configured; put it back, or cancel the job"
+        if stage.message != message:
+            draft.put(replace(stage, message=message))
+        return
     if stage.key.direction is Direction.IN:
         staging_in.step(draft, stage)
     else:
         staging_out.step(draft, stage)
-
-
-def _want_receipts(draft: Draft) -> None:
-    for job in draft.jobs.values():
-        ins = list(draft.of_job(job.job_id, Direction.IN))
-        outs = list(draft.of_job(job.job_id, Direction.OUT))
-        staging_in.want_receipt(draft, job, environment(draft.rules, ins, outs))
 
 
 def _forget(draft: Draft, job_id: int) -> None:
@@ -108,27 +118,41 @@ def _take(draft: Draft, report: Report) -> None:
         case Start(transfer):
             _take_start(draft, transfer.transfer_id, result)
         case Clear(_, transfer_id):
-            if isinstance(result, Done):
-                draft.transfers.pop(transfer_id, None)
+            _take_clear(draft, transfer_id, result)
         case WriteReceipt(job_id, generation):
-            job = draft.jobs.get(job_id)
-            if job is not None and job.generation == generation and isinstance(result, Done):
-                proved = all(it.phase is Phase.STAGED_IN for it in draft.of_job(job_id, Direction.IN))
-                draft.jobs[job_id] = replace(job, receipt=proved)
-                draft.note(job_id, "staged in")
-            elif isinstance(result, Trouble):
-                for stage in list(draft.of_job(job_id, Direction.IN)):
-                    draft.put(replace(stage, message=result.message))
-        case Comment(job_id, text, announces):
-            job = draft.jobs.get(job_id)
-            if job is not None:
-                announced = job.announced or (announces and isinstance(result, Done))
-                draft.jobs[job_id] = replace(job, announced=announced, comment=text, commented=draft.now)
+            receipts.written(draft, job_id, generation, result)
+        case DropReceipt(job_id):
+            receipts.dropped(draft, job_id, result)
+        case Comment():
+            _take_comment(draft, errand, result)
         case _:
             _take_stage(draft, report)
 
 
-def _take_start(draft: Draft, transfer_id: str, result: object) -> None:
+def _take_clear(draft: Draft, transfer_id: str, result: Result) -> None:
+    transfer = draft.transfers.get(transfer_id)
+    if transfer is None or transfer.holds_slot:
+        return
+    if isinstance(result, Trouble):
+        transfers.not_cleared(draft, transfer, result)
+    else:
+        del draft.transfers[transfer_id]
+
+
+def _take_comment(draft: Draft, comment: Comment, result: Result) -> None:
+    job = draft.jobs.get(comment.job_id)
+    if job is None:
+        return
+    job = replace(job, commented=draft.now)
+    if isinstance(result, Trouble):
+        draft.jobs[job.job_id] = job
+        if comment.announces:
+            draft.job_waits(job, result)
+    else:
+        draft.jobs[job.job_id] = replace(job, announced=job.announced or comment.announces, comment=comment.text)
+
+
+def _take_start(draft: Draft, transfer_id: str, result: Result) -> None:
     transfer = draft.transfers.get(transfer_id)
     if transfer is None or not transfer.holds_slot:
         return

@@ -35,7 +35,8 @@ def take_turn(draft: Draft, fs: str) -> None:
         waiting = _candidates(draft, fs)
     if active is not None and active.phase is TransferPhase.INTENDED and seen is not None:
         _start(draft, active, hindrance)
-        waiting += [draft.stages[key] for key in active.stages if hindrance and key in draft.stages]
+        if hindrance:
+            waiting += [it for it in draft.stages.values() if it.transfer_id == active.transfer_id]
     _explain(draft, waiting, hindrance or _name(active))
 
 
@@ -61,10 +62,12 @@ def _forget(draft: Draft, fs: str) -> None:
     for transfer in list(draft.transfers.values()):
         if transfer.fs != fs or transfer.holds_slot or transfer.transfer_id in landing:
             continue
-        if transfer.kind is TransferKind.IMPORT:
-            draft.want(Clear(fs, transfer.transfer_id))
-        else:
+        if transfer.kind is TransferKind.ARCHIVE:
             del draft.transfers[transfer.transfer_id]
+        elif transfer.not_before is not None and draft.now < transfer.not_before:
+            draft.wake_at(transfer.not_before)
+        else:
+            draft.want(Clear(fs, transfer.transfer_id))
 
 
 def _hindrance(seen: FsSeen | None, ours: set[str], active: Transfer | None) -> str:
@@ -89,7 +92,8 @@ NAME_PREFIX = "amlfs-"
 """Beginning of our imports' names in ARM. One that we no longer know is met again by its name, not waited for."""
 
 
-def _choose(draft: Draft, fs: str, waiting: list[Stage], seen: FsSeen) -> Transfer:
+def _choose(draft: Draft, fs: str, waiting: list[Stage], seen: FsSeen) -> Transfer | None:
+    """Record what takes the slot next; None while the record of an earlier import of the same name is being deleted."""
     first = waiting[0]
     if first.key.direction is Direction.OUT:
         path = first.todo[0]
@@ -101,6 +105,8 @@ def _choose(draft: Draft, fs: str, waiting: list[Stage], seen: FsSeen) -> Transf
     else:
         batch, prefixes = _batch(draft, fs, waiting)
         ident = _import_name(fs, prefixes, batch)
+        if ident in draft.transfers:
+            return None
         keys = tuple(it.key for it in batch)
         ask = first.ask
         made = Transfer(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain.ask import Conflict, Direction
+from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.draft import Draft, names_some
-from slurm_amlfs.domain.errand import Count, Counted, Examined, Fault, Free, ProveIn, Trouble, WriteReceipt
+from slurm_amlfs.domain.errand import Count, Counted, Examined, Fault, Free, ProveIn, Trouble
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.records import Job, Outcome, Stage, Transfer, TransferPhase
-from slurm_amlfs.wire import escape
+from slurm_amlfs.domain.prefix import overlaps, reduce
+from slurm_amlfs.domain.records import Outcome, Stage, Transfer, TransferPhase
 
 _LOOK_AGAIN = timedelta(milliseconds=300)
 """Pause between two looks at restores that are under way: short against the 3 s in which a job has to start."""
@@ -23,38 +23,77 @@ def step(draft: Draft, stage: Stage) -> None:
         return
     if stage.phase.over or not draft.ready(stage):
         return
-    key, generation, prefixes = stage.key, stage.generation, stage.ask.prefixes
+    key, generation, prefixes = stage.key, stage.generation, whole_prefixes(draft, stage)
     if stage.phase is Phase.WAITING and not stage.files_total:
-        draft.want(Count(key, generation, stage.fs, prefixes))
+        draft.want(Count(key, generation, stage.fs, prefixes, stage.ask.hydrate))
     elif stage.phase is Phase.RESTORING:
-        ask = stage.ask
-        draft.want(ProveIn(key, generation, stage.fs, prefixes, ask.conflict, ask.hydrate, stage.import_started))
+        _prove(draft, stage, prefixes)
     elif stage.phase is Phase.RELEASING:
-        draft.want(Free(key, generation, stage.fs, prefixes, needed_by_others(draft, stage)))
+        draft.want(Free(key, generation, stage.fs, prefixes, spared(draft, stage)))
 
 
-def needed_by_others(draft: Draft, stage: Stage) -> tuple[str, ...]:
-    """List the prefixes on the same file system that living stages of other jobs need."""
+def whole_prefixes(draft: Draft, stage: Stage) -> tuple[str, ...]:
+    """Give a stage's prefixes without those that another of them takes in, so that nothing counts twice."""
+    return reduce(draft.rules.file_systems[stage.fs].namespace, stage.ask.prefixes)
+
+
+def _prove(draft: Draft, stage: Stage, prefixes: tuple[str, ...]) -> None:
+    if _being_freed(draft, stage):
+        message = "waiting until the space of an earlier job is given back"
+        if stage.message != message:
+            draft.put(replace(stage, message=message))
+        return
+    ask = stage.ask
+    began = stage.import_started
+    draft.want(ProveIn(stage.key, stage.generation, stage.fs, prefixes, ask.conflict, ask.hydrate, began, stage.proof))
+
+
+def _being_freed(draft: Draft, stage: Stage) -> bool:
+    """Say whether files of this stage may be released while it looks: by a Free that began when nobody needed them."""
+    freeing = {key for key in draft.seen.running if key.startswith("free ")}
+    if not freeing:
+        return False
+    namespace = draft.rules.file_systems[stage.fs].namespace
+    for other in draft.stages.values():
+        if other.phase is Phase.RELEASING and f"free {other.key}" in freeing:
+            freeing.remove(f"free {other.key}")
+            shared = any(overlaps(namespace, one, its) for one in stage.ask.prefixes for its in other.ask.prefixes)
+            if other.fs == stage.fs and shared:
+                return True
+    # What is left frees for a stage that has started over since; nobody remembers which files.
+    return bool(freeing)
+
+
+def spared(draft: Draft, stage: Stage) -> tuple[str, ...]:
+    """List the prefixes on the same file system that living stages of other jobs need, or that are to stay."""
     return tuple(
         sorted(
             {
                 prefix
                 for other in draft.stages.values()
-                if other.fs == stage.fs and other.key.job_id != stage.key.job_id and not other.phase.over
+                if other.fs == stage.fs and _spares(stage, other)
                 for prefix in other.ask.prefixes
             }
         )
     )
 
 
+def _spares(stage: Stage, other: Stage) -> bool:
+    if other.key.job_id == stage.key.job_id:
+        return other.key != stage.key and other.ask.release is False
+    return not other.phase.over
+
+
 def _land(draft: Draft, stage: Stage) -> None:
     """Take the end of the transfer that carries the stage."""
     transfer = draft.transfers.get(stage.transfer_id)
     if transfer is None:
-        draft.move(stage, Phase.WAITING, message="the import's record is gone; importing again")
+        draft.move(
+            replace(stage, transfer_id=""), Phase.WAITING, message="the import's record is gone; importing again"
+        )
         return
     if transfer.phase is not TransferPhase.OVER:
-        draft.put(replace(stage, files_done=min(transfer.imported, stage.files_total)))
+        show_transfer(draft, stage, transfer, files_done=min(transfer.imported, stage.files_total))
         return
     stage = replace(
         stage,
@@ -64,11 +103,19 @@ def _land(draft: Draft, stage: Stage) -> None:
         transfer_id="",
     )
     if transfer.outcome in {Outcome.COMPLETED, Outcome.PARTIAL}:
-        draft.move(replace(stage, files_done=0, bytes_done=0), Phase.RESTORING, "imported")
+        draft.move(replace(stage, files_done=0, bytes_done=0, progressed=None), Phase.RESTORING, "imported")
     elif len(transfer.stages) > 1:
         draft.move(replace(stage, alone=True), Phase.WAITING, message="the batch failed; importing by itself")
     else:
         _landed_badly(draft, stage, transfer)
+
+
+def show_transfer(draft: Draft, stage: Stage, transfer: Transfer, files_done: int) -> None:
+    """Let a stage say how far the transfer is that carries it."""
+    asked = transfer.phase is TransferPhase.ASKED
+    shown = replace(stage, files_done=files_done, message="" if asked else transfer.message or stage.message)
+    if shown != stage:
+        draft.put(shown)
 
 
 def _landed_badly(draft: Draft, stage: Stage, transfer: Transfer) -> None:
@@ -95,20 +142,25 @@ def spend_turn(draft: Draft, stage: Stage, message: str) -> None:
 
 
 def counted(draft: Draft, stage: Stage, result: Counted) -> None:
-    """Take the size of what is wanted; nothing at all is the user's mistake and costs no import."""
+    """Take the size of what is wanted; what can never be brought in is the user's mistake, and costs no import."""
     if stage.phase is not Phase.WAITING:
         return
-    if not result.files:
-        draft.fail(stage, f"no blobs under {', '.join(stage.ask.prefixes)}; check the prefix and its spelling")
-        return
-    draft.put(replace(stage, files_total=result.files, bytes_total=result.total_bytes, message="waiting for the slot"))
+    where = ", ".join(stage.ask.prefixes)
+    if result.empty or not result.files:
+        draft.fail(stage, f"no blobs under {', '.join(result.empty) or where}; check the prefix and its spelling")
+    elif stage.ask.hydrate is Hydrate.ALL and 0 < result.room_bytes < result.total_bytes:
+        draft.fail(stage, f"{result.total_bytes} bytes under {where} are more than the whole file system {stage.fs} "
+                          f"holds ({result.room_bytes} bytes); ask for less, or for hydrate=none")  # fmt: skip
+    else:
+        total, size = result.files, result.total_bytes
+        draft.put(replace(stage, files_total=total, bytes_total=size, waits_in_a_row=0, message="waiting for the slot"))
 
 
 def examined(draft: Draft, stage: Stage, result: Examined) -> None:
     """Take what the comparison found: go on looking, call it proved, or import again."""
     if stage.phase is not Phase.RESTORING:
         return
-    moved = result.files_done > stage.files_done
+    moved = result.files_done != stage.files_done
     stage = replace(
         stage,
         files_total=result.files,
@@ -117,10 +169,12 @@ def examined(draft: Draft, stage: Stage, result: Examined) -> None:
         bytes_done=result.bytes_done,
         missing=result.missing,
         kept=result.kept,
-        message="",
+        waits_in_a_row=0,
+        progressed=draft.now if moved or stage.progressed is None else stage.progressed,
+        message="" if moved else stage.message,
     )
     if not result.settled:
-        draft.pause(stage, timedelta(0) if moved else _LOOK_AGAIN)
+        draft.pause(_unstick(draft, stage), timedelta(0) if moved else _LOOK_AGAIN)
     elif result.newer or len(result.missing) > min(stage.import_errors, _limit(stage)):
         names = result.missing + result.newer
         where = ", ".join(stage.ask.prefixes)
@@ -128,21 +182,18 @@ def examined(draft: Draft, stage: Stage, result: Examined) -> None:
             draft, stage, f"{len(names)} blobs under {where} are not on Lustre as they are in Blob: {names_some(names)}"
         )
     else:
-        draft.move(stage, Phase.STAGED_IN, "restored")
+        draft.move(replace(stage, progressed=None), Phase.STAGED_IN, "restored")
+
+
+def _unstick(draft: Draft, stage: Stage) -> Stage:
+    """Begin a proof anew that has not come forward for long: what it waits for may be gone from Blob by now."""
+    if stage.progressed is None or draft.now - stage.progressed < draft.rules.stall:
+        return stage
+    minutes = round(draft.rules.stall.total_seconds() / 60)
+    left = stage.files_total - stage.files_done
+    message = f"no restore of the last {left} files has ended for {minutes} minutes; see the HSM of {stage.fs}"
+    return replace(stage, proof=stage.proof + 1, progressed=draft.now, message=message)
 
 
 def _limit(stage: Stage) -> int:
     return stage.ask.max_errors if stage.ask.max_errors >= 0 else stage.import_errors
-
-
-def want_receipt(draft: Draft, job: Job, env: tuple[str, ...]) -> None:
-    """Have the receipt of a job written when its stage-ins are all proved."""
-    stages = list(draft.of_job(job.job_id, Direction.IN))
-    if job.receipt or not stages or any(stage.phase is not Phase.STAGED_IN for stage in stages):
-        return
-    lines = [*env]
-    lines += [f"missing {escape(name)}" for stage in stages for name in stage.missing]
-    lines += [f"kept {escape(name)}" for stage in stages for name in stage.kept]
-    systems = tuple(sorted({stage.fs for stage in stages}))
-    text = "".join(f"{line}\n" for line in lines)
-    draft.want(WriteReceipt(job.job_id, job.generation, job.uid, job.gid, systems, text))

@@ -107,23 +107,21 @@ def _go_on(draft: Draft, transfer: Transfer) -> None:
 
 
 def _end(draft: Draft, transfer: Transfer, outcome: Outcome) -> None:
-    ended = replace(transfer, phase=TransferPhase.OVER, outcome=outcome, ended=draft.now)
+    ended = replace(transfer, phase=TransferPhase.OVER, outcome=outcome, ended=draft.now, not_before=None)
     draft.transfers[transfer.transfer_id] = ended
+    # Stages take their step before the slot moves: those that it carried land in the next pass, which comes at once.
+    draft.wake_at(draft.now)
 
 
 def _unseen(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
     """Decide about a transfer that Azure does not show: not asked yet, not shown yet, or gone."""
     if transfer.phase is TransferPhase.INTENDED:
         asking = Start(transfer).key in draft.seen.running
-        if transfer.unwanted and not asking:
+        looked_since = transfer.asked is None or seen.seen > transfer.asked
+        if transfer.unwanted and not asking and looked_since:
             _end(draft, transfer, Outcome.CANCELLED)
-        return
-    if seen.seen - (transfer.asked or transfer.created) < _UNSEEN:
-        return
-    if transfer.kind is TransferKind.ARCHIVE and transfer.started is None:
-        draft.transfers[transfer.transfer_id] = replace(transfer, phase=TransferPhase.INTENDED, asked=None)
-    else:
-        _end(draft, replace(transfer, message="Azure no longer shows it"), Outcome.VANISHED)
+    elif seen.seen - (transfer.asked or transfer.created) >= _UNSEEN:
+        _end(draft, replace(transfer, message="Azure took it, and does not show it"), Outcome.VANISHED)
 
 
 def started(draft: Draft, transfer: Transfer, result: Started) -> None:
@@ -136,6 +134,14 @@ def started(draft: Draft, transfer: Transfer, result: Started) -> None:
     )
 
 
+def not_cleared(draft: Draft, transfer: Transfer, trouble: Trouble) -> None:
+    """Ask again later for the record of an import to be deleted."""
+    pause = backoff(transfer.waits_in_a_row, trouble.retry_after, draft.rules.longest_wait)
+    draft.transfers[transfer.transfer_id] = replace(
+        transfer, not_before=draft.now + pause, waits_in_a_row=transfer.waits_in_a_row + 1
+    )
+
+
 def refused(draft: Draft, transfer: Transfer, trouble: Trouble) -> None:
     """Take a refusal: wait and look again at what Azure lists, or give the transfer up."""
     correlation = trouble.correlation_id or transfer.correlation_id
@@ -145,6 +151,7 @@ def refused(draft: Draft, transfer: Transfer, trouble: Trouble) -> None:
     pause = backoff(transfer.waits_in_a_row, trouble.retry_after, draft.rules.longest_wait)
     draft.transfers[transfer.transfer_id] = replace(
         transfer,
+        asked=draft.now,
         not_before=draft.now + pause,
         waits_in_a_row=transfer.waits_in_a_row + 1,
         message=trouble.message,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from slurm_amlfs.domain.ask import Direction, ExportOn
 from slurm_amlfs.domain.bulletin import missing_note
 from slurm_amlfs.domain.draft import Draft
-from slurm_amlfs.domain.errand import Comment, DropReceipt
+from slurm_amlfs.domain.errand import Comment
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Job, Life, Stage
 from slurm_amlfs.domain.view import JobView
@@ -39,7 +39,9 @@ def watch(draft: Draft, job: Job) -> None:
 
 
 def _follow(draft: Draft, job: Job) -> Job:
-    if draft.seen.jobs is None or job.job_id not in draft.seen.asked_jobs:
+    if draft.seen.jobs is None or job.job_id not in draft.seen.asked_jobs or job.job_id in draft.spoken_for:
+        return job
+    if job.closed is not None:
         return job
     view = draft.seen.jobs.get(job.job_id)
     if view is None or view.job_state in _OVER:
@@ -53,7 +55,7 @@ def _follow(draft: Draft, job: Job) -> Job:
         if job.life is not Life.ENDED:
             draft.note(job.job_id, "ended")
         return replace(job, life=Life.ENDED, succeeded=_well(view))
-    if view.bb_state == "staged-in" and not job.announced and _staged_in(draft, job):
+    if view.bb_state == "staged-in" and not job.announced and _staged_in(draft, job) and draft.job_ready(job):
         draft.want(Comment(job.job_id, _summary(draft, job), announces=True))
     return job
 
@@ -107,11 +109,8 @@ def _follow_out(draft: Draft, job: Job, stage: Stage) -> None:
 def _begin_out(draft: Draft, job: Job, stage: Stage) -> None:
     if job.succeeded is None and stage.ask.on is not ExportOn.ALWAYS and job.life is Life.ENDED:
         return
-    wanted = {
-        ExportOn.ALWAYS: True,
-        ExportOn.SUCCESS: job.succeeded is True,
-        ExportOn.FAILURE: job.succeeded is not True,
-    }[stage.ask.on]
+    well = job.exit_note == 0 if job.succeeded is None else job.succeeded
+    wanted = {ExportOn.ALWAYS: True, ExportOn.SUCCESS: well, ExportOn.FAILURE: not well}[stage.ask.on]
     if wanted:
         draft.move(stage, Phase.WAITING)
     else:
@@ -126,15 +125,13 @@ def _close(draft: Draft, job: Job) -> None:
         done = job.life is Life.GONE or (job.life is Life.ENDED and job.torn_down)
         if not done or failed_out or not all(stage.phase.over for stage in stages):
             return
-        job = replace(job, closed=draft.now)
+        littered = any(stage.key.direction is Direction.IN for stage in stages)
+        job = replace(job, closed=draft.now, receipt=False, stale_receipt=littered)
         draft.jobs[job.job_id] = job
         draft.note(job.job_id, "closed")
-        systems = tuple(sorted({stage.fs for stage in stages if stage.key.direction is Direction.IN}))
-        if systems:
-            draft.want(DropReceipt(job.job_id, systems))
     worth = any(stage.phase is Phase.SETTLED for stage in draft.of_job(job.job_id))
     until = (job.closed or draft.now) + draft.rules.keep_board
     if worth and draft.now < until:
         draft.wake_at(until)
-    else:
+    elif not job.stale_receipt:
         draft.closed.append(job.job_id)

@@ -1,0 +1,66 @@
+"""The receipt by which nodes see that a job's stage-ins are proved: written when they are, gone when they are not.
+
+Nodes only test that the file is there, so one of an earlier ask has to go before a new one is worked on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.bulletin import environment
+from slurm_amlfs.domain.draft import Draft
+from slurm_amlfs.domain.errand import Done, DropReceipt, Result, Trouble, WriteReceipt
+from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.records import Job, Stage
+from slurm_amlfs.wire import escape
+
+
+def want(draft: Draft, job: Job) -> None:
+    """Have a job's receipt dropped or written, as its stages ask for it."""
+    if job.receipt and not job.stale_receipt:
+        return
+    stages = list(draft.of_job(job.job_id, Direction.IN))
+    systems = tuple(sorted({it.fs for it in stages if it.fs in draft.rules.file_systems}))
+    if job.stale_receipt and not systems:
+        draft.jobs[job.job_id] = replace(job, stale_receipt=False)
+    elif job.stale_receipt and draft.job_ready(job):
+        draft.want(DropReceipt(job.job_id, systems))
+    elif not job.stale_receipt and _proved(stages) and draft.job_ready(job):
+        outs = list(draft.of_job(job.job_id, Direction.OUT))
+        text = _text(environment(draft.rules, stages, outs), stages)
+        draft.want(WriteReceipt(job.job_id, job.generation, job.uid, job.gid, systems, text))
+
+
+def _proved(stages: list[Stage]) -> bool:
+    return bool(stages) and all(stage.phase is Phase.STAGED_IN for stage in stages)
+
+
+def _text(env: tuple[str, ...], stages: list[Stage]) -> str:
+    lines = [*env]
+    lines += [f"missing {escape(name)}" for stage in stages for name in stage.missing]
+    lines += [f"kept {escape(name)}" for stage in stages for name in stage.kept]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def written(draft: Draft, job_id: int, generation: int, result: Result) -> None:
+    """Take that the nodes can see the receipt, if it is still true."""
+    job = draft.jobs.get(job_id)
+    if job is None or job.generation != generation:
+        return
+    if isinstance(result, Trouble):
+        draft.job_waits(job, result)
+    elif isinstance(result, Done) and not job.stale_receipt and _proved(list(draft.of_job(job_id, Direction.IN))):
+        draft.jobs[job_id] = replace(draft.job_goes_on(job), receipt=True)
+        draft.note(job_id, "staged in")
+
+
+def dropped(draft: Draft, job_id: int, result: Result) -> None:
+    """Take that no receipt lies there; none can have been written meanwhile, as both are errands of one key."""
+    job = draft.jobs.get(job_id)
+    if job is None:
+        return
+    if isinstance(result, Trouble):
+        draft.job_waits(job, result)
+    elif isinstance(result, Done):
+        draft.jobs[job_id] = replace(draft.job_goes_on(job), stale_receipt=False)
