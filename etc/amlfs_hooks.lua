@@ -120,6 +120,7 @@ return function(script, state)
   end
 
   local function begin(direction, job)
+    state.forget(job.id, direction.way) -- whatever goes wrong now, an answer to an earlier ask is none
     start(direction, job)
     if slurm.SLURM_BB_BUSY then
       return slurm.SUCCESS -- from 24.05 on Slurm asks test_data_in or test_data_out until it is done
@@ -182,7 +183,8 @@ return function(script, state)
   end
 
   function hooks.teardown(id, _, hurry)
-    state.forget(digits(id))
+    state.forget(digits(id), IN.way)
+    state.forget(digits(id), OUT.way)
     return tell({ kind = "teardown", job_id = digits(id), hurry = hurry == "true" })
   end
 

@@ -105,10 +105,8 @@ return function(wire, state_dir)
     return replace(path .. ".tmp", path, string.format("%s %.0f\n", token, when))
   end
 
-  function state.forget(job_id)
-    for _, way in ipairs({ "in", "out" }) do
-      os.remove(state_dir .. "/asks/" .. job_id .. "." .. way)
-    end
+  function state.forget(job_id, way)
+    os.remove(state_dir .. "/asks/" .. job_id .. "." .. way)
   end
 
   return state

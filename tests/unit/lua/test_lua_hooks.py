@@ -170,10 +170,15 @@ def test_nothing_to_write_to_is_waited_out(new: SlurmMock) -> None:
 
 
 def test_a_script_that_cannot_be_read_is_waited_for(new: SlurmMock) -> None:
-    """Without its script nobody knows what the job needs, so it must not start."""
-    args = ("7", str(new.state / "gone"), "61001", "100")
+    """Without its script nobody knows what the job needs, so it must not start; nor on an answer to an earlier ask."""
+    args = ("7", str(new.state / "script"), "61001", "100")
+    (new.state / "asks/7.in").write_text("1-1 1\n")
+    new.post(Board(7, 61001, "e", "1-1", Answer.DONE))
     assert new.call("slurm_bb_data_in", *args) == DONE
     assert new.call("slurm_bb_test_data_in", *args) == BUSY
+    new.script(*BOTH)
+    assert new.call("slurm_bb_test_data_in", *args) == BUSY
+    assert [request.kind for request in new.requests()] == [RequestKind.DATA_IN]
 
 
 def test_data_out_on_new_slurm(new: SlurmMock) -> None:
