@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 
 from aiohttp import web
@@ -68,7 +69,7 @@ class Server:
         except OSError as error:
             await runner.cleanup()
             raise PermanentError(
-                f"port {self.port} cannot be used ({error.strerror}); choose another --port"
+                f"port {self.port} cannot be used ({os.strerror(error.errno or 0)}); choose another --port"
             ) from error
         self.port = runner.addresses[0][1]
         self._runner = runner
