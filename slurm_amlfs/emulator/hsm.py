@@ -50,8 +50,6 @@ def _nobody(path: str) -> None:
 
 ROOT_UID = 0
 
-MARKER_MODE = 0o644
-
 
 class Hsm:
     """One file system in `folder`, which is made if need be; what was left by an earlier process is taken over.
@@ -91,8 +89,12 @@ class Hsm:
 
     def close(self) -> None:
         """Stop the workers and note what is used, so that the next start need not count."""
-        self._requests.stop()
+        self.stop_requests()
         save_used_bytes(self._folder, self._space.used_bytes)
+
+    def stop_requests(self) -> None:
+        """Let nobody wait for contents any more: they get ENODATA. What waited is taken up by the next start."""
+        self._requests.stop()
 
     @property
     def used_bytes(self) -> int:
@@ -124,7 +126,7 @@ class Hsm:
         """Make a directory, or give one that is there these attributes.
 
         Raises:
-            NotADirectoryError: something else is on the way; FileExistsError: or has that name.
+            NotADirectoryError: something else has that name, or one on the way.
         """
         self.tree.make_parents(f"{path}/.")
         os.chown(self.tree.at(path), uid, gid)
@@ -141,16 +143,6 @@ class Hsm:
         self.tree.make_parents(path)
         self.files.make_symlink(path, target, uid, gid)
         self.tree.mark_link(path, EXISTS | ARCHIVED)
-
-    def add_marker(self, path: str) -> None:
-        """Make an empty file of root's that no export takes, such as an import's IMPORT_ file.
-
-        Raises:
-            FileExistsError: something has that name.
-        """
-        self.tree.make_parents(path)
-        self.files.make_node(path, stat.S_IFREG | MARKER_MODE, 0, ROOT_UID, ROOT_UID)
-        self.tree.set_record(path, HsmRecord(NOARCHIVE))
 
     def remove(self, path: str) -> None:
         """Remove a file, symlink or empty directory. Gone is success.

@@ -26,6 +26,7 @@ DEVICE = "127.0.0.1@tcp:/lustrefs"
 
 MOUNT_SECONDS = 20.0
 UNMOUNT_SECONDS = 10.0
+BUSY_SECONDS = 1.0
 
 MAX_THREADS = 1024
 """Calls that may wait at once; libfuse's 10 would let ten readers of a stalled restore stop the whole mount."""
@@ -40,7 +41,7 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 class Mounted:
-    """A mounted file system. `stop` unmounts it; the file system itself (`Hsm`) is the caller's to close.
+    """A mounted file system. `stop` unmounts it; the file system itself (`Hsm`) is the caller's to close after that.
 
     Raises:
         PermanentError: something is mounted there already, or FUSE refused.
@@ -49,6 +50,7 @@ class Mounted:
 
     def __init__(self, hsm: Hsm, mount_point: Path) -> None:
         self.mount_point = mount_point.resolve() if not _is_stale(mount_point) else mount_point.absolute()
+        self._hsm = hsm
         self._operations = Mount(hsm)
         self._failure: BaseException | None = None
         clear_stale(self.mount_point)
@@ -92,11 +94,14 @@ class Mounted:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Unmount, lazily if files are still open."""
-        if not unmount(self.mount_point, 0):
-            log.info("mount_busy path=%r lazily=true", str(self.mount_point))
-            unmount(self.mount_point, MNT_DETACH)
-        self._thread.join(UNMOUNT_SECONDS)
+        """Unmount, lazily if files are still open; then their programs get errors once this process has ended."""
+        self._hsm.stop_requests()
+        if unmount(self.mount_point, 0):
+            self._thread.join(UNMOUNT_SECONDS)
+            return
+        log.info("mount_busy path=%r lazily=true", str(self.mount_point))
+        unmount(self.mount_point, MNT_DETACH)
+        self._thread.join(BUSY_SECONDS)
 
 
 def unmount(mount_point: Path, flags: int) -> bool:

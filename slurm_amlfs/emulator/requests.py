@@ -77,12 +77,16 @@ class Requests:
     def add(self, action: HsmAction, number: int, path: str, archive_id: int = 0) -> Request:
         """Queue a request; the same one twice is one."""
         with self._ready:
-            line = self._live.setdefault(number, deque())
-            for known in line:
+            for known in self._live.get(number, ()):
                 if known.action is action and not known.canceled:
                     return known
             request = Request(action, number, path, archive_id)
+            if self.stopping:
+                request.error = errno.ECANCELED
+                request.done.set()
+                return request
             os.write(self._journal, b"%s %d %s\0\n" % (action.encode(), archive_id, os.fsencode(path)))
+            line = self._live.setdefault(number, deque())
             line.append(request)
             if len(line) == 1:
                 self._queue.append(request)
