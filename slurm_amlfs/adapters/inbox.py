@@ -31,8 +31,8 @@ MOST_AT_ONCE = 4096
 """Requests claimed in one pass; a flood is worked off over several, oldest first."""
 MOST_BAD = 100
 """Malformed files that are kept to look at; older ones go."""
-LONGEST_JOB_ID = 0xFFFFFFFF
-"""Slurm's job ids are 32 bits (slurm.h, uint32_t job_id)."""
+LARGEST_JOB_ID = 2**31 - 1
+"""Slurm's commands read ids as int (squeue/opts.c, scontrol/update_job.c)."""
 
 _FROM_ANYBODY = {RequestKind.RETRY, RequestKind.CANCEL}
 """Whose right depends on the job, which is checked where the job is known."""
@@ -98,7 +98,7 @@ class MaildirInbox:
             request = load_request(os.read(descriptor, MAX_BYTES + 1), facts.st_uid)
         finally:
             os.close(descriptor)
-        if not 0 < request.job_id <= LONGEST_JOB_ID:
+        if not 0 < request.job_id <= LARGEST_JOB_ID:
             raise UserError(f"no job has the id {request.job_id}")
         if request.kind not in _FROM_ANYBODY and request.sender_uid not in self._hook_uids:
             raise UserError(f"{request.kind.value} is for Slurm's hooks to say, not for uid {request.sender_uid}")

@@ -19,6 +19,8 @@ TIMEOUT_SECONDS = 30
 """slurm.conf's MessageTimeout is 10 s; the commands try a backup controller as well."""
 IDS_IN_A_CALL = 5000
 """Ids of up to ten digits and a comma: below the kernel's 128 KiB for one argument (MAX_ARG_STRLEN)."""
+LARGEST_ID = 2**31 - 1
+"""squeue reads ids as int and refuses the whole list over one that is larger ("Invalid job id", squeue/opts.c)."""
 COMMENT_CHARACTERS = 1000
 
 _FIELDS = {
@@ -55,7 +57,7 @@ class SlurmCommands:
             TemporaryError: slurmctld does not answer.
             PermanentError: there is no squeue, or it speaks otherwise than we know.
         """
-        wanted = sorted(set(job_ids))
+        wanted = sorted({job_id for job_id in job_ids if 0 < job_id <= LARGEST_ID})
         jobs: dict[int, JobView] = {}
         for at in range(0, len(wanted), IDS_IN_A_CALL):
             some = wanted[at : at + IDS_IN_A_CALL]

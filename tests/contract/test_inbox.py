@@ -96,7 +96,7 @@ class TestMaildirInbox(InboxContract):
             b"amlfs-request 1\nkind=boom\njob_id=7\nend=1\n",
             b"amlfs-request 1\nkind=data_in\njob_id=0\nend=1\n",
             b"amlfs-request 1\nkind=data_in\njob_id=-7\nend=1\n",
-            b"amlfs-request 1\nkind=data_in\njob_id=4294967296\nend=1\n",
+            b"amlfs-request 1\nkind=data_in\njob_id=2147483648\nend=1\n",
             b"amlfs-request 1\nkind=data_in\njob_id=" + b"9" * 5000 + b"\nend=1\n",
             b"\xff\xfe\x00",
             dump_request(ASK) + b"more",

@@ -1,8 +1,9 @@
-"""The contracts that the fakes keep in the fast gate, kept by the real adapters on the emulator and Azurite."""
+"""The contracts that the fakes keep in the fast gate, kept by the real adapters on what is real."""
 
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -20,14 +21,17 @@ from sandbox.azurite import azurite
 from sandbox.emulator import LFS
 from sandbox.ports import Ports
 from sandbox.service import Service
+from sandbox.site import Site
 from slurm_amlfs.adapters.arm import ArmFileSystem
 from slurm_amlfs.adapters.blob import AZURITE_KEY, BlobContainer
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
+from slurm_amlfs.adapters.slurm_cli import SlurmCommands
 from slurm_amlfs.domain.view import HsmState
 from tests.contract.arm_contract import ArmContract
 from tests.contract.blobs_contract import BlobsContract, Upload
 from tests.contract.lustre_contract import LustreContract
+from tests.contract.slurm_contract import SlurmContract
 
 __all__ = ["bed"]
 
@@ -224,3 +228,45 @@ class TestLustreOnTheEmulator(LustreContract):
         lustre.restore(paths)
         world.finish_restores()
         assert not any(state & HsmState.RELEASED for state in lustre.hsm_states(paths).values())
+
+
+class Cluster:
+    """What alice does on the shared site."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def fail(self, exit_code: int) -> int:
+        """Submit a job that fails."""
+        return self._site.submit("alice", f"#!/bin/sh\nexit {exit_code}\n")
+
+    def hold(self) -> int:
+        """Submit a held job."""
+        return self._site.submit("alice", "#!/bin/sh\nexit 0\n", "--hold")
+
+    def uid(self) -> int:
+        """Name alice's uid."""
+        return pwd.getpwnam("alice").pw_uid
+
+    def comment_of(self, job_id: int) -> str:
+        """Read what scontrol shows."""
+        shown = self._site.run(None, ["/usr/bin/scontrol", "show", "job", str(job_id)])
+        [line] = [line.strip() for line in shown.splitlines() if line.strip().startswith("AdminComment=")]
+        return line.removeprefix("AdminComment=")
+
+    def wait_until(self, seen: Callable[[], bool]) -> None:
+        """Look until it is seen."""
+        self._site.wait(seen, 60, "what Slurm does in its own time")
+
+
+class TestSlurmOnTheSite(SlurmContract):
+    @pytest.fixture
+    def slurm(self, site: Site) -> SlurmCommands:
+        """Make the port."""
+        return SlurmCommands(Path("/usr/bin"), site.slurm_conf)
+
+    @pytest.fixture
+    def world(self, site: Site) -> Iterator[Cluster]:
+        """Stand behind it; what is left is cancelled."""
+        yield Cluster(site)
+        site.run(None, ["/usr/bin/scancel", "--user=alice", "--state=PENDING"])

@@ -1,0 +1,70 @@
+"""What every Slurm port keeps, the fake and the real adapter on a real slurmctld alike.
+
+A subclass gives the fixtures `slurm`, and `world`, which does what users do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from slurm_amlfs.application.ports import Slurm
+
+NOBODYS_JOB = 2_000_000_000
+NO_IDS = (4_000_000_000, 2**31, 0, -1)
+"""What no job can have; a request may name it all the same."""
+
+
+class SlurmWorld(Protocol):
+    """What users do."""
+
+    def fail(self, exit_code: int) -> int:
+        """Submit a job that ends with this code; return its id."""
+
+    def hold(self) -> int:
+        """Submit a job that its user holds; return its id."""
+
+    def uid(self) -> int:
+        """Name the user's uid."""
+
+    def comment_of(self, job_id: int) -> str:
+        """Read a job's AdminComment."""
+
+    def wait_until(self, seen: Callable[[], bool]) -> None:
+        """Wait, within a bound, for what Slurm does in its own time."""
+
+
+class SlurmContract:
+    """The promises of the Slurm port."""
+
+    def test_unknown_jobs_are_absent(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """One that is unknown is no error, alone or beside one that is known."""
+        job = world.hold()
+        assert slurm.jobs([]) == {}
+        assert slurm.jobs([NOBODYS_JOB]) == {}
+        assert set(slurm.jobs([NOBODYS_JOB, job])) == {job}
+        assert set(slurm.jobs([*NO_IDS, job])) == {job}
+        assert set(slurm.jobs([job])) == {job}
+
+    def test_a_job_that_waits(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """A held job is pending, is its user's, and has no end."""
+        job_id = world.hold()
+        job = slurm.jobs([job_id])[job_id]
+        assert (job.job_state, job.reason, job.uid) == ("PENDING", "JobHeldUser", world.uid())
+        assert (job.bb_state, job.exit_code, job.exit_signal, job.restarts) == ("", 0, 0, 0)
+
+    def test_a_job_that_failed(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """Its exit code is told."""
+        job_id = world.fail(3)
+        world.wait_until(lambda: slurm.jobs([job_id])[job_id].job_state == "FAILED")
+        job = slurm.jobs([job_id])[job_id]
+        assert (job.exit_code, job.exit_signal) == (3, 0)
+
+    def test_comment(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """The latest comment is the job's; on a job that is gone it is success."""
+        job_id = world.hold()
+        slurm.comment(job_id, "importing, 3 of 9 files")
+        slurm.comment(job_id, "it's 100 % done; JobId=1 Priority=0")
+        assert world.comment_of(job_id) == "it's 100 % done; JobId=1 Priority=0"
+        for gone in (NOBODYS_JOB, *NO_IDS):
+            slurm.comment(gone, "x")
