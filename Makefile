@@ -22,7 +22,7 @@ demo: setup ## a Slurm job with --amlfs-import and --amlfs-export, watched; DEMO
 
 .PHONY: test
 test: setup statics ## every check and every test, from a fresh machine on
-	@$(IN_CELL) $(BIN)/pytest tests/unit tests/integration
+	@$(IN_CELL) $(BIN)/pytest tests/unit tests/contract tests/integration
 
 .PHONY: check
 check: setup ## the fast gate: format, lint, types, import contracts, unit and property tests
@@ -86,4 +86,4 @@ check-imports:
 check-shell:
 	@shellcheck --external-sources $(SHELL_SCRIPTS)
 check-unit:
-	@$(BIN)/pytest -q tests/unit
+	@$(BIN)/pytest -q tests/unit tests/contract

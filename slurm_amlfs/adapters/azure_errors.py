@@ -81,7 +81,9 @@ def from_response(error: HttpResponseError, doing: str) -> AmlfsError:
 def _without_response(error: Exception, doing: str) -> TemporaryError:
     if isinstance(error, ClientAuthenticationError):
         return TemporaryError(f"no Azure credential to {doing}; log the daemon's identity in, it goes on by itself")
-    return TemporaryError(f"Azure gave no usable answer to {doing} ({type(error).__name__}); wait, it goes on by itself")
+    return TemporaryError(
+        f"Azure gave no usable answer to {doing} ({type(error).__name__}); wait, it goes on by itself"
+    )
 
 
 def _code(error: HttpResponseError, headers: Mapping[str, str]) -> str:
