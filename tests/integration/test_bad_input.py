@@ -13,11 +13,11 @@ TRUE = "#!/bin/sh\ntrue\n"
 CASES = [
     ("--amlfs-import=genomics/", "/"),
     ("--amlfs-import=/a/../b/", ".."),
-    ("--amlfs-import=", "empty"),
+    ("--amlfs-import=", "no value"),
     ("--amlfs-import=/a\nb/", "control"),
     ("--amlfs-import=" + "/a" * 4608, "4096"),
-    ("--amlfs-export=/home/", "granted"),
-    ("--amlfs-export=/jobs", "granted"),
+    ("--amlfs-export=/home/", "may not export"),
+    ("--amlfs-export=/jobs", "may not export"),
 ]
 ODD_BUT_LEGAL = ['/a"b/', "/a%41/", "/$(touch /tmp/amlfs-pwned)/", "/a b/", "/capacity=1/"]
 
