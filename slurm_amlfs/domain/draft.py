@@ -71,7 +71,11 @@ class Draft:
             self.wake = moment
 
     def move(self, stage: Stage, phase: Phase, word: str = "", message: str = "") -> Stage:
-        """Move a stage, and remember it as an event where it has a word."""
+        """Move a stage, and remember it as an event where it has a word.
+
+        What follows from the move may have had its turn in this pass already, so another pass comes at once.
+        """
+        self.wake_at(self.now)
         moved = self.put(stage.move(phase, self.now, message))
         if word:
             self.note(stage.key.job_id, word, message or ", ".join(stage.ask.prefixes))
