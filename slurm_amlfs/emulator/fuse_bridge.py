@@ -44,7 +44,7 @@ class Bridge(mfusepy.FUSE):  # type: ignore[misc]
     def fgetattr(self, path: bytes | None, buffer: Any, info: Any) -> int:  # noqa: ANN401 - ctypes pointers
         """Fill FUSE's stat; negative is an errno."""
         mount = self.operations
-        if _fstat(info.contents.fh, buffer) if path is None else _lstat(mount.root + path, buffer):
+        if _fstat(info.contents.fh, buffer) if path is None else _lstat(mount.where(path), buffer):
             return -ctypes.get_errno()
         if mount.shown:
             seen = buffer.contents
@@ -87,7 +87,7 @@ class Bridge(mfusepy.FUSE):  # type: ignore[misc]
 
     def utimens_fuse_3(self, path: bytes | None, times: Any, info: Any) -> int:  # noqa: ANN401 - ctypes pointers
         """Set times, the special ones included."""
-        where = info.contents.fh if path is None else self.operations.root + path
+        where = info.contents.fh if path is None else self.operations.where(path)
         seen = os.fstat(where) if isinstance(where, int) else os.lstat(where)
         now = time.time_ns()
         stamps = []

@@ -89,7 +89,7 @@ class Hsm:
 
     def close(self) -> None:
         """Stop the workers and note what is used, so that the next start need not count."""
-        self.stop_requests()
+        self._requests.close()
         save_used_bytes(self._folder, self._space.used_bytes)
 
     def stop_requests(self) -> None:

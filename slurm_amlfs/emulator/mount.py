@@ -23,7 +23,7 @@ from slurm_amlfs.emulator.door import PREFIX, Door
 from slurm_amlfs.emulator.hsm import Hsm
 from slurm_amlfs.emulator.inodes import Times
 from slurm_amlfs.emulator.kernel_cache import KernelCache
-from slurm_amlfs.emulator.tree import PRIVATE
+from slurm_amlfs.emulator.tree import HIDDEN, PRIVATE
 from slurm_amlfs.emulator.usage import free_inodes
 
 BLOCK_BYTES = 4096
@@ -36,6 +36,8 @@ exist is never remembered, so imported files are seen at once."""
 
 MAX_BACKGROUND = 256
 """Read-ahead requests that may be under way; libfuse's 12 would let a dozen stalled restores stop everybody's."""
+
+HIDDEN_BYTES = HIDDEN.encode()
 
 USER_NAMESPACES = ("user.", "trusted.")
 """Attributes that are kept. Linux itself lets only root see trusted.*."""
@@ -50,7 +52,7 @@ class Mount(mfusepy.Operations):  # type: ignore[misc]
 
     def __init__(self, hsm: Hsm) -> None:
         self.ready = threading.Event()
-        self.root = os.fsencode(hsm.tree.root)
+        self._root = os.fsencode(hsm.tree.root)
         self.shown: dict[int, Times] = hsm.inodes.shown
         self._hsm = hsm
         self._files = hsm.files
@@ -58,10 +60,9 @@ class Mount(mfusepy.Operations):  # type: ignore[misc]
         self._cache: KernelCache | None = None
 
     def init_with_config(self, conn_info: Any, config_3: Any) -> None:  # noqa: ANN401 - ctypes structures
-        """Set up libfuse: the backing files' inode numbers, no caches, no .fuse_hidden files."""
+        """Set up libfuse: the backing files' inode numbers, no path where a handle does, short memory."""
         config_3.use_ino = 1
         config_3.readdir_ino = 1
-        config_3.hard_remove = 1
         config_3.nullpath_ok = 1
         config_3.entry_timeout = config_3.attr_timeout = CACHE_SECONDS
         config_3.negative_timeout = 0.0
@@ -75,6 +76,10 @@ class Mount(mfusepy.Operations):  # type: ignore[misc]
         del path
         if self._cache is not None:
             self._cache.close()
+
+    def where(self, path: bytes) -> bytes:
+        """Say where a path is on this machine."""
+        return os.fsencode(self._at(os.fsdecode(path))) if HIDDEN_BYTES in path else self._root + path
 
     def _at(self, path: str) -> str:
         return self._hsm.tree.at(path[1:])

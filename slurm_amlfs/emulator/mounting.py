@@ -129,7 +129,7 @@ def clear_stale(mount_point: Path) -> None:
 
 def _is_stale(mount_point: Path) -> bool:
     try:
-        os.stat(mount_point)  # noqa: PTH116 - the mount may be dead, and Path.stat says no more
+        os.statvfs(mount_point)  # stat(2) would be answered from the kernel's memory for a second
     except OSError as error:
         return error.errno in {errno.ENOTCONN, errno.ECONNABORTED}
     return False

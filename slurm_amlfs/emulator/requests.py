@@ -20,6 +20,9 @@ from slurm_amlfs.emulator.hsm_rules import HsmAction
 
 log = logging.getLogger(__name__)
 
+JOIN_SECONDS = 1.0
+"""How long a stop waits for a worker; one that hangs in the archive is left behind."""
+
 
 @dataclass(slots=True, eq=False)
 class Request:
@@ -147,7 +150,12 @@ class Requests:
                         request.done.set()
             self._ready.notify_all()
         for worker in self._workers:
-            worker.join(1.0)
+            worker.join(JOIN_SECONDS)
+
+    def close(self) -> None:
+        """Stop, and close the journal."""
+        self.stop()
+        os.close(self._journal)
 
     def _work(self) -> None:
         while True:

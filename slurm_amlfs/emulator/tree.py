@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -29,6 +30,10 @@ LINK_RECORD = "trusted.amlfs.hsm"
 
 MOVED_FROM = "user.amlfs.from"
 """Extended attribute of a directory that was renamed: the path that its blobs still have."""
+
+HIDDEN = ".fuse_hidden"
+"""How libfuse begins the name that it gives to a file that is unlinked while it is open. Such files are kept apart from
+the tree, so that no listing and no export sees them, and end with the process."""
 
 PRIVATE = frozenset({RECORD, MOVED_FROM})
 """Attributes that users of the mount neither see nor touch."""
@@ -68,6 +73,9 @@ class Tree:
         self.folder = folder
         self.root = os.fspath(folder / "tree")
         os.makedirs(self.root, exist_ok=True)
+        self._hidden = os.fspath(folder / "hidden")
+        shutil.rmtree(self._hidden, ignore_errors=True)
+        os.makedirs(self._hidden)
         self._check_attributes()
         self._parents: dict[str, bool] = {}
 
@@ -83,6 +91,10 @@ class Tree:
 
     def at(self, path: str) -> str:
         """Say where a path is on this machine."""
+        if HIDDEN in path:
+            name = path.rpartition("/")[2]
+            if name.startswith(HIDDEN):
+                return f"{self._hidden}/{name}"
         return f"{self.root}/{path}" if path else self.root
 
     def look(self, path: str) -> FileInfo | None:
