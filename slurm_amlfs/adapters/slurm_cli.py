@@ -30,6 +30,7 @@ _FIELDS = {
     "BurstBufferState": 24,
     "exit_code": 12,
     "RestartCnt": 12,
+    "PriorityLong": 12,
     "Account": 256,
     "UserName": 256,
     "Reason": 1024,
@@ -117,7 +118,7 @@ def one_line(text: str) -> str:
 
 
 def _job(record: Sequence[str]) -> JobView:
-    job_id, uid, job_state, bb_state, exit_code, restarts, account, user, reason = (text.strip() for text in record)
+    job_id, uid, job_state, bb_state, exit_code, restarts, priority, account, user, reason = map(str.strip, record)
     try:
         code, signal = _exit(exit_code)
         return JobView(
@@ -131,6 +132,7 @@ def _job(record: Sequence[str]) -> JobView:
             account=_none(account),
             user=user,
             restarts=int(restarts),
+            held=int(priority) == 0,
         )
     except ValueError as error:
         raise PermanentError(f"squeue prints a record of another form ({error}); report Slurm's version") from error

@@ -32,7 +32,38 @@ def hear(draft: Draft, request: Request) -> bool:
     known = draft.seen.jobs is not None and request.job_id in draft.seen.asked_jobs
     if request.kind in _MAKES_JOBS and not known and _uid(draft, request) is None:
         return False
+    if request.kind is RequestKind.DATA_IN and _failed_before(draft, request):
+        return _hear_again(draft, request, known=known)
     _HEARERS[request.kind](draft, request)
+    return True
+
+
+def _failed_before(draft: Draft, request: Request) -> bool:
+    """Say whether a new ask comes for a job that waits with a failed stage-in."""
+    job = draft.jobs.get(request.job_id)
+    if job is None or job.closed is not None or job.life is not Life.PENDING or job.token_in == request.token:
+        return False
+    return any(stage.phase is Phase.FAILED for stage in draft.of_job(job.job_id, Direction.IN))
+
+
+def _hear_again(draft: Draft, request: Request, *, known: bool) -> bool:
+    """Tell a released job, which starts over, from a held one.
+
+    Slurm stages held jobs again whenever another job waits for its stage-in: bb_p_job_try_stage_in does not look at
+    the priority (burst_buffer_lua.c). Nobody has mended anything then, so the answer stays what it was, and costs no
+    import. Only a look at Slurm that is younger than the ask can tell.
+    """
+    job = draft.jobs[request.job_id]
+    if job.token_again != request.token:
+        draft.jobs[job.job_id] = replace(job, token_again=request.token)
+        return False
+    if not known:
+        return False
+    view = (draft.seen.jobs or {}).get(job.job_id)
+    if view is not None and view.held:
+        draft.jobs[job.job_id] = replace(job, token_in=request.token)
+    else:
+        _ask_in(draft, request)
     return True
 
 

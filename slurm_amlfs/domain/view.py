@@ -151,7 +151,8 @@ class JobView:
 
     `job_state` is Slurm's base or flag word as squeue prints it (PENDING, RUNNING, STAGE_OUT, ...), `reason` its
     reason word, `bb_state` the burst buffer state ("staging-in", ...; "" if none). `exit_code` and `exit_signal` are 0
-    until the job has ended. `restarts` counts requeues.
+    until the job has ended. `restarts` counts requeues. `held`: its priority is 0, so it starts only when
+    it is released.
     """
 
     job_id: int
@@ -164,3 +165,4 @@ class JobView:
     account: str = ""
     user: str = ""
     restarts: int = 0
+    held: bool = False

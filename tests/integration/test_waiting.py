@@ -128,3 +128,27 @@ def test_blobs_that_fail_beyond_the_limit_hold_the_job(site: Site, name: str) ->
         site.faults.clear([seeing.Name.PARTIAL])
     assert site.job(job)["JobState"] == "PENDING"
     site.run("alice", ["scancel", str(job)])
+
+
+def test_a_held_job_that_slurm_asks_for_again_costs_no_import(site: Site, name: str) -> None:
+    """Slurm stages held jobs again when others wait (bb_p_job_try_stage_in); the old answer stands."""
+    for number in range(4):
+        seeing.put_blob(site, f"{name}/f{number}", b"x")
+    site.faults.set(seeing.Fault(seeing.Name.PARTIAL, "import", blobs=(f"{name}/f1", f"{name}/f2")))
+    try:
+        job = site.submit("alice", TRUE, f"--amlfs-import=/{name}/", "--amlfs-max-errors=1")
+        site.wait(lambda: "max_errors=1" in site.job(job).get("SystemComment", ""), seeing.LONG, "the message")
+        spent = len(seeing.imports_of(site, name))
+        asked = site.job(job)["SystemComment"].count("max_errors=1")
+        others = [site.submit("bob", TRUE, f"--amlfs-import=/{name}/f0") for _ in range(2)]
+        for other in others:
+            seeing.wait_for_state(site, other, "COMPLETED")
+        site.wait(
+            lambda: site.job(job)["BurstBufferState"] in {"complete", "pending"}, seeing.LONG, "the hooks are through"
+        )
+        assert site.job(job)["SystemComment"].count("max_errors=1") >= asked
+        alone = [it for it in seeing.imports_of(site, name) if it.prefixes == (f"/{name}/",)]
+        assert len(alone) == spent
+    finally:
+        site.faults.clear([seeing.Name.PARTIAL])
+    site.run("alice", ["scancel", str(job)])

@@ -27,11 +27,11 @@ def program(folder: Path, name: str, text: str) -> None:
 
 def test_records() -> None:
     """Each field of the record is the job's; what Slurm prints for none is none."""
-    text = record("7", "61001", "PENDING", "staging-in", "0", "2", "phys", "alice", "BurstBufferStageIn")
-    text += record("8", "61002", "STAGE_OUT", "(null)", "768", "0", "(null)", "bob", "None")
+    text = record("7", "61001", "PENDING", "staging-in", "0", "2", "4294901759", "phys", "alice", "BurstBufferStageIn")
+    text += record("8", "61002", "STAGE_OUT", "(null)", "768", "0", "0", "(null)", "bob", "None")
     assert parse_jobs(text, MARK) == {
         7: JobView(7, 61001, "PENDING", "BurstBufferStageIn", "staging-in", account="phys", user="alice", restarts=2),
-        8: JobView(8, 61002, "STAGE_OUT", "None", exit_code=3, user="bob"),
+        8: JobView(8, 61002, "STAGE_OUT", "None", exit_code=3, user="bob", held=True),
     }
 
 
@@ -41,14 +41,14 @@ def test_records() -> None:
 )
 def test_ends(text: str, expected: tuple[int, int]) -> None:
     """22.05 prints a wait status, 23.02 and later code and signal."""
-    [job] = parse_jobs(record("7", "1", "FAILED", "", text, "0", "", "alice", ""), MARK).values()
+    [job] = parse_jobs(record("7", "1", "FAILED", "", text, "0", "1", "", "alice", ""), MARK).values()
     assert (job.exit_code, job.exit_signal) == expected
 
 
 def test_a_reason_may_be_any_text() -> None:
     """A message with lines and bars in it stays in its own field."""
     reason = "burst_buffer/lua: bad\n9|x|1|x|RUNNING"
-    jobs = parse_jobs(record("7", "1", "PENDING", "", "0", "0", "", "alice", reason), MARK)
+    jobs = parse_jobs(record("7", "1", "PENDING", "", "0", "0", "1", "", "alice", reason), MARK)
     assert {job_id: job.reason for job_id, job in jobs.items()} == {7: reason}
 
 
@@ -92,7 +92,7 @@ def test_comment_on_a_job_that_is_gone(tmp_path: Path) -> None:
     program(tmp_path, "scontrol", "echo refused >&2; exit 1")
     program(tmp_path, "squeue", "exit 0")
     SlurmCommands(tmp_path).comment(7, "x")
-    fields = "7 1 PENDING none 0 0 none alice None"
+    fields = "7 1 PENDING none 0 0 1 none alice None"
     program(
         tmp_path,
         "squeue",
