@@ -26,7 +26,7 @@ return function(state_dir)
       return part("submit")(amlfs.text, amlfs.grammar, amlfs.options, amlfs.script, amlfs.state)
     end,
     process = function(amlfs)
-      return part("process")(amlfs.grammar, amlfs.script)
+      return part("process")(amlfs)
     end,
     hooks = function(amlfs)
       return part("hooks")(amlfs.script, amlfs.state)

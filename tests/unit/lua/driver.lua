@@ -9,6 +9,9 @@ local options = dofile(etc .. "/amlfs_options.lua")(text, grammar)
 local wire = dofile(etc .. "/amlfs_wire.lua")
 local script = dofile(etc .. "/amlfs_script.lua")
 
+slurm = { SUCCESS = 0, ERROR = -1 }
+local process = dofile(etc .. "/amlfs_process.lua")({ grammar = grammar, script = script })
+
 local function number(value)
   return value and string.format("%.0f", value) or ""
 end
@@ -60,6 +63,17 @@ local answers = {
   end,
   encode = function(args)
     return { grammar.encode(args[1]) }
+  end,
+  -- Whether job_process takes a line, and whether the grammar does.
+  process = function(args)
+    local path = os.tmpname()
+    local file = io.open(path, "wb")
+    file:write("#!/bin/sh\n#AMLFS " .. args[1] .. "\n")
+    file:close()
+    local code = process(path)
+    local _, problem = grammar.parse_all(script.read(path))
+    os.remove(path)
+    return { code == slurm.SUCCESS and "yes" or "no", problem and "no" or "yes" }
   end,
   parse = function(args)
     return ask_words(grammar.parse(args[1]))
