@@ -262,7 +262,8 @@ class Hsm:
             self._transfers.remove(request)
 
     def _after(self, request: Request) -> None:
-        self.on_change(request.path)
+        if request.resized:
+            self.on_change(request.path)
 
     def record(self, path: str) -> HsmRecord:
         """Read a path's HSM record; what is no regular file has none (all zero)."""

@@ -28,7 +28,8 @@ JOIN_SECONDS = 1.0
 class Request:
     """One request for one file. `queued` says that a worker runs it and not who made it.
 
-    `moved_bytes()` is how far it is; `error` is an errno or 0, valid once `done` is set.
+    `moved_bytes()` is how far it is; `error` is an errno or 0, valid once `done` is set. `resized` says that the file
+    has another size than before.
     """
 
     action: HsmAction
@@ -39,6 +40,7 @@ class Request:
     running: bool = False
     canceled: bool = False
     error: int = 0
+    resized: bool = False
     moved_bytes: Callable[[], int] = int
     done: threading.Event = field(default_factory=threading.Event)
 

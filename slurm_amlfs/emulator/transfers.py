@@ -93,6 +93,7 @@ class Transfers:
             with self._inodes.lock:
                 if arriving.end != seen.st_size:
                     os.ftruncate(fd, arriving.end)
+                    request.resized = True
                 inode.held_bytes, inode.whole = arriving.end, True
                 record = self._tree.record(fd)
                 self._tree.set_record(fd, replace(record, flags=record.flags & ~RELEASED))

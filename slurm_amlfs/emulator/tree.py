@@ -240,6 +240,16 @@ class Tree:
         if regular:
             self.remember_blob(new, blob, always=seen.st_nlink > 1)
 
+    def check_way(self, path: str) -> None:
+        """Refuse a path that would leave the folder; to be called with what did not come through the kernel.
+
+        Raises:
+            OSError: EINVAL, ENOTDIR, ENOENT.
+        """
+        if any(part in {"", ".", ".."} for part in path.split("/")):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+        self._parent_is_plain(path)
+
     def forget_parents(self) -> None:
         """Forget which directories are real and unmoved; to be called when one may have become something else."""
         self._parents.clear()

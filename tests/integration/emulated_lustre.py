@@ -98,6 +98,14 @@ class EmulatedLustre:
         """Look into the mount table, not at the mount."""
         return f" {self.mount} " in Path("/proc/self/mountinfo").read_text()
 
+    def behind(self, *lines: str) -> None:
+        """Change files as an import does, behind the mount."""
+        (self.folder / "engine").write_text("".join(f"{line}\n" for line in lines))
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.send_signal(signal.SIGUSR1)
+        assert self.process.stdout.readline() == b"done\n"
+
     def hold(self) -> None:
         """Let fetches and stores wait."""
         (self.folder / "hold").touch()

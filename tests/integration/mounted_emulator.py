@@ -2,7 +2,9 @@
 
 Blobs are files of FOLDER/blobs. Each fetch and store writes a line to FOLDER/log; while FOLDER/hold exists, both wait.
 Options of the file system are in FOLDER/options.json. A line of FOLDER/imports ("NAME SIZE UID MODE") is a released
-file to begin with, if it is not there. A process of its own, because whoever serves a mount must not use it.
+file to begin with, if it is not there. At SIGUSR1 the lines of FOLDER/engine are done as an import would do them:
+"remove NAME", or "NAME SIZE UID MODE" in place of what is there; then a line "done" is printed. A process of its own,
+because whoever serves a mount must not use it.
 """
 
 from __future__ import annotations
@@ -49,20 +51,42 @@ class LoggedFolder:
             time.sleep(0.005)
 
 
+def add(hsm: Hsm, line: str) -> None:
+    """Import one file."""
+    name, size, uid, mode = line.rsplit(" ", 3)
+    hsm.add_released(name, int(size), 1_600_000_000 * 10**9, int(uid), int(uid), int(mode, 8))
+
+
+def act(hsm: Hsm, lines: list[str]) -> None:
+    """Change files behind the mount."""
+    for line in lines:
+        if line.startswith("remove "):
+            hsm.remove(line.removeprefix("remove "))
+        else:
+            hsm.remove(line.rsplit(" ", 3)[0])
+            add(hsm, line)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read lines of text with undecodable bytes."""
+    return path.read_bytes().decode("utf-8", "surrogateescape").splitlines()
+
+
 def run(folder: Path) -> None:
     """Serve until told to end."""
-    stop = [signal.SIGTERM, signal.SIGINT]
-    signal.pthread_sigmask(signal.SIG_BLOCK, stop)
+    signals = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     options = json.loads((folder / "options.json").read_text())
     rate = RestoreRate(options.get("bytes_per_second", 0), options.get("files_per_second", 0))
     hsm = Hsm(folder / "state", LoggedFolder(folder), options["capacity"], rate, options.get("max_requests", 4))
-    for line in (folder / "imports").read_bytes().splitlines():
-        name, size, uid, mode = line.decode("utf-8", "surrogateescape").rsplit(" ", 3)
+    for line in read_lines(folder / "imports"):
         with contextlib.suppress(FileExistsError):
-            hsm.add_released(name, int(size), 1_600_000_000 * 10**9, int(uid), int(uid), int(mode, 8))
+            add(hsm, line)
     mounted = Mounted(hsm, folder / "mnt")
     os.write(1, b"ready\n")
-    signal.sigwait(stop)
+    while signal.sigwait(signals) == signal.SIGUSR1:
+        act(hsm, read_lines(folder / "engine"))
+        os.write(1, b"done\n")
     mounted.stop()
     hsm.close()
 

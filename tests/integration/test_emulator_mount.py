@@ -303,6 +303,47 @@ def test_stopping_unmounts(lustre: EmulatedLustre) -> None:
             assert other.wait(10) == 1
 
 
+def test_what_an_import_changes_is_seen_at_once(lustre: EmulatedLustre) -> None:
+    """Though the kernel remembers names and attributes: new, replaced and removed files."""
+    small = lustre.mount / "in/small"
+    assert small.read_bytes() == b"small\n"
+    assert not (lustre.mount / "in/later").exists()
+    (lustre.folder / "blobs/in/small").write_bytes(b"another size")
+    lustre.behind(f"in/small 12 {OTHER} 600", "in/later 6 0 644", "remove in/big")
+    assert (small.stat().st_size, small.stat().st_uid) == (12, OTHER)
+    assert small.read_bytes() == b"another size"
+    assert (lustre.mount / "in/later").stat().st_size == 6
+    assert not (lustre.mount / "in/big").exists()
+    assert sorted(os.listdir(lustre.mount / "in")) == ["later", "small"]
+
+
+def test_a_busy_mount_loses_no_byte_and_no_time(lustre: EmulatedLustre) -> None:
+    """Readers, writers, releases and renames at once, on the same files."""
+    wrong: list[str] = []
+
+    def work(worker: int) -> None:
+        own = lustre.mount / f"own{worker}"
+        for turn in range(25):
+            if (lustre.mount / "in/big").read_bytes() != BIG:
+                wrong.append(f"big in turn {turn} of {worker}")
+            lustre.do("hsm_release", lustre.mount / "in/big")
+            own.write_bytes(BIG[: 1000 * turn])
+            lustre.do("hsm_archive", own)
+            until(lambda path=own: "archived" in lustre.state(path))
+            lustre.do("hsm_release", own)
+            own = own.rename(lustre.mount / f"own{worker}.{turn}")
+            if own.read_bytes() != BIG[: 1000 * turn]:
+                wrong.append(f"own in turn {turn} of {worker}")
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert not any(worker.is_alive() for worker in workers)
+    assert wrong == []
+
+
 def test_what_somebody_else_mounted_is_left_alone(lustre: EmulatedLustre, tmp_path: Path) -> None:
     """A second emulator on the same mount point says so and ends."""
     second = EmulatedLustre(tmp_path / "second", lustre.lfs)
