@@ -182,7 +182,7 @@ return function(script, state)
     return tell({ kind = "post_run", job_id = digits(id), uid = digits(uid), gid = digits(gid), exit_code = code })
   end
 
-  function hooks.teardown(id, _, hurry)
+  function hooks.job_teardown(id, _, hurry)
     state.forget(digits(id), IN.way)
     state.forget(digits(id), OUT.way)
     return tell({ kind = "teardown", job_id = digits(id), hurry = hurry == "true" })

@@ -9,10 +9,14 @@
 local STATE_DIR = "/var/lib/slurm-amlfs" -- the one line to edit: state_dir of amlfs.toml
 
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
-local amlfs = dofile(here .. "amlfs.lua")(STATE_DIR)
 
-function slurm_bb_job_process(job_script, uid, gid, job_info)
-  return amlfs.process(job_script)
+local function amlfs()
+  return dofile(here .. "amlfs.lua")(STATE_DIR)
+end
+
+-- Slurm makes a new Lua for every call, so each loads only what it needs.
+function slurm_bb_job_process(job_script)
+  return dofile(here .. "amlfs_process.lua")(amlfs, job_script)
 end
 
 -- No pools: the daemon keeps count of space. Without a second value Slurm takes that as said; an empty list it calls
@@ -21,50 +25,18 @@ function slurm_bb_pools()
   return slurm.SUCCESS
 end
 
-function slurm_bb_job_teardown(job_id, job_script, hurry, uid, gid)
-  return amlfs.hooks.teardown(job_id, job_script, hurry)
-end
-
-function slurm_bb_setup(job_id, uid, gid, pool, bb_size, job_script, job_info)
-  return amlfs.hooks.setup(job_id, uid, gid, pool, bb_size, job_script)
-end
-
-function slurm_bb_data_in(job_id, job_script, uid, gid, job_info)
-  return amlfs.hooks.data_in(job_id, job_script, uid, gid, job_info)
-end
-
-function slurm_bb_test_data_in(job_id, job_script, uid, gid, job_info)
-  return amlfs.hooks.test_data_in(job_id, job_script, uid, gid, job_info)
-end
-
 -- Only asked for directives with capacity=, which the grammar refuses.
-function slurm_bb_real_size(job_id, uid, gid, job_info)
+function slurm_bb_real_size()
   return slurm.SUCCESS
 end
 
-function slurm_bb_paths(job_id, job_script, path_file, uid, gid, job_info)
-  return amlfs.hooks.paths(job_id, job_script, path_file)
-end
-
-function slurm_bb_pre_run(job_id, job_script, uid, gid, job_info)
-  return amlfs.hooks.pre_run(job_id, job_script, uid, gid)
-end
-
-function slurm_bb_post_run(job_id, job_script, uid, gid, job_info)
-  return amlfs.hooks.post_run(job_id, job_script, uid, gid, job_info)
-end
-
-function slurm_bb_data_out(job_id, job_script, uid, gid, job_info)
-  return amlfs.hooks.data_out(job_id, job_script, uid, gid, job_info)
-end
-
-function slurm_bb_test_data_out(job_id, job_script, uid, gid, job_info)
-  return amlfs.hooks.test_data_out(job_id, job_script, uid, gid, job_info)
-end
-
--- (arguments) in 22.05, (uid, gid, arguments) from 23.02 on.
-function slurm_bb_get_status(...)
-  return amlfs.hooks.get_status(...)
+-- The others, by the names of amlfs_hooks.lua and with Slurm's own arguments.
+for name in
+  ("setup data_in test_data_in paths pre_run post_run data_out test_data_out job_teardown get_status"):gmatch("%S+")
+do
+  _G["slurm_bb_" .. name] = function(...)
+    return amlfs().hooks[name](...)
+  end
 end
 
 return slurm.SUCCESS

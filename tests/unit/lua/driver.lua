@@ -10,7 +10,10 @@ local wire = dofile(etc .. "/amlfs_wire.lua")
 local script = dofile(etc .. "/amlfs_script.lua")
 
 slurm = { SUCCESS = 0, ERROR = -1 }
-local process = dofile(etc .. "/amlfs_process.lua")({ grammar = grammar, script = script })
+local process = dofile(etc .. "/amlfs_process.lua")
+local function parts()
+  return { grammar = grammar, script = script }
+end
 
 local function number(value)
   return value and string.format("%.0f", value) or ""
@@ -70,7 +73,7 @@ local answers = {
     local file = io.open(path, "wb")
     file:write("#!/bin/sh\n#AMLFS " .. args[1] .. "\n")
     file:close()
-    local code = process(path)
+    local code = process(parts, path)
     local _, problem = grammar.parse_all(script.read(path))
     os.remove(path)
     return { code == slurm.SUCCESS and "yes" or "no", problem and "no" or "yes" }
