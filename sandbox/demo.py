@@ -22,6 +22,7 @@ from sandbox.options import Options
 from sandbox.passage import ROOT
 from sandbox.service import StartError
 from sandbox.site import Site
+from sandbox.slurm import CommandError
 from sandbox.watch import NotYetError
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
@@ -57,10 +58,13 @@ def main() -> int:
     with Site(FOLDER, Options(emulator=SLOW)) as site:
         for service in site.services:
             print(f"  {service.name:<14} pid {service.pid}")
-        checks = show(site)
+        try:
+            checks = show(site)
+        except (TimeoutError, CommandError):
+            print_tails(site)
+            raise
         if checks.failed:
-            for service in site.services:
-                print(service.tail())
+            print_tails(site)
         result = f"{len(checks.failed)} checks failed" if checks.failed else "all checks hold"
         heading(f"{result}, {time.monotonic() - began:.0f} s")
         if os.environ.get("DEMO_KEEP", "") not in {"", "0"}:
@@ -85,7 +89,8 @@ def show(site: Site) -> Checks:
         print(f"  {event['at'][11:19]}  {event['word']:<16} {event['detail']}".rstrip())
 
     heading("The job's own output")
-    output = (ALICE.home / f"slurm-{job}.out").read_text(encoding="utf-8")
+    path = ALICE.home / f"slurm-{job}.out"
+    output = path.read_text(encoding="utf-8") if path.exists() else "(there is none)\n"
     print("".join(f"  | {line}\n" for line in output.splitlines()), end="")
     wrote = sums_of(output.partition("outputs:\n")[2])
 
@@ -142,6 +147,12 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def print_tails(site: Site) -> None:
+    """Print the end of each log."""
+    for service in site.services:
+        print(service.tail())
+
+
 def heading(text: str) -> None:
     """Print a heading."""
     print(f"\n== {text}", flush=True)
@@ -150,5 +161,5 @@ def heading(text: str) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (cell.CellError, StartError, NotYetError, TimeoutError) as failure:
+    except (cell.CellError, CommandError, StartError, NotYetError, TimeoutError) as failure:
         sys.exit(f"demo: {failure}")

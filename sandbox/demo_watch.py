@@ -12,7 +12,7 @@ from slurm_amlfs.errors import UserError
 from slurm_amlfs.wire import Board
 
 LOOK_SECONDS = 0.25
-LONGEST_SECONDS = 120.0
+LONGEST_SECONDS = 50.0
 PERCENT_STEP = 10
 """A line for each tenth."""
 

@@ -89,6 +89,18 @@ def _nodes(place: Place, cpus: int) -> Iterator[str]:
     yield "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP"
 
 
+def _install_hooks(place: Place, name: str) -> None:
+    """Put the hooks of one folder into place with the modes of an installation, whatever those of a clone are."""
+    (place.etc / name).mkdir()
+    for path in (ROOT / name).iterdir():
+        made = Path(shutil.copyfile(path, place.etc / name / path.name))
+        made.chmod(0o755)
+    conf = place.etc / name / "amlfs-hooks.conf"
+    lines = [f"AMLFS_STATE_DIR={place.state_dir}", f'AMLFS_MOUNTS="{place.mount}"', "AMLFS_FLUSH_SECONDS=10", ""]
+    conf.write_text("\n".join(lines), encoding="utf-8")
+    conf.chmod(0o644)
+
+
 def _plugins(place: Place) -> Iterator[str]:
     """Install our files; yield slurm.conf's lines for them."""
     for path in (ROOT / "etc").glob("*.lua"):
@@ -101,9 +113,7 @@ def _plugins(place: Place) -> Iterator[str]:
     shutil.copy(SPANK_PLUGIN, place.etc)
     (place.etc / "plugstack.conf").write_text(f"optional {place.etc / SPANK_PLUGIN.name}\n", encoding="utf-8")
     for name in ("prolog", "epilog"):
-        shutil.copytree(ROOT / name, place.etc / name)
-        conf = f'AMLFS_STATE_DIR={place.state_dir}\nAMLFS_MOUNTS="{place.mount}"\nAMLFS_FLUSH_SECONDS=10\n'
-        (place.etc / name / "amlfs-hooks.conf").write_text(conf, encoding="utf-8")
+        _install_hooks(place, name)
     yield "JobSubmitPlugins=lua"
     yield "BurstBufferType=burst_buffer/lua"
     yield f"Prolog={place.etc}/prolog/amlfs"

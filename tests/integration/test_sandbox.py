@@ -19,6 +19,7 @@ from sandbox.passage import ROOT
 from sandbox.service import StartError
 from sandbox.site import Site
 from sandbox.slurm import SubmitRefused
+from sandbox.slurm_files import Place, install
 from sandbox.strays import find_strays
 from tests.integration.conftest import MakeSite
 
@@ -196,3 +197,17 @@ def test_only_root_gets_a_cell() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("cell: ")
     assert "run it as root" in done.stderr
+
+
+def test_hooks_are_installed_for_root_alone_to_write(tmp_path: Path) -> None:
+    """In a clone whose files the group may write, too: the hooks would leave such a configuration unread."""
+    ports = {"slurmctld_port": 1, "slurmd_ports": (2,)}
+    place = Place(tmp_path, tmp_path / "munge", tmp_path / "state", tmp_path / "lustre", release=(22, 5), **ports)
+    before = os.umask(0o002)
+    try:
+        install(place, Options())
+    finally:
+        os.umask(before)
+    for name in ("prolog", "epilog"):
+        assert (place.etc / name / "amlfs-hooks.conf").stat().st_mode & 0o777 == 0o644
+        assert (place.etc / name / "amlfs").stat().st_mode & 0o777 == 0o755
