@@ -79,6 +79,7 @@ class Loop:
         self._calls = ThreadPoolExecutor(_QUICK_WORKERS, thread_name_prefix="call")
         self._running: dict[str, Future[Callable[[], None]]] = {}
         self._heard: list[tuple[str, Request]] = []
+        self._new: set[int] = set()
         self._reports: list[Report] = []
         self._resting: dict[str, tuple[datetime, int]] = {}
         self._wake: datetime | None = None
@@ -114,6 +115,7 @@ class Loop:
         known = {handle for handle, _ in self._heard}
         new = [(handle, request) for handle, request in self._outside.inbox.take() if handle not in known]
         self._heard += new
+        self._new |= {request.job_id for _, request in new}
         if new or self._dirty or (self._wake is not None and now >= self._wake):
             self._dirty = True
             self._pass(now)
@@ -154,7 +156,8 @@ class Loop:
                 event.word.replace(" ", "-").replace("_", "-"),
                 extra={"amlfs_pairs": {"job": event.job_id, "detail": event.detail}},
             )
-        self._looks.doubt(frozenset(request.job_id for _, request in heard))
+        self._looks.doubt(frozenset(self._new))
+        self._new.clear()
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
         self._performer.keep({key for key, it in self._records.stages.items() if it.phase is Phase.RESTORING})
         for errand in decision.errands:

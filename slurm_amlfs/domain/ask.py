@@ -25,6 +25,10 @@ class Conflict(StrEnum):
     OVERWRITE_ALWAYS = "overwrite-always"
 
 
+OVERWRITES = frozenset({Conflict.OVERWRITE_IF_DIRTY, Conflict.OVERWRITE_ALWAYS})
+"""Modes that may replace what is on Lustre."""
+
+
 class Hydrate(StrEnum):
     """Whether the bytes are restored before the job starts, or at first read."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import combinations, product
 from types import MappingProxyType
 
 from slurm_amlfs.domain import directive, policy
-from slurm_amlfs.domain.ask import Ask, Direction
+from slurm_amlfs.domain.ask import OVERWRITES, Ask, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.prefix import reduce
+from slurm_amlfs.domain.prefix import overlaps, reduce
 from slurm_amlfs.domain.quote import quote
 from slurm_amlfs.domain.records import Job, Life, Stage, StageKey
 from slurm_amlfs.errors import UserError
@@ -107,6 +108,7 @@ def _declare(draft: Draft, job: Job) -> Job:
         del draft.stages[stage.key]
     try:
         stages = [stage for direction in Direction for stage in _stages(draft, job, direction)]
+        _refuse_self_overwrite(draft, [stage for stage in stages if stage.key.direction is Direction.IN])
     except UserError as error:
         job = replace(job, refusal=error.message)
         draft.note(job.job_id, "refused", error.message)
@@ -138,6 +140,19 @@ def _stage(draft: Draft, job: Job, key: StageKey, ask: Ask) -> Stage:
             " name a folder above them"
         )
     return Stage(key, ask, fs, Phase.DECLARED, draft.now, job.generation)
+
+
+def _refuse_self_overwrite(draft: Draft, stages: list[Stage]) -> None:
+    for one, other in combinations(stages, 2):
+        if one.fs != other.fs or OVERWRITES.isdisjoint({one.ask.conflict, other.ask.conflict}):
+            continue
+        namespace = draft.rules.file_systems[one.fs].namespace
+        for prefix, second in product(one.ask.prefixes, other.ask.prefixes):
+            if overlaps(namespace, prefix, second):
+                raise UserError(
+                    f"amlfs: {quote(prefix)} and {quote(second)} overlap in two stage_in lines, one of which may"
+                    " overwrite what the other brought; put them on one line"
+                )
 
 
 def _set_up(draft: Draft, request: Request) -> None:

@@ -1,7 +1,8 @@
 """One pass: what was heard, reported and seen goes in; new records, events and wishes come out. Pure.
 
-The order of a pass: reports change the stages they speak of, requests add and alter jobs, Slurm's view ages jobs, each
-stage takes its step, and last the slots move, so that a slot given up in a pass is used again in the same one.
+The order of a pass: reports change the stages they speak of, requests add and alter jobs, Slurm's view ages jobs,
+Azure's view ages transfers, each stage takes its step, and last the slots are given away, so that a slot given up in a
+pass is used again in the same one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from slurm_amlfs.domain.errand import (
 from slurm_amlfs.domain.hearing import hear
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Event, Records, Stage
-from slurm_amlfs.domain.slot import take_turn
+from slurm_amlfs.domain.slot import follow_slot, take_turn
 from slurm_amlfs.domain.watching import watch
 from slurm_amlfs.domain.world import Rules, Seen
 from slurm_amlfs.wire import Request
@@ -69,6 +70,8 @@ def decide(
     unheard = _hear_all(draft, requests)
     for job in list(draft.jobs.values()):
         watch(draft, job)
+    for fs in rules.file_systems:
+        follow_slot(draft, fs)
     for stage in list(draft.stages.values()):
         _step(draft, stage)
     for fs in rules.file_systems:

@@ -95,8 +95,8 @@ class Job:
     `token_in`, `token_out` name the latest asks of the hooks, `token_again` one after a failed stage-in. `succeeded` is
     None until Slurm has told the end; `exit_note` is the exit code that a hook noted, -1 if none. `announced` says that
     Slurm was nudged after it had seen the stage-in done, `receipt` that the nodes can see it, `stale_receipt` that one
-    of an earlier ask may still lie there. `refusal` is why the daemon will not do what the directives ask. `not_before`,
-    `waits_in_a_row` and `trouble` are the wait after an error with what is done for the job as a whole.
+    of an earlier ask may still lie there. `refusal` is why the daemon will not do what the directives ask.
+    `not_before`, `waits_in_a_row` and `trouble` are the wait after an error with what is done for the job as a whole.
     """
 
     job_id: int

@@ -11,21 +11,29 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.ask import OVERWRITES, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Clear, Start
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.prefix import reduce
-from slurm_amlfs.domain.records import Stage, Transfer, TransferKind, TransferPhase
+from slurm_amlfs.domain.prefix import overlaps, reduce
+from slurm_amlfs.domain.records import Life, Stage, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.transfers import follow
 from slurm_amlfs.domain.world import FsSeen
 
+_USES = frozenset({Phase.IMPORTING, Phase.RESTORING, Phase.STAGED_IN, Phase.RUNNING})
+"""A stage-in that is this far relies on its files: they are, or are about to be, proved."""
 
-def take_turn(draft: Draft, fs: str) -> None:
-    """Move the file system's slot on by one pass."""
+
+def follow_slot(draft: Draft, fs: str) -> None:
+    """Take what the latest look at the file system says of our transfers."""
     seen = draft.seen.file_systems.get(fs)
     for transfer in [it for it in draft.transfers.values() if it.fs == fs]:
         follow(draft, transfer, seen)
+
+
+def take_turn(draft: Draft, fs: str) -> None:
+    """Give the file system's slot to who is next, if it is free."""
+    seen = draft.seen.file_systems.get(fs)
     _forget(draft, fs)
     waiting = _candidates(draft, fs)
     active = next((it for it in draft.transfers.values() if it.fs == fs and it.holds_slot), None)
@@ -53,7 +61,33 @@ def _waits_for_slot(stage: Stage) -> bool:
 
 def _candidates(draft: Draft, fs: str) -> list[Stage]:
     found = [it for it in draft.stages.values() if it.fs == fs and _waits_for_slot(it) and draft.ready(it)]
+    found = [it for it in found if not _held_by_users(draft, it)]
     return sorted(found, key=lambda it: (it.since, it.key))
+
+
+def _held_by_users(draft: Draft, stage: Stage) -> bool:
+    """Say whether an import would overwrite what a living job of another uses, or has still to export."""
+    if stage.key.direction is Direction.OUT or stage.ask.conflict not in OVERWRITES:
+        return False
+    namespace = draft.rules.file_systems[stage.fs].namespace
+    for other in draft.stages.values():
+        if other.fs != stage.fs or other.key.job_id == stage.key.job_id or not _in_use(draft, other):
+            continue
+        if any(overlaps(namespace, one, its) for one in stage.ask.prefixes for its in other.ask.prefixes):
+            job_id = other.key.job_id
+            message = f"waiting for job {job_id}, which uses what conflict={stage.ask.conflict.value} may overwrite"
+            if stage.message != message:
+                draft.put(replace(stage, message=message))
+            return True
+    return False
+
+
+def _in_use(draft: Draft, stage: Stage) -> bool:
+    if stage.key.direction is Direction.IN:
+        return stage.phase in _USES
+    job = draft.jobs.get(stage.key.job_id)
+    begun = job is not None and job.life is not Life.PENDING
+    return begun and (stage.phase is Phase.FAILED or not stage.phase.over)
 
 
 def _forget(draft: Draft, fs: str) -> None:

@@ -109,8 +109,6 @@ def _go_on(draft: Draft, transfer: Transfer) -> None:
 def _end(draft: Draft, transfer: Transfer, outcome: Outcome) -> None:
     ended = replace(transfer, phase=TransferPhase.OVER, outcome=outcome, ended=draft.now, not_before=None)
     draft.transfers[transfer.transfer_id] = ended
-    # Stages take their step before the slot moves: those that it carried land in the next pass, which comes at once.
-    draft.wake_at(draft.now)
 
 
 def _unseen(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
