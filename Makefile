@@ -26,7 +26,7 @@ test: setup statics ## every check and every test, from a fresh machine on
 
 .PHONY: check
 check: setup ## the fast gate: format, lint, types, import contracts, unit and property tests
-	@$(MAKE) --jobs=$(shell nproc) --output-sync=target $(STATICS) check-unit
+	@$(MAKE) --jobs=$(shell nproc) --keep-going --output-sync=target $(STATICS) check-unit
 	@echo "check: all is well"
 
 .PHONY: bench
@@ -72,7 +72,7 @@ STATICS := check-format check-lint check-types check-imports check-shell
 
 .PHONY: statics
 statics: setup
-	@$(MAKE) --jobs=$(shell nproc) --output-sync=target $(STATICS)
+	@$(MAKE) --jobs=$(shell nproc) --keep-going --output-sync=target $(STATICS)
 
 .PHONY: $(STATICS) check-unit
 check-format:
