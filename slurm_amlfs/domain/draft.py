@@ -65,6 +65,11 @@ class Draft:
         """Have something done."""
         self.errands += errands
 
+    def speak_for(self, job_id: int) -> None:
+        """Believe a hook rather than what was seen before of its job; look at that again in the next pass."""
+        self.spoken_for.add(job_id)
+        self.wake_at(self.now)
+
     def wake_at(self, moment: datetime) -> None:
         """Look again at the latest then."""
         if self.wake is None or moment < self.wake:

@@ -118,7 +118,7 @@ def _declare(draft: Draft, job: Job) -> Job:
         job = replace(job, stale_receipt=any(stage.key.direction is Direction.IN for stage in stages))
         draft.note(job.job_id, "submitted", "; ".join(job.directives))
     draft.jobs[job.job_id] = job
-    draft.spoken_for.add(job.job_id)
+    draft.speak_for(job.job_id)
     return job
 
 
@@ -175,7 +175,7 @@ def _ask_in(draft: Draft, request: Request) -> None:
         if job is before and (job.life is not Life.PENDING or job.refusal or spent):
             job = _start_over(draft, job)
         job = replace(job, announced=False, receipt=False, stale_receipt=job.stale_receipt or bool(job.token_in))
-        draft.spoken_for.add(job.job_id)
+        draft.speak_for(job.job_id)
         for stage in draft.of_job(job.job_id, Direction.IN):
             if stage.phase is Phase.STAGED_IN:
                 draft.move(stage, Phase.RESTORING, "proving again")
@@ -195,7 +195,7 @@ def _ask_out(draft: Draft, request: Request) -> None:
     if request.token != job.token_out:
         job = replace(job, token_out=request.token, generation=job.generation + 1)
         draft.jobs[job.job_id] = job
-        draft.spoken_for.add(job.job_id)
+        draft.speak_for(job.job_id)
         for stage in list(draft.of_job(job.job_id, Direction.OUT)):
             if stage.phase.over:
                 draft.put(Stage(stage.key, stage.ask, stage.fs, Phase.DECLARED, draft.now, job.generation))

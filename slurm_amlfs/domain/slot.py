@@ -92,7 +92,7 @@ def _in_use(draft: Draft, stage: Stage) -> bool:
 
 def _forget(draft: Draft, fs: str) -> None:
     """Drop transfers that are over and that no stage has still to land from; an import's record in ARM goes first."""
-    landing = {it.transfer_id for it in draft.stages.values() if it.transfer_id}
+    landing = {it.transfer_id for it in draft.stages.values() if not it.phase.over}
     for transfer in list(draft.transfers.values()):
         if transfer.fs != fs or transfer.holds_slot or transfer.transfer_id in landing:
             continue

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.unit.application.town import BAD, Town, TownJob
 
 LINES = [
-    ("stage_in prefix=/in/a/", "stage_out prefix=OWN"),
+    ("stage_in prefix=/in/a/ release=yes", "stage_out prefix=OWN"),
     ("stage_in prefix=/in/a/ release=yes",),
     ("stage_in prefix=/in/b/ conflict=overwrite-always", "stage_out prefix=OWN on=success"),
     ("stage_in prefix=/in/a/ prefix=/in/b/", "stage_out prefix=OWN release=no"),
@@ -45,7 +45,12 @@ class TownMachine(RuleBasedStateMachine):
         """Slurm takes its next step with some job."""
         places = ("pending", "staging", "staged", "running", "out", "over")
         if job := self._job(number, *places):
-            self.town._go_on(job)  # noqa: SLF001 - a step of the town's own
+            self.town.go_on(job)
+
+    @rule(slow=st.booleans(), jobs_go_on=st.booleans())
+    def all_goes_well(self, slow: bool, jobs_go_on: bool) -> None:  # noqa: FBT001 - drawn
+        """Everything comes forward by a step."""
+        self.town.go_well(slow=slow, jobs_go_on=jobs_go_on)
 
     @rule(number=PICK, code=st.sampled_from([0, 1]), again=st.booleans())
     def job_ends(self, number: int, code: int, again: bool) -> None:  # noqa: FBT001 - drawn
@@ -86,16 +91,20 @@ class TownMachine(RuleBasedStateMachine):
         """The daemon makes a pass."""
         self.town.turn()
 
+    @rule(slow=st.booleans())
+    def daemon_keeps_up(self, slow: bool) -> None:  # noqa: FBT001 - drawn
+        """The daemon looks around, does what it wants, and passes."""
+        self.town.keep_up(slow=slow)
+
     @rule()
-    def daemon_keeps_up(self) -> None:
-        """The daemon looks around, does everything it wants at once, and passes."""
-        self.town.look_begin()
-        self.town.look_end()
-        self.town.look_at_slot()
-        self.town.turn()
-        for errand in list(self.town.running.values()):
-            self.town.work(errand)
-        self.town.turn()
+    def database_is_deleted(self) -> None:
+        """An admin moves the database away and starts the daemon again."""
+        self.town.lose_database()
+
+    @rule()
+    def space_is_cleared(self) -> None:
+        """An admin releases what nobody uses."""
+        self.town.clear_space()
 
     @rule(number=PICK)
     def errand_ends(self, number: int) -> None:

@@ -104,7 +104,7 @@ class Town:
         self.inbox: dict[int, Request] = {}
         self.boards: dict[int, Board] = {}
         self.failed: set[int] = set()
-        self.released_while_needed: list[str] = []
+        self.database_was_lost = False
         self._arrived = 0
         self.size = 100
         self.stored = Records()
@@ -170,6 +170,24 @@ class Town:
         """Let an errand that is under way happen, and be reported."""
         self._do(errand)
         self.reports.append(self._done)
+
+    def keep_up(self, *, slow: bool) -> None:
+        """Look around, pass, do what is wanted and pass again; what walks for long may stay under way."""
+        self.look_begin()
+        self.look_end()
+        self.look_at_slot()
+        self.turn()
+        for errand in list(self.running.values()):
+            if not (slow and isinstance(errand, Free)):
+                self.work(errand)
+        self.turn()
+
+    def lose_database(self) -> None:
+        """Start the daemon with a new database; all boards of jobs that it does not know go."""
+        self.stored = Records()
+        self.boards.clear()
+        self.database_was_lost = True
+        self.begin()
 
     def work_unreported(self, errand: Errand) -> None:
         """Let an errand happen whose report is lost, since the daemon dies."""
@@ -276,6 +294,8 @@ class Town:
         if job.imports:
             board = self.boards.get(job.job_id)
             if board is None or board.token_in != job.token or board.answer_in is not Answer.DONE:
+                job.again = True
+                self._torn_down(job)
                 return
             self._check_staged(job)
             assert job.job_id in self.lustre.receipts, "a node would not find the receipt"
@@ -379,6 +399,13 @@ class Town:
 
     # Azure.
 
+    def clear_space(self) -> None:
+        """Let an admin release the inputs that no job uses or is about to."""
+        used = {it for job in self.jobs.values() if job.place in {"staging", "staged", "running"} for it in job.imports}
+        with self._well():
+            for prefix in set(INPUTS) - used:
+                self.lustre.release([file.path for file in self.lustre.walk(prefix)])
+
     def end_transfer(self, *, well: bool) -> None:
         """Let what holds the slot end; an import of the bad prefix cannot end well."""
         for name, view in list(self.arm.jobs.items()):
@@ -411,18 +438,7 @@ class Town:
         self.arm.lost_answers.clear()
         self.lustre.is_mounted = True
         for _ in range(400):
-            self.now += timedelta(seconds=5)
-            for job in list(self.jobs.values()):
-                self._go_on(job)
-            self.end_transfer(well=True)
-            self.arm.jobs.pop("portal", None)
-            self.lustre.finish_restores()
-            self.look_begin()
-            self.look_end()
-            self.look_at_slot()
-            self.turn()
-            for errand in list(self.running.values()):
-                self.work(errand)
+            self.go_well()
             if all(job.place == "purged" for job in self.jobs.values()) and not self._open():
                 break
         else:
@@ -430,14 +446,25 @@ class Town:
         self.now += timedelta(hours=2)
         self.turn()
         assert self.records == Records()
-        assert self.lustre.receipts == {}
-        assert [name for name in self.arm.jobs if name.startswith("amlfs-")] == []
+        if not self.database_was_lost:
+            assert self.lustre.receipts == {}
+            assert [name for name in self.arm.jobs if name.startswith("amlfs-")] == []
+
+    def go_well(self, *, slow: bool = False, jobs_go_on: bool = True) -> None:
+        """Let everything come forward by a step."""
+        self.now += timedelta(seconds=5)
+        for job in list(self.jobs.values()) if jobs_go_on else []:
+            self.go_on(job)
+        self.end_transfer(well=True)
+        self.arm.jobs.pop("portal", None)
+        self.lustre.finish_restores()
+        self.keep_up(slow=slow)
 
     def _open(self) -> Sequence[object]:
         alive = [job for job in self.records.jobs.values() if job.closed is None or job.stale_receipt]
         return [*alive, *self.records.transfers.values(), *self.inbox.values(), *self.running]
 
-    def _go_on(self, job: TownJob) -> None:
+    def go_on(self, job: TownJob) -> None:
         match job.place:
             case "pending":
                 self.stage(job)
