@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 IN_CELL := $(BIN)/python -m sandbox.cell
+IF_ROOT_IN_CELL := $(if $(filter 0,$(shell id -u)),$(IN_CELL))
 SHELL_SCRIPTS := .ci/run $(shell grep -lE '^\#!/bin/sh' prolog/* epilog/* tools/* docs/examples/* 2>/dev/null)
 BENCHES := $(shell grep -l '^if __name__ == ' bench/*.py 2>/dev/null | sed 's,bench/\(.*\)\.py,\1,')
 
@@ -86,4 +87,4 @@ check-imports:
 check-shell:
 	@shellcheck --external-sources $(SHELL_SCRIPTS)
 check-unit:
-	@$(BIN)/pytest -q tests/unit tests/contract
+	@$(IF_ROOT_IN_CELL) $(BIN)/pytest -q tests/unit tests/contract

@@ -8,7 +8,6 @@ or touched. The rest of the file system is the machine's own.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -84,10 +83,11 @@ def _first_process(reader: int, command: list[str]) -> NoReturn:
 
 
 def _furnish() -> None:
-    with contextlib.suppress(OSError):  # in a chroot, "/" is no mount point
+    try:
         kernel.mount("none", "/", "", Mount.RECURSIVE | Mount.PRIVATE)
+    except OSError:
+        _leave_the_chroot()
     kernel.mount("tmpfs", "/run", "tmpfs", Mount.NOSUID | Mount.NODEV, "mode=755")
-    _refuse_shared("/run")
     kernel.mount("proc", "/proc", "proc", Mount.NOSUID | Mount.NODEV | Mount.NOEXEC)
     copy = Path("/run/etc")
     subprocess.run(["/bin/cp", "-a", "/etc", str(copy)], check=True)
@@ -99,12 +99,25 @@ def _furnish() -> None:
     os.umask(0o022)
 
 
-def _refuse_shared(target: str) -> None:
-    """Take a mount back, and give up, when the machine sees it too.
+def _leave_the_chroot() -> None:
+    """Make "/" a mount point, which it is not in a chroot; without that its mounts cannot be made private.
 
     Raises:
-        CellError: as in a chroot on a shared file system, whose propagation cannot be changed from within.
+        CellError: what is mounted in this chroot shows outside, and that cannot be changed from within.
     """
+    here = Path.cwd()
+    kernel.mount("tmpfs", "/run", "tmpfs", Mount.NOSUID | Mount.NODEV, "mode=755")
+    _refuse_shared("/run")
+    root = Path("/run/root")
+    root.mkdir()
+    kernel.mount("/", str(root), "", Mount.BIND | Mount.RECURSIVE)
+    os.chroot(root)
+    os.chdir(here)
+    kernel.mount("none", "/", "", Mount.RECURSIVE | Mount.PRIVATE)
+
+
+def _refuse_shared(target: str) -> None:
+    """Take a mount back, and give up, when the machine sees it too."""
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     ours = [line for line in lines if line.split()[4] == target][-1]
     if " shared:" in ours:

@@ -27,7 +27,7 @@ exec runuser -u "$user" -- env -i HOME="$home" USER="$user" TERM="${{TERM:-dumb}
 _HOW = """
 The site runs until you press Ctrl-C here. From another terminal, as root:
 
-  nsenter --target {pid} --all {enter} alice
+  nsenter --target {pid} --all --root {enter} alice
 
 is a shell of the user alice. There, for instance:
 
