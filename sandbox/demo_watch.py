@@ -65,8 +65,10 @@ def _board(site: Site, job: int) -> Board | None:
 
 
 def _look(site: Site, job: int, board: Board | None) -> Sight:
+    # The node first: what is still pending after that had no part in what the node was doing.
+    node = site.run(None, ["sinfo", "-h", "-o", "%T"]).strip()
     record = site.job(job)
-    slurm = (record["JobState"], record["Reason"], site.run(None, ["sinfo", "-h", "-o", "%T"]).strip())
+    slurm = (record["JobState"], record["Reason"], node)
     if board is None:
         return Sight(*slurm, "", 0, "")
     if board.phase_in == "closed":
