@@ -1,4 +1,4 @@
-"""Whatever happens in the town, the invariants of architecture.md hold, and when the world is kind again all settles."""
+"""Whatever happens in the town, the invariants of architecture.md hold, and in a kind world all settles."""
 
 from __future__ import annotations
 
@@ -114,18 +114,18 @@ class TownMachine(RuleBasedStateMachine):
 
     @rule(number=PICK)
     def daemon_dies_after_an_errand(self, number: int) -> None:
-        """kill -9 between an errand and its report."""
+        """Kill -9 between an errand and its report."""
         if errands := list(self.town.running.values()):
             self.town.work_unreported(errands[number % len(errands)])
 
     @rule()
     def daemon_dies(self) -> None:
-        """kill -9 at rest."""
+        """Kill -9 at rest."""
         self.town.begin()
 
     @rule()
     def daemon_dies_in_a_pass(self) -> None:
-        """kill -9 after the records are stored, before a request is forgotten or an errand begun."""
+        """Kill -9 after the records are stored, before a request is forgotten or an errand begun."""
         self.town.turn(dies_after_save=True)
 
     @rule()

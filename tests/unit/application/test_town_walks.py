@@ -30,6 +30,7 @@ TROUBLES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "none": {},
         "requeues and cancels": {"requeue": 6, "scancel": 2, "slurm": 10, "turn": 6, "look_begin": 3, "look_end": 3},
+        "inbox full": {"deaf": 3, "requeue": 5, "scancel": 1, "slurm": 8, "turn": 4, "look_begin": 2, "look_end": 2},
         "daemon dies": {"die": 2, "die_in_pass": 2, "die_after_errand": 3, "turn": 4},
         "slurmctld restarts": {"restart": 2, "release": 2, "stage_held": 2, "slurm": 5, "turn": 4, "clear_space": 3},
         "azure": {"end_badly": 4, "refuse": 5, "hold_slot": 2, "look_at_slot": 3, "turn": 4, "mount": 1},
@@ -70,6 +71,7 @@ class Walk:
             "refuse": lambda: town.refuse(after_taking=draw.random() < 0.5),
             "hold_slot": town.hold_slot,
             "mount": self.mount,
+            "deaf": self.deafen,
             "clear_space": town.clear_space,
         }
 
@@ -95,6 +97,10 @@ class Walk:
     def mount(self) -> None:
         """Let the mount go, or come back."""
         self.town.lustre.is_mounted = not self.town.lustre.is_mounted
+
+    def deafen(self) -> None:
+        """Let the inbox be full, or take again."""
+        self.town.deaf = not self.town.deaf
 
     def go(self, trouble: Mapping[str, float], steps: int) -> None:
         """Walk, check after each step, and settle."""

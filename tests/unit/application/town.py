@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from slurm_amlfs.application.performing import FileSystem, Performer
-from slurm_amlfs.domain.bulletin import compose
 from slurm_amlfs.domain.ask import Conflict
+from slurm_amlfs.domain.bulletin import compose
 from slurm_amlfs.domain.errand import Errand, Free, Report
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
@@ -105,6 +105,8 @@ class Town:
         self.boards: dict[int, Board] = {}
         self.failed: set[int] = set()
         self.database_was_lost = False
+        # While it is, hooks that only tell cannot; those that wait for an answer ask again.
+        self.deaf = False
         self._arrived = 0
         self.size = 100
         self.stored = Records()
@@ -243,6 +245,8 @@ class Town:
         return self.jobs[job_id]
 
     def _drop(self, job: TownJob, kind: RequestKind, *, token: str = "", hurry: bool = False) -> None:
+        if self.deaf and kind not in {RequestKind.DATA_IN, RequestKind.DATA_OUT}:
+            return
         self._arrived += 1
         lines = job.lines if kind in {RequestKind.SETUP, RequestKind.DATA_IN, RequestKind.DATA_OUT} else ()
         code = job.code if kind in {RequestKind.POST_RUN, RequestKind.DATA_OUT} else -1
@@ -437,6 +441,7 @@ class Town:
         self.arm.faults.clear()
         self.arm.lost_answers.clear()
         self.lustre.is_mounted = True
+        self.deaf = False
         for _ in range(400):
             self.go_well()
             if all(job.place == "purged" for job in self.jobs.values()) and not self._open():
@@ -465,6 +470,7 @@ class Town:
         return [*alive, *self.records.transfers.values(), *self.inbox.values(), *self.running]
 
     def go_on(self, job: TownJob) -> None:
+        """Let a job take the next step of an undisturbed life."""
         match job.place:
             case "pending":
                 self.stage(job)

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from slurm_amlfs.domain.errand import Fault, ProveOut, Start, Started, Stop, Trouble
+from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.records import TransferPhase
+from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
+from slurm_amlfs.wire import Answer
+from tests.unit.domain.desk import BUSY, NOON, Desk, unproved
+
+IN = "stage_in prefix=/a/"
+OUT = "stage_out prefix=/jobs/7/"
+
+
+def wanting_import() -> Desk:
+    """Bring a job to where its import is to be asked for."""
+    desk = Desk()
+    desk.submit(IN)
+    desk.count()
+    return desk
+
+
+def wanting_archive(desk: Desk | None = None) -> Desk:
+    """Bring a job to where its archive is to be asked for."""
+    desk = desk or Desk()
+    desk.submit(OUT)
+    desk.run()
+    desk.end(OUT)
+    desk.prove_out(unproved("/jobs/7/"))
+    return desk
+
+
+def test_a_refusal_is_waited_out_longer_each_time_and_told() -> None:
+    """Refused for now: 1, 2, 4 seconds, no less than Azure asks, and the board says what Azure said."""
+    desk = wanting_import()
+    waits = []
+    for retry_after in (0, 0, 30):
+        desk.report(desk.wish(Start), replace(BUSY, retry_after=timedelta(seconds=retry_after)), after=0)
+        assert desk.decision is not None
+        assert desk.decision.wake is not None
+        desk.settle()
+        waits.append((desk.decision.wake - desk.now).total_seconds())
+        said = desk.board().message
+        desk.go(after=waits[-1])
+
+    assert waits == [1, 2, 30]
+    assert said == BUSY.message
+    assert desk.answers()[0] is Answer.BUSY
+
+
+def test_what_azure_will_never_take_is_a_failed_turn() -> None:
+    """A permanent refusal counts like an import that failed, with Azure's words and the correlation id."""
+    desk = wanting_import()
+    for _ in range(3):
+        desk.report(desk.wish(Start), Trouble(Fault.PERMANENT, "HTTP 400 BadRequest", correlation_id="c9"))
+        desk.settle()
+        desk.go(after=60)
+
+    assert desk.answers()[0] is Answer.ERROR
+    assert "HTTP 400 BadRequest (3 tries)" in desk.board().message
+    assert desk.stage().correlation_id == "c9"
+
+
+def test_a_lost_answer_is_found_in_the_list() -> None:
+    """The connection dropped after Azure took it: the look shows it, and it is not asked for again."""
+    desk = wanting_import()
+    errand = desk.wish(Start)
+    desk.show_transfer(errand.transfer)
+    desk.report(errand, BUSY)
+
+    assert desk.transfer().phase is TransferPhase.ASKED
+    assert desk.wished(Start) == []
+
+
+def test_what_azure_took_is_not_given_up_for_one_look_that_lacks_it() -> None:
+    """ARM may take a while to list what it has taken."""
+    desk = wanting_import()
+    desk.report(desk.wish(Start), Started("c1"))
+    desk.go(after=50)
+
+    assert desk.transfer().phase is TransferPhase.ASKED
+    assert desk.wished(Start) == []
+
+
+def test_progress_of_the_import_is_on_the_board() -> None:
+    """Blobs imported so far, of those counted; what it waited for before is forgotten."""
+    desk = wanting_import()
+    transfer = desk.start()
+    desk.show_transfer(transfer, blobs_imported=2)
+    desk.go()
+
+    assert (desk.board().files_done, desk.board().files_total) == (2, 3)
+    assert desk.board().message == ""
+    assert desk.board().phase_in == "importing"
+
+
+def test_a_word_of_azures_that_we_do_not_know_is_waited_out() -> None:
+    """A new state of a newer API holds the slot until it changes."""
+    desk = wanting_import()
+    transfer = desk.start()
+    desk.show_transfer(transfer, ImportState.UNKNOWN)
+    desk.go(after=900)
+
+    assert desk.transfer().phase is TransferPhase.ASKED
+
+
+def test_an_import_that_nobody_needs_any_more_is_cancelled() -> None:
+    """After scancel: asked to stop, again every ten seconds until it has, and its end is nobody's failure."""
+    desk = wanting_import()
+    transfer = desk.start()
+    desk.show("CANCELLED")
+    desk.settle()
+    stops = [len(desk.wished(Stop))]
+    for seconds in (5, 6):
+        desk.go(after=seconds)
+        stops.append(len(desk.wished(Stop)))
+    desk.show_transfer(transfer, ImportState.CANCELED)
+    desk.settle()
+
+    assert stops == [0, 0, 1]
+    assert any(event.word == "import dropped" for event in desk.events)
+    assert not any(it.holds_slot for it in desk.records.transfers.values())
+
+
+def test_an_import_that_another_job_still_needs_goes_on() -> None:
+    """Two jobs share it; one is cancelled."""
+    desk = Desk()
+    desk.submit(IN)
+    desk.submit("stage_in prefix=/b/", job_id=8)
+    desk.count()
+    desk.start()
+    desk.show("CANCELLED")
+    desk.settle()
+
+    assert not desk.transfer().unwanted
+    assert desk.wished(Stop) == []
+
+
+def test_what_was_never_asked_for_needs_no_stop() -> None:
+    """Cancelled before Azure was asked: the intention is dropped."""
+    desk = wanting_import()
+    desk.show("CANCELLED")
+    desk.settle()
+
+    assert desk.wished(Stop) == desk.wished(Start) == []
+    assert not any(it.holds_slot for it in desk.records.transfers.values())
+
+
+def test_what_may_have_been_taken_is_looked_for_before_it_is_dropped() -> None:
+    """Cancelled while the answer was lost: a look younger than the asking decides, and then it is stopped."""
+    desk = wanting_import()
+    errand = desk.wish(Start)
+    desk.show("CANCELLED")
+    desk.running = {errand.key}
+    desk.settle()
+    asking = desk.transfer().phase
+    desk.running = set()
+    desk.report(errand, BUSY, after=0)
+    kept = desk.transfer().phase
+    desk.show_transfer(errand.transfer)
+    desk.go()
+    desk.go()
+
+    assert asking is kept is TransferPhase.INTENDED
+    assert desk.transfer().phase is TransferPhase.ASKED
+    assert desk.transfer().unwanted
+
+
+def test_an_archive_is_ours_by_its_path_and_start() -> None:
+    """One of the same path that was over before is not; the one that began since is."""
+    desk = Desk()
+    desk.archives = (ArchiveView("/jobs/7/", ArchiveState.COMPLETED, started=NOON, percent=100),)
+    wanting_archive(desk)
+    desk.report(desk.wish(Start), Started("c1"))
+    before = desk.transfer().phase
+    desk.archives = (ArchiveView("/jobs/7/", ArchiveState.COMPLETED, started=desk.now, percent=100),)
+    desk.settle()
+
+    assert before is TransferPhase.ASKED
+    assert desk.out().phase is Phase.WAITING
+    assert desk.wish(ProveOut)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        ArchiveState.COMPLETED,
+        ArchiveState.IDLE,
+        ArchiveState.CANCELED,
+        ArchiveState.FAILED,
+        ArchiveState.NOT_CONFIGURED,
+    ],
+)
+def test_however_an_archive_ends_the_files_are_looked_at(state: ArchiveState) -> None:
+    """Azure's word decides nothing but that it is over."""
+    desk = wanting_archive()
+    desk.start()
+    desk.archived(state)
+
+    assert desk.wish(ProveOut)
+
+
+def test_an_archive_that_never_shows_ends_in_a_look_at_the_files() -> None:
+    """Azure said 200 and lists nothing: after a minute the files tell, and after three such turns it is a failure."""
+    desk = wanting_archive()
+    desk.report(desk.wish(Start), Started("c1"))
+    desk.go(after=50)
+    early = desk.out().phase
+    for _ in range(3):
+        desk.go(after=61)
+        desk.settle()
+        desk.prove_out(unproved("/jobs/7/"))
+        if desk.wished(Start):
+            desk.report(desk.wish(Start), Started("c1"))
+
+    assert early is Phase.EXPORTING
+    assert desk.answers()[1] is Answer.ERROR
+    assert "Azure took it, and does not show it" in desk.board().message
+
+
+def test_an_archive_found_under_way_after_a_crash_is_met_again() -> None:
+    """Asked for, and the daemon died: the path and a new start say that it is ours."""
+    desk = wanting_archive()
+    transfer = desk.wish(Start).transfer
+    desk.show_transfer(transfer)
+    desk.go()
+
+    assert desk.transfer().phase is TransferPhase.ASKED
+    assert desk.wished(Start) == []
+
+
+def test_a_foreign_import_of_the_same_prefix_is_not_taken_for_ours() -> None:
+    """Imports are told by their names alone."""
+    desk = wanting_import()
+    desk.imports["portal"] = ImportView("portal", ImportState.COMPLETED, ("/a/",))
+    desk.go()
+
+    assert desk.transfer().phase is TransferPhase.INTENDED
