@@ -70,6 +70,17 @@ def machine() -> dict[str, object]:
     }
 
 
+def open_for_writing(pid: int) -> list[str]:
+    """List the files that a process may write to."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        flags = (link.parent.parent / "fdinfo" / link.name).read_text("ascii").partition("flags:")[2].split()[0]
+        path = str(link.readlink())
+        if int(flags, 8) & os.O_ACCMODE != os.O_RDONLY and path.startswith("/"):
+            found.append(path)
+    return found
+
+
 def all_ended(before: set[int]) -> None:
     """Wait until there are no processes but those, or fail."""
     watch.until(lambda: processes() <= before, 10, "all processes have ended")
@@ -211,3 +222,13 @@ def test_hooks_are_installed_for_root_alone_to_write(tmp_path: Path) -> None:
     for name in ("prolog", "epilog"):
         assert (place.etc / name / "amlfs-hooks.conf").stat().st_mode & 0o777 == 0o644
         assert (place.etc / name / "amlfs").stat().st_mode & 0o777 == 0o755
+
+
+def test_services_use_no_folder_but_their_own(make_site: MakeSite) -> None:
+    """What they have open for writing is in the site, in /dev or in /run; Azurite's telemetry makes no folder either."""
+    telemetry = set(Path("/tmp").glob("appInsights*"))  # noqa: S108 - where it would make it
+    site = make_site(Options())
+    written = {path for service in site.services for path in open_for_writing(service.pid)}
+    assert written
+    assert {path for path in written if not path.startswith((str(site.folder), "/dev/", "/run/", "/memfd:"))} == set()
+    assert set(Path("/tmp").glob("appInsights*")) == telemetry  # noqa: S108 - as above
