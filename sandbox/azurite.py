@@ -37,6 +37,5 @@ def azurite(folder: Path, logs: Path, port: int) -> Service:
     argv = [node, str(PROGRAM), "--blobHost=127.0.0.1", f"--blobPort={port}", f"--location={folder / 'azurite'}"]
     # Without the check it would refuse API versions that are newer than it; silent leaves out one line a request.
     argv += ["--skipApiVersionCheck", "--silent", "--disableTelemetry"]
-    # Its telemetry makes a folder in TMPDIR even when it is off.
     environment = {"HOME": str(folder), "TMPDIR": str(folder)}
     return Service("azurite", argv, logs, lambda said: "successfully listens" in said, environment)
