@@ -6,6 +6,7 @@ on disk before anything is done about it. Deleting the file loses no duty: Slurm
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, Transfer
 from slurm_amlfs.errors import PermanentError, TemporaryError
@@ -76,6 +78,9 @@ class SqliteStore:
         """
         self._path = path
         with self._told():
+            # SQLite gives its other files, which hold what is written last, the rights of the database.
+            path.touch(0o600)
+            path.chmod(0o600)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -89,7 +94,6 @@ class SqliteStore:
                 "upgrade slurm_amlfs, or move the file away: nothing that Slurm still wants is lost"
             )
         if version < VERSION:
-            self._path.chmod(0o600)
             with self._transaction():
                 for statement in _SCHEMA.split(";"):
                     self._db.execute(statement)
@@ -140,7 +144,7 @@ class SqliteStore:
             self._save("transfer", _TRANSFER, before.transfers, after.transfers)
             self._db.executemany(
                 "INSERT INTO event VALUES (?, ?, ?, ?)",
-                [(it.job_id, it.at.timestamp(), it.word, it.detail) for it in events],
+                [(it.job_id, it.at.timestamp(), it.word, _storable(it.detail)) for it in events],
             )
 
     def _save(self, table: str, adapter: TypeAdapter[T], before: Mapping[K, T], after: Mapping[K, T]) -> None:
@@ -148,7 +152,7 @@ class SqliteStore:
         changed = [
             (key, record) for key, record in after.items() if (old := before.get(key)) is not record and old != record
         ]
-        self._db.executemany(put, [(str(key), adapter.dump_json(record).decode()) for key, record in changed])
+        self._db.executemany(put, [(str(key), _dump(adapter, record)) for key, record in changed])
         for key in [key for key in before if key not in after]:
             for statement in _DROP[table]:
                 self._db.execute(statement, (str(key),))
@@ -172,7 +176,7 @@ class SqliteStore:
         """Turn SQLite's errors into ours."""
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise TemporaryError(
                 f"{self._path}: {error}; see that the disk has room and nobody else uses it"
             ) from error
@@ -180,6 +184,19 @@ class SqliteStore:
             raise PermanentError(
                 f"{self._path} is damaged: {error}; move it away and start again: Slurm asks for all it still wants"
             ) from error
+
+
+def _dump(adapter: TypeAdapter[T], record: T) -> str:
+    """Write a record as JSON; half a surrogate pair in it, which no text of ours has, becomes "?"."""
+    try:
+        return adapter.dump_json(record).decode()
+    except PydanticSerializationError:
+        text = json.dumps(adapter.dump_python(record, mode="json"), ensure_ascii=False)
+        return text.encode("utf-8", "replace").decode()
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_events(path: Path, job_id: int) -> tuple[Event, ...]:

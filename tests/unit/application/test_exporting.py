@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from slurm_amlfs.application.exporting import free, prove_out
+from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.errand import Exported, Free, Freed, ProveOut
+from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.records import StageKey
+from slurm_amlfs.domain.view import HsmState
+from tests.fakes.blobs import FakeBlobs
+from tests.fakes.lustre import FakeLustre
+
+KEY = StageKey(7, Direction.OUT, 0)
+PROVE = ProveOut(KEY, 0, "amlfs", ("/jobs/7/",))
+FREE = Free(KEY, 0, "amlfs", ("/jobs/7/",), ())
+
+
+def exported(*names: str) -> tuple[FakeBlobs, FakeLustre]:
+    """Make files of 10 bytes that are archived, with their blobs."""
+    blobs, lustre = FakeBlobs(), FakeLustre()
+    for name in names:
+        blobs.put(f"jobs/7/{name}", 10)
+        lustre.write(f"/jobs/7/{name}", 10)
+        lustre.mark_archived(f"/jobs/7/{name}")
+    return blobs, lustre
+
+
+def test_all_there_is_proved() -> None:
+    """Every regular file archived, clean, with its blob."""
+    blobs, lustre = exported("a", "b")
+
+    assert prove_out(blobs, lustre, PROVE, Namespace.FLAT) == Exported(2, 2, 20, 20)
+
+
+@pytest.mark.parametrize("spoiled", ["new", "dirty", "blob gone", "blob of another size"])
+def test_one_file_that_is_not_in_blob_is_named(spoiled: str) -> None:
+    """It has to be archived, and is never released."""
+    blobs, lustre = exported("a", "b")
+    match spoiled:
+        case "new":
+            lustre.write("/jobs/7/new", 10)
+        case "dirty":
+            lustre.write("/jobs/7/a", 11)
+        case "blob gone":
+            blobs.drop("jobs/7/a")
+        case _:
+            blobs.put("jobs/7/a", 9)
+    found = prove_out(blobs, lustre, PROVE, Namespace.FLAT)
+
+    assert found.files - found.files_done == 1
+    assert found.todo == ("/jobs/7/",)
+    assert len(found.names) == 1
+    assert free(blobs, lustre, FREE, Namespace.FLAT).kept == 1
+
+
+def test_a_file_whose_archive_has_begun_is_under_way() -> None:
+    """The copytool is at it: nothing has to be archived."""
+    blobs, lustre = exported("a")
+    lustre.write("/jobs/7/b", 5)
+    lustre.states["/jobs/7/b"] = HsmState.EXISTS
+    found = prove_out(blobs, lustre, PROVE, Namespace.FLAT)
+
+    assert (found.under_way, found.todo, found.files_done) == (1, (), 1)
+
+
+def test_only_the_prefixes_with_something_left_are_archived() -> None:
+    """Two prefixes, one of them clean."""
+    blobs, lustre = exported("a/x", "b/y")
+    lustre.write("/jobs/7/b/y", 11)
+    errand = replace(PROVE, prefixes=("/jobs/7/a/", "/jobs/7/b/"))
+
+    assert prove_out(blobs, lustre, errand, Namespace.FLAT).todo == ("/jobs/7/b/",)
+
+
+def test_links_and_our_own_folder_are_nobodys_export() -> None:
+    """A link has no blob of its own; receipts are ours."""
+    blobs, lustre = exported("a")
+    lustre.link("/jobs/7/link")
+    lustre.write("/.amlfs/receipts/7", 10)
+    errand = replace(PROVE, prefixes=("/",))
+
+    assert prove_out(blobs, lustre, errand, Namespace.FLAT).files == 1
+
+
+def test_a_file_that_goes_meanwhile_is_nobodys_loss() -> None:
+    """Deleted between the walk and the look: nothing to prove."""
+    blobs, lustre = exported("a", "b")
+    del lustre.states["/jobs/7/b"]
+
+    assert prove_out(blobs, lustre, PROVE, Namespace.FLAT) == Exported(1, 1, 10, 10)
+
+
+def test_on_a_hierarchical_namespace_neighbours_do_not_count() -> None:
+    """/jobs/7 takes what is below it, not /jobs/77; on a flat one it takes both."""
+    blobs, lustre = exported("a")
+    lustre.write("/jobs/77/x", 5)
+    errand = replace(PROVE, prefixes=("/jobs/7",))
+
+    assert prove_out(blobs, lustre, errand, Namespace.HIERARCHICAL).files == 1
+    assert prove_out(blobs, lustre, errand, Namespace.FLAT).files == 2
+
+
+def test_what_is_proved_is_given_back() -> None:
+    """Files and bytes are counted; what is released already is not counted again."""
+    blobs, lustre = exported("a", "b", "c")
+    lustre.release(["/jobs/7/c"])
+
+    assert free(blobs, lustre, FREE, Namespace.FLAT) == Freed(2, 20, 0)
+    assert all(state & HsmState.RELEASED for state in lustre.states.values())
+
+
+def test_what_others_need_stays_whole() -> None:
+    """Under a spared prefix nothing is released."""
+    blobs, lustre = exported("a", "keep/b")
+
+    assert free(blobs, lustre, replace(FREE, spare=("/jobs/7/keep/",)), Namespace.FLAT) == Freed(1, 10, 1)
+    assert not lustre.states["/jobs/7/keep/b"] & HsmState.RELEASED
+
+
+def test_what_lustre_refuses_is_kept() -> None:
+    """Lustre has the last word; what it did not release is counted as kept."""
+    blobs, lustre = exported("a", "b")
+    lustre.states["/jobs/7/b"] |= HsmState.NORELEASE
+
+    assert free(blobs, lustre, FREE, Namespace.FLAT) == Freed(1, 10, 1)
+
+
+def test_more_files_than_a_batch() -> None:
+    """Batches do not change the result."""
+    blobs, lustre = exported(*(f"{number:04}" for number in range(1203)))
+
+    assert prove_out(blobs, lustre, PROVE, Namespace.FLAT).files_done == 1203
+    assert free(blobs, lustre, FREE, Namespace.FLAT) == Freed(1203, 12030, 0)

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from slurm_amlfs.application.performing import FileSystem, Performer
+from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
+from slurm_amlfs.domain.errand import (
+    Clear,
+    Comment,
+    Count,
+    Counted,
+    Done,
+    DropReceipt,
+    Errand,
+    Examined,
+    Fault,
+    Free,
+    Freed,
+    ProveIn,
+    ProveOut,
+    Start,
+    Started,
+    Stop,
+    Trouble,
+    WriteReceipt,
+)
+from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
+from slurm_amlfs.domain.view import ImportState, JobView
+from slurm_amlfs.errors import PermanentError, TemporaryError, ThrottledError
+from tests.fakes.arm import FakeArm
+from tests.fakes.blobs import FakeBlobs
+from tests.fakes.lustre import FakeLustre
+from tests.fakes.slurm import FakeSlurm
+
+IN, OUT = StageKey(7, Direction.IN, 0), StageKey(7, Direction.OUT, 0)
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+IMPORT = Transfer("amlfs-7-x", "amlfs", TransferKind.IMPORT, ("/a/",), (IN,), NOW)
+ARCHIVE = Transfer("archive-7-x", "amlfs", TransferKind.ARCHIVE, ("/jobs/7/",), (OUT,), NOW)
+COUNT = Count(IN, 0, "amlfs", ("/a/", "/b/"), Hydrate.ALL)
+PROVE = ProveIn(IN, 0, "amlfs", ("/a/",), Conflict.SKIP, Hydrate.ALL, None)
+RECEIPT = WriteReceipt(7, 0, 61001, 61001, ("amlfs",), "AMLFS_MOUNT=/lustre\n")
+
+PROVE_OUT = ProveOut(OUT, 0, "amlfs", ("/jobs/7/",))
+FREE = Free(OUT, 0, "amlfs", ("/jobs/7/",), ())
+ON_LUSTRE = (PROVE, COUNT, RECEIPT, DropReceipt(7, ("amlfs",)), PROVE_OUT, FREE)
+
+
+class World:
+    """The fakes, and a performer on them."""
+
+    def __init__(self, namespace: Namespace = Namespace.FLAT, window: int = 10) -> None:
+        self.arm = FakeArm(FakeBlobs(), FakeLustre(total_bytes=1000))
+        self.blobs, self.lustre, self.slurm = self.arm.blobs, self.arm.lustre, FakeSlurm()
+        file_system = FileSystem(self.arm, self.blobs, self.lustre, namespace)
+        self.performer = Performer({"amlfs": file_system}, self.slurm, window)
+
+    def do(self, errand: Errand) -> object:
+        """Do an errand; give its result."""
+        report = self.performer.perform(errand)
+        assert report.errand is errand
+        return report.result
+
+
+def test_counting_tells_blobs_bytes_empty_prefixes_and_room() -> None:
+    """What the decision needs, in one walk."""
+    world = World()
+    world.blobs.put("a/x", 10)
+    world.blobs.put("a/y", 5)
+
+    assert world.do(COUNT) == Counted(2, 15, empty=("/b/",), room_bytes=1000)
+
+
+def test_names_alone_are_counted_without_the_mount() -> None:
+    """hydrate=none needs no room."""
+    world = World()
+    world.blobs.put("a/x", 10)
+    world.lustre.is_mounted = False
+
+    assert world.do(replace(COUNT, hydrate=Hydrate.NONE)) == Counted(1, 10, empty=("/b/",))
+
+
+def test_on_a_hierarchical_namespace_a_neighbour_fills_no_prefix() -> None:
+    """/a with only /ab there is empty."""
+    world = World(Namespace.HIERARCHICAL)
+    world.blobs.put("ab/x", 10)
+    counted = world.do(replace(COUNT, prefixes=("/a",)))
+
+    assert isinstance(counted, Counted)
+    assert (counted.files, counted.empty) == (0, ("/a",))
+
+
+def test_an_import_is_started_stopped_and_cleared() -> None:
+    """Each done twice is success."""
+    world = World()
+    for _ in range(2):
+        started = world.do(Start(IMPORT))
+        assert isinstance(started, Started)
+        assert started.view is not None
+        assert started.view.name == "amlfs-7-x"
+    for _ in range(2):
+        assert world.do(Stop(IMPORT)) == Done()
+    cancelling = world.arm.jobs["amlfs-7-x"].import_state
+    world.arm.finish("amlfs-7-x")
+    for _ in range(2):
+        assert world.do(Clear("amlfs", "amlfs-7-x")) == Done()
+
+    assert cancelling is ImportState.CANCELLING
+    assert world.arm.jobs == {}
+
+
+def test_an_archive_is_started_and_stopped() -> None:
+    """A second one while it runs is refused for now."""
+    world = World()
+    started, second, stopped = world.do(Start(ARCHIVE)), world.do(Start(ARCHIVE)), world.do(Stop(ARCHIVE))
+
+    assert isinstance(started, Started)
+    assert isinstance(second, Trouble)
+    assert second.fault is Fault.TEMPORARY
+    assert stopped == Done()
+    assert [archive.path for archive in world.arm.archives] == ["/jobs/7/"]
+
+
+def test_receipts_are_written_and_dropped() -> None:
+    """Dropped twice is success."""
+    world = World()
+    written = world.do(RECEIPT)
+    there = dict(world.lustre.receipts)
+    dropped = [world.do(DropReceipt(7, ("amlfs",))) for _ in range(2)]
+
+    assert written == Done()
+    assert there[7].text == "AMLFS_MOUNT=/lustre\n"
+    assert dropped == [Done(), Done()]
+    assert world.lustre.receipts == {}
+
+
+def test_a_comment_reaches_slurm() -> None:
+    """And one on a job that is gone is success."""
+    world = World()
+    world.slurm.records[7] = JobView(7, 61001, "PENDING")
+
+    assert world.do(Comment(7, "amlfs: waiting")) == Done()
+    assert world.do(Comment(8, "amlfs: waiting")) == Done()
+    assert world.slurm.comments == {7: ["amlfs: waiting"]}
+
+
+@pytest.mark.parametrize("errand", ON_LUSTRE)
+def test_without_the_mount_everything_on_lustre_waits(errand: Errand) -> None:
+    """An empty mount point must never pass for an empty file system."""
+    world = World()
+    world.lustre.is_mounted = False
+    result = world.do(errand)
+
+    assert isinstance(result, Trouble)
+    assert result.fault is Fault.TEMPORARY
+    assert "is not mounted on the daemon's host; mount it" in result.message
+
+
+@pytest.mark.parametrize(
+    ("error", "fault", "wait"),
+    [
+        (ThrottledError("slow", retry_after=timedelta(seconds=9), correlation_id="c1"), Fault.TEMPORARY, 9),
+        (TemporaryError("later", correlation_id="c1"), Fault.TEMPORARY, 0),
+        (PermanentError("never", correlation_id="c1"), Fault.PERMANENT, 0),
+    ],
+)
+def test_errors_become_troubles(error: TemporaryError | PermanentError, fault: Fault, wait: int) -> None:
+    """With their kind, their wait, and Azure's correlation id."""
+    world = World()
+    world.arm.faults.append(error)
+
+    assert world.do(Start(IMPORT)) == Trouble(fault, error.message, timedelta(seconds=wait), "c1")
+
+
+def test_a_fault_of_ours_stops_nobody() -> None:
+    """Whatever breaks in an errand is logged and tried again."""
+    world = World()
+    result = world.do(replace(COUNT, fs="forgotten"))
+
+    assert isinstance(result, Trouble)
+    assert result.fault is Fault.TEMPORARY
+    assert "internal error" in result.message
+
+
+def test_a_message_can_be_stored_whatever_is_in_it() -> None:
+    """A path on Lustre need not be UTF-8; the message that names it is."""
+    world = World()
+    world.arm.faults.append(PermanentError("refused /a/\udcff"))
+    result = world.do(Start(IMPORT))
+
+    assert isinstance(result, Trouble)
+    assert result.message == "refused /a/\\udcff"
+
+
+def released(world: World) -> None:
+    """Put a file there that has to be restored."""
+    world.blobs.put("a/x", 10)
+    world.lustre.add_released("/a/x", 10)
+
+
+def slices(world: World, then: Callable[[], object], errand: ProveIn) -> list[object]:
+    """Make one slice, let something happen, make another."""
+    first = world.do(PROVE)
+    then()
+    return [first, world.do(errand)]
+
+
+def test_a_proof_goes_on_from_slice_to_slice() -> None:
+    """The second slice only looks at what was asked for."""
+    world = World()
+    released(world)
+
+    def more() -> None:
+        world.lustre.finish_restores()
+        world.blobs.put("a/later", 1)
+
+    first, second = slices(world, more, PROVE)
+    assert isinstance(first, Examined)
+    assert isinstance(second, Examined)
+    assert (first.settled, second.settled) == (False, True)
+    assert second.files == 1
+
+
+@pytest.mark.parametrize("how", ["another proof", "forgotten", "trouble"])
+def test_a_proof_begins_anew(how: str) -> None:
+    """When it is another one, when its stage is no longer proved, after trouble: from nothing, finding what is new."""
+    world = World()
+    released(world)
+
+    def more() -> None:
+        world.blobs.put("a/later", 1)
+        if how == "forgotten":
+            world.performer.keep(set())
+        elif how == "trouble":
+            world.lustre.faults.append(TemporaryError("flapped"))
+            assert isinstance(world.do(PROVE), Trouble)
+
+    _, second = slices(world, more, replace(PROVE, proof=1) if how == "another proof" else PROVE)
+    assert isinstance(second, Examined)
+    assert second.files == 2
+
+
+def test_a_proof_that_is_still_wanted_is_kept() -> None:
+    """Forgetting others' proofs leaves this one alone."""
+    world = World()
+    released(world)
+
+    def more() -> None:
+        world.blobs.put("a/later", 1)
+        world.performer.keep({IN})
+
+    _, second = slices(world, more, PROVE)
+    assert isinstance(second, Examined)
+    assert second.files == 1
+
+
+def test_space_is_freed() -> None:
+    """What is proved, and nothing else."""
+    world = World()
+    world.lustre.write("/jobs/7/a", 5)
+    world.lustre.write("/jobs/7/b", 5)
+    world.blobs.put("jobs/7/a", 5)
+    world.lustre.mark_archived("/jobs/7/a")
+
+    assert world.do(FREE) == Freed(1, 5, 1)

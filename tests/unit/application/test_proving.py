@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from slurm_amlfs.application.proving import InProof
+from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
+from slurm_amlfs.domain.errand import Examined, ProveIn
+from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.records import StageKey
+from slurm_amlfs.domain.view import HsmState
+from slurm_amlfs.errors import TemporaryError
+from tests.fakes.blobs import FakeBlobs
+from tests.fakes.lustre import FakeLustre
+
+ERRAND = ProveIn(StageKey(7, Direction.IN, 0), 0, "amlfs", ("/a/",), Conflict.SKIP, Hydrate.ALL, None)
+
+
+class Bench:
+    """A container and a file system that an import has filled, and a clock that a test moves."""
+
+    def __init__(self, names: tuple[str, ...] = ("a/x", "a/y", "a/z"), errand: ProveIn = ERRAND) -> None:
+        self.blobs, self.lustre = FakeBlobs(), FakeLustre()
+        self.seconds = 0.0
+        for name in names:
+            self.blobs.put(name, 10)
+            self.lustre.add_released(f"/{name}", 10)
+        self.errand = errand
+
+    def begin(self, window: int = 100, namespace: Namespace = Namespace.FLAT) -> InProof:
+        """Begin a proof."""
+        return InProof(self.blobs, self.lustre, self.errand, namespace, window=window, clock=lambda: self.seconds)
+
+    def settle(self, proof: InProof) -> Examined:
+        """Let restores end, and look until the proof is settled."""
+        for _ in range(20):
+            found = proof.slice()
+            if found.settled:
+                return found
+            self.lustre.finish_restores()
+        raise AssertionError("the proof does not settle")
+
+
+def test_released_files_are_restored_and_then_proved() -> None:
+    """Everything there and released: restores are asked for, and the proof settles when the last has ended."""
+    bench = Bench()
+    proof = bench.begin()
+    first = proof.slice()
+    asked = sorted(bench.lustre.restoring)
+    bench.lustre.finish_restores()
+    second = proof.slice()
+
+    assert (first.settled, first.files, first.files_done) == (False, 3, 0)
+    assert asked == ["/a/x", "/a/y", "/a/z"]
+    assert second == Examined(settled=True, files=3, files_done=3, total_bytes=30, bytes_done=30)
+
+
+def test_names_alone_need_no_restore() -> None:
+    """hydrate=none: the files are there, released; nothing is asked for."""
+    bench = Bench(errand=replace(ERRAND, hydrate=Hydrate.NONE))
+
+    assert bench.begin().slice() == Examined(settled=True, files=3, files_done=3, total_bytes=30, bytes_done=30)
+    assert bench.lustre.restoring == []
+
+
+def test_no_more_restores_are_outstanding_than_the_window() -> None:
+    """A million files must not be asked for at once; the rest follows as the first come in."""
+    bench = Bench(tuple(f"a/{number:04}" for number in range(1700)))
+    proof = bench.begin(window=60)
+    most = 0
+    for _ in range(100):
+        if proof.slice().settled:
+            break
+        most = max(most, len(bench.lustre.restoring))
+        bench.lustre.finish_restores()
+
+    assert most == 60
+    assert proof.slice().files_done == 1700
+
+
+@pytest.mark.parametrize(
+    ("change", "which"),
+    [
+        (lambda bench: bench.lustre.remove("/a/y"), "missing"),
+        (lambda bench: bench.lustre.add_released("/a/y", 11), "kept"),
+        (lambda bench: bench.lustre.states.update({"/a/y": HsmState(0x4D)}), "missing"),
+        (lambda bench: bench.blobs.put("a//y", 1), "missing"),
+    ],
+)
+def test_what_is_not_there_is_named(change: object, which: str) -> None:
+    """Gone, other, lost in the archive, or with a name that is no path: named, and the others are proved."""
+    bench = Bench()
+    assert callable(change)
+    change(bench)
+    found = bench.settle(bench.begin())
+    named = {"missing": found.missing, "kept": found.kept}
+
+    assert [name.replace("//", "/") for name in named.pop(which)] == ["a/y"]
+    assert named.popitem()[1] == ()
+
+
+def test_a_file_that_goes_while_it_is_restored_is_missing() -> None:
+    """Deleted by somebody meanwhile: no endless wait."""
+    bench = Bench()
+    proof = bench.begin()
+    proof.slice()
+    bench.lustre.remove("/a/x")
+    found = bench.settle(proof)
+
+    assert found.missing == ("a/x",)
+    assert found.files_done == 2
+
+
+def test_blobs_that_changed_after_the_import_began_are_told_apart() -> None:
+    """Younger than the import and not there: newer, not missing."""
+    bench = Bench(errand=replace(ERRAND, import_started=datetime(2026, 1, 1, 1, tzinfo=UTC)))
+    bench.blobs._time = datetime(2026, 1, 2, tzinfo=UTC)  # noqa: SLF001 - the fake's own clock
+    bench.blobs.put("a/new", 5)
+    found = bench.settle(bench.begin())
+
+    assert (found.newer, found.missing) == (("a/new",), ())
+
+
+def test_a_restore_that_shows_nothing_is_asked_for_again() -> None:
+    """After a minute: the coordinator may have dropped the request."""
+    bench = Bench(("a/x",))
+    proof = bench.begin()
+    proof.slice()
+    bench.lustre.restoring.clear()
+    bench.seconds = 59
+    proof.slice()
+    early = list(bench.lustre.restoring)
+    bench.seconds = 61
+    proof.slice()
+
+    assert early == []
+    assert bench.lustre.restoring == ["/a/x"]
+
+
+def test_a_slice_ends_after_a_second() -> None:
+    """A walk of many blobs reports on the way."""
+    bench = Bench(tuple(f"a/{number:05}" for number in range(2000)))
+    ticks = iter(range(10**6))
+    proof = InProof(
+        bench.blobs, bench.lustre, bench.errand, Namespace.FLAT, window=10**6, clock=lambda: next(ticks) * 0.4
+    )
+    found = proof.slice()
+
+    assert not found.settled
+    assert 0 < found.files < 2000
+
+
+def test_on_a_hierarchical_namespace_neighbours_do_not_count() -> None:
+    """/a takes what is below it, not /ab."""
+    bench = Bench(("a/x", "ab/y"), replace(ERRAND, prefixes=("/a",)))
+    bench.lustre.remove("/ab/y")
+    flat = bench.settle(bench.begin())
+    hierarchical = bench.settle(bench.begin(namespace=Namespace.HIERARCHICAL))
+
+    assert flat.missing == ("ab/y",)
+    assert (hierarchical.missing, hierarchical.files) == ((), 1)
+
+
+def test_trouble_is_passed_on() -> None:
+    """The errand fails as the port did; it begins again from nothing."""
+    bench = Bench()
+    bench.lustre.is_mounted = False
+    with pytest.raises(TemporaryError):
+        bench.begin().slice()
+
+
+def test_a_folder_stub_is_a_directory() -> None:
+    """An empty blob with a trailing "/" or a directory in its place is there when the directory is."""
+    bench = Bench(("a/sub/x",))
+    bench.blobs.put("a/sub/", 0)
+    bench.blobs.put("a/sub", 0)
+
+    assert bench.settle(bench.begin()).missing == ()
