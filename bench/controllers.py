@@ -71,6 +71,21 @@ class Controller:
         return float(line.split("ave_time:")[1].split()[0])
 
 
+LEAST_JOB_SUBMIT = """
+local lines = "#AMLFS stage_in prefix=/genomics/run7/\\n#AMLFS stage_out prefix=/jobs/run7/"
+function slurm_job_submit(job_desc)
+  for _, option in pairs(job_desc.spank_job_env) do
+    job_desc.burst_buffer = lines
+    break
+  end
+  return slurm.SUCCESS
+end
+function slurm_job_modify() return slurm.SUCCESS end
+return slurm.SUCCESS
+"""
+"""The least that turns options into a job's directives: nothing is read, checked or said."""
+
+
 @contextmanager
 def controllers(folder: Path, kinds: dict[str, Lua]) -> Iterator[dict[str, Controller]]:
     """Run munge and a slurmctld for each of `kinds`, all on loopback.
@@ -110,8 +125,8 @@ def _prepare(folder: Path, name: str, lua: Lua, port: int) -> Controller:
     if lua is Lua.EMPTY:
         empty = "".join(f"function slurm_bb_{hook}() return slurm.SUCCESS end\n" for hook in HOOKS.split())
         (folder / "burst_buffer.lua").write_text(empty)
-        both = "function slurm_job_submit() return slurm.SUCCESS end\nfunction slurm_job_modify() return 0 end\n"
-        (folder / "job_submit.lua").write_text(f"{both}return slurm.SUCCESS\n")
+        (folder / "job_submit.lua").write_text(LEAST_JOB_SUBMIT)
+        plugins = f"required {SPANK}\n"
         shutil.copy(ROOT / "etc/burst_buffer.conf", folder)
     elif lua is Lua.OURS:
         for path in [*(ROOT / "etc").glob("*.lua"), ROOT / "etc/burst_buffer.conf"]:

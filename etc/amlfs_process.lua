@@ -5,13 +5,14 @@
 -- "#AMLFS stage_in prefix=/a/ prefix=/b/" and the like, which the grammar accepts for certain.
 local function is_plain(line)
   local words = line:match("^#AMLFS stage_in (.+)$") or line:match("^#AMLFS stage_out (.+)$")
-  local rest = words and words:gsub("prefix=(/[A-Za-z0-9._/-]*)", function(prefix)
-    if #prefix > 1024 or prefix:find("//", 1, true) or (prefix .. "/"):find("/%.%.?/") then
-      return nil
-    end
-    return ""
+  if not words then
+    return false
+  end
+  local rest, prefixes = words:gsub("prefix=(/[A-Za-z0-9._/-]*)", function(prefix)
+    local odd = #prefix > 1024 or prefix:find("//", 1, true) or (prefix .. "/"):find("/%.%.?/")
+    return odd and "?" or ""
   end)
-  return rest and not rest:find("[^ ]")
+  return prefixes > 0 and not rest:find("[^ ]")
 end
 
 -- Lines as Slurm's own scan takes them (burst_buffer_lua.c: _xlate_batch): up to the first that is no comment.

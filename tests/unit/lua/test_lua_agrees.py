@@ -130,6 +130,7 @@ SEGMENTS = st.sampled_from(["a", "a", ".", "..", "...", "", "capacity=1", "pool=
 @example("stage_in  prefix=/")
 @example("stage_in prefix=/" + "a" * 1024)
 @example("stage_in ")
+@example("stage_in  ")
 def test_process_takes_what_the_grammar_takes(luas: Luas, line: str) -> None:
     """The pattern that spares job_process the grammar accepts and refuses no line differently."""
     taken, grammatical = luas.ask("process", line.replace("\n", " "))
