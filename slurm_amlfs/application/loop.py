@@ -23,9 +23,9 @@ from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
 from slurm_amlfs.domain.errand import Count, Errand, Free, ProveIn, ProveOut, Report, Trouble
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.reconcile import decide
+from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Records
-from slurm_amlfs.domain.world import Rules, backoff
+from slurm_amlfs.domain.world import Rules, Seen, backoff
 from slurm_amlfs.errors import AmlfsError
 from slurm_amlfs.wire import Request
 
@@ -80,6 +80,7 @@ class Loop:
         self._running: dict[str, Future[Callable[[], None]]] = {}
         self._heard: list[tuple[str, Request]] = []
         self._new: set[int] = set()
+        self._stuck: set[str] = set()
         self._reports: list[Report] = []
         self._resting: dict[str, tuple[datetime, int]] = {}
         self._wake: datetime | None = None
@@ -88,16 +89,24 @@ class Loop:
 
     def run(self, stop: threading.Event) -> None:
         """Go round until told to stop; errands under way are finished, not begun."""
-        self._notices.begin(self._records, self._events)
+        self.start()
         while not stop.is_set():
             try:
                 self.turn(datetime.now(UTC))
             except AmlfsError as error:
                 log.error("pass-failed", extra={"amlfs_pairs": {"error": error.message}})  # noqa: TRY400 - a sentence is enough
                 stop.wait(1)
+            except Exception:
+                # A fault of ours: nothing of the pass was kept, and what is not decided only waits.
+                log.exception("pass-broke")
+                stop.wait(1)
             self._bell.wait(_INBOX_EVERY_SECONDS)
             self._bell.clear()
         self.close()
+
+    def start(self) -> None:
+        """Take the timelines up again, and boards of forgotten jobs away."""
+        self._notices.begin(self._records, self._events)
 
     def close(self) -> None:
         """Finish the errands under way, and begin no more."""
@@ -112,7 +121,7 @@ class Loop:
         """
         self._collect()
         # The inbox gives again what is not done, so what still waits to be heard is in there as well.
-        known = {handle for handle, _ in self._heard}
+        known = {handle for handle, _ in self._heard} | self._stuck
         new = [(handle, request) for handle, request in self._outside.inbox.take() if handle not in known]
         self._heard += new
         self._new |= {request.job_id for _, request in new}
@@ -133,18 +142,12 @@ class Loop:
                 log.exception("look-broke", extra={"amlfs_pairs": {"look": key}})
 
     def _pass(self, now: datetime) -> None:
-        before, reports, heard = self._records, self._reports, self._heard
-        seen = self._looks.seen(now, self._running)
-        self._rest(reports, now)
-        try:
-            decision = decide(before, self._rules, seen, [request for _, request in heard], reports)
-        except AmlfsError:
-            # A report that cannot be true is not believed a second time; its errand is wanted again.
-            self._reports = []
-            raise
+        before = self._records
+        decision = self._decide(self._looks.seen(now, self._running))
         self._outside.store.save(before, decision.records, decision.events)
         self._records = decision.records
-        self._reports = []
+        self._rest(self._reports, now)
+        self._reports, heard = [], self._heard
         self._wake = decision.wake
         unheard = {id(request) for request in decision.unheard}
         self._heard = [(handle, request) for handle, request in heard if id(request) in unheard]
@@ -166,6 +169,25 @@ class Loop:
             self._wake_at(again)
         for errand in self._notices.comments(self._records, now):
             self._begin(errand, now)
+
+    def _decide(self, seen: Seen) -> Decision:
+        """Decide; should what came break that, leave out what does: one job must not stop all others."""
+        try:
+            return decide(self._records, self._rules, seen, [it for _, it in self._heard], self._reports)
+        except Exception:
+            log.exception("decision-broke", extra={"amlfs_pairs": {"reports": len(self._reports)}})
+            # The errands of lost reports are wanted again.
+            self._reports = []
+        for handle, request in list(self._heard):
+            try:
+                decide(self._records, self._rules, seen, [request])
+            except Exception:
+                pairs = {"job": request.job_id, "kind": request.kind.value, "file": handle}
+                log.exception("request-stuck", extra={"amlfs_pairs": pairs})
+                self._heard.remove((handle, request))
+                # It stays in the inbox, for the next start or release of the daemon.
+                self._stuck.add(handle)
+        return decide(self._records, self._rules, seen, [it for _, it in self._heard])
 
     def _wake_at(self, moment: datetime) -> None:
         self._wake = moment if self._wake is None else min(self._wake, moment)

@@ -185,5 +185,5 @@ class TownMachine(RuleBasedStateMachine):
 
 TestTown = TownMachine.TestCase
 TestTown.settings = settings(
-    max_examples=1500, stateful_step_count=150, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )

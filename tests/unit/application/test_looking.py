@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from slurm_amlfs.application.looking import Looks, Pace, look_at_slot, look_at_slurm
+from slurm_amlfs.application.performing import FileSystem
+from slurm_amlfs.domain.ask import Ask, Direction
+from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.records import Job, Records, Stage, StageKey
+from slurm_amlfs.domain.view import JobView
+from slurm_amlfs.errors import TemporaryError
+from tests.fakes.arm import FakeArm
+from tests.fakes.slurm import FakeSlurm
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+KEY = StageKey(7, Direction.IN, 0)
+JOB = Job(7, 61001, 61001, ("stage_in prefix=/a/",), NOW)
+STAGE = Stage(KEY, Ask(Direction.IN, ("/a/",)), "amlfs", Phase.WAITING, NOW, files_total=3)
+BROKEN = TemporaryError("no answer")
+
+
+def after(seconds: float) -> datetime:
+    """Name a moment."""
+    return NOW + timedelta(seconds=seconds)
+
+
+def looks(job: Job = JOB, stage: Stage = STAGE) -> Looks:
+    """Make looks that are planned for one job."""
+    made = Looks(Pace(), ("amlfs",))
+    made.plan(Records({7: job}, {KEY: stage}), frozenset())
+    return made
+
+
+def look(made: Looks, slurm: FakeSlurm, at: datetime = NOW) -> None:
+    """Look at Slurm, and put the answer in place."""
+    look_at_slurm(made, slurm, made.begin_slurm(at))()
+
+
+def file_system(arm: FakeArm) -> FileSystem:
+    """Wrap an ARM."""
+    return FileSystem(arm, arm.blobs, arm.lustre, Namespace.FLAT)
+
+
+def test_slurm_is_asked_at_once_for_a_job_that_is_new_and_then_at_its_pace() -> None:
+    """Who owns a new job should not wait; old ones are looked at every two seconds."""
+    made = looks()
+    new = made.slurm_due(NOW)
+    look(made, FakeSlurm())
+    made.plan(Records({7: JOB}, {KEY: STAGE}), frozenset())
+
+    assert new
+    assert [made.slurm_due(after(seconds)) for seconds in (0.3, 1.9, 2)] == [False, False, True]
+
+
+def test_a_job_about_to_start_is_looked_at_four_times_a_second() -> None:
+    """It has to start within seconds of its proof."""
+    stage = replace(STAGE, phase=Phase.STAGED_IN)
+    made = looks(stage=stage)
+    look(made, FakeSlurm())
+    made.plan(Records({7: JOB}, {KEY: stage}), frozenset())
+    soon = [made.slurm_due(after(seconds)) for seconds in (0.2, 0.25)]
+    made.plan(Records({7: replace(JOB, announced=True)}, {KEY: stage}), frozenset())
+
+    assert soon == [False, True]
+    assert not made.slurm_due(after(1))
+
+
+def test_nobody_to_ask_for_nobody_asked() -> None:
+    """An idle daemon leaves Slurm and Azure alone."""
+    made = Looks(Pace(), ("amlfs",))
+    made.plan(Records(), frozenset())
+    closed = looks(job=replace(JOB, closed=NOW), stage=replace(STAGE, phase=Phase.SETTLED))
+
+    assert not made.slurm_due(NOW)
+    assert made.slots_due(NOW) == closed.slots_due(NOW) == []
+    assert not closed.slurm_due(NOW)
+
+
+def test_jobs_of_requests_that_wait_are_asked_for() -> None:
+    """Else they would wait for ever."""
+    made = Looks(Pace(), ("amlfs",))
+    made.plan(Records(), frozenset({9}))
+    slurm = FakeSlurm()
+    slurm.records[9] = JobView(9, 61001, "PENDING")
+    look(made, slurm)
+
+    assert made.seen(NOW, ()).jobs == {9: slurm.records[9]}
+
+
+def test_when_slurm_does_not_answer_nothing_is_known() -> None:
+    """Not even what was seen before."""
+    made, slurm = looks(), FakeSlurm()
+    look(made, slurm)
+    slurm.faults.append(BROKEN)
+    look(made, slurm, after(2))
+
+    assert made.seen(NOW, ()).jobs is None
+    assert made.slurm_trouble == "no answer"
+
+
+def test_a_look_says_nothing_of_jobs_that_a_hook_has_spoken_of_since() -> None:
+    """Spoken of before the answer arrives, or after it: either way the look may be older than the word."""
+    made = looks()
+    put = look_at_slurm(made, FakeSlurm(), made.begin_slurm(NOW))
+    made.doubt(frozenset({7}))
+    put()
+    during = made.asked_jobs
+    look(made, FakeSlurm(), after(1))
+    asked = made.asked_jobs
+    made.doubt(frozenset({7}))
+
+    assert (during, asked, made.asked_jobs) == (frozenset(), frozenset({7}), frozenset())
+
+
+def test_a_slot_is_looked_at_while_somebody_cares() -> None:
+    """At once, then every five seconds; a look from before a quiet time is forgotten."""
+    made = looks()
+    first = made.slots_due(NOW)
+    made.fs_looked["amlfs"] = NOW
+    look_at_slot(made, "amlfs", file_system(FakeArm()), NOW)()
+    due = [made.slots_due(after(seconds)) for seconds in (4, 5)]
+    made.plan(Records(), frozenset())
+    forgotten = made.seen(NOW, ()).file_systems
+    made.plan(Records({7: JOB}, {KEY: STAGE}), frozenset())
+
+    assert first == ["amlfs"]
+    assert due == [[], ["amlfs"]]
+    assert forgotten == {}
+    assert made.slots_due(after(1)) == ["amlfs"]
+
+
+def test_auto_jobs_are_looked_for_once_a_minute_and_remembered() -> None:
+    """Through a look that fails, too."""
+    made, arm = looks(), FakeArm()
+    arm.auto.append("autoExport nightly")
+    look_at_slot(made, "amlfs", file_system(arm), NOW)()
+    arm.auto.clear()
+    seen = []
+    for seconds in (5, 10, 61):
+        if seconds == 5:
+            arm.faults.append(BROKEN)
+        look_at_slot(made, "amlfs", file_system(arm), after(seconds))()
+        seen.append(made.file_systems["amlfs"])
+
+    assert [it.auto_jobs for it in seen] == [("autoExport nightly",), ("autoExport nightly",), ()]
+    assert [it.trouble for it in seen] == ["no answer", "", ""]
+    assert seen[0].view is None

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from slurm_amlfs.adapters.store import SqliteStore
+from slurm_amlfs.application import loop as loop_module
+from slurm_amlfs.application.looking import Pace
+from slurm_amlfs.application.loop import Loop, Outside
+from slurm_amlfs.application.performing import FileSystem
+from slurm_amlfs.domain.policy import Grant
+from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.reconcile import Decision, decide
+from slurm_amlfs.domain.records import Event, Records
+from slurm_amlfs.domain.view import HsmState, JobView
+from slurm_amlfs.domain.world import FsRules, Rules
+from slurm_amlfs.errors import InvariantError, TemporaryError
+from slurm_amlfs.wire import Answer, Request, RequestKind
+from tests.fakes.arm import FakeArm
+from tests.fakes.board import FakeBoard
+from tests.fakes.inbox import FakeInbox
+from tests.fakes.slurm import FakeSlurm
+
+ALICE = 61001
+LINES = ("stage_in prefix=/a/", "stage_out prefix=/jobs/7/")
+RULES = Rules(
+    {"amlfs": FsRules("amlfs", "/lustre", Namespace.FLAT)}, (Grant("*", None, ("/",), ("/jobs/",)),), epoch="e1"
+)
+
+
+class FlakyStore(SqliteStore):
+    """A store whose disk can be full."""
+
+    full = False
+
+    def save(self, before: Records, after: Records, events: tuple[Event, ...]) -> None:
+        """Save, or fail."""
+        if self.full:
+            raise TemporaryError("no room")
+        super().save(before, after, events)
+
+
+class Site:
+    """The loop on fakes and a real store; the clock is the test's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.arm = FakeArm()
+        self.blobs, self.lustre = self.arm.blobs, self.arm.lustre
+        self.arm.time = datetime(2026, 6, 1, tzinfo=UTC)
+        self.slurm, self.inbox, self.board = FakeSlurm(), FakeInbox(), FakeBoard()
+        self.now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+        self.path = folder / "amlfs.db"
+        for name in ("a/x", "a/y"):
+            self.blobs.put(name, 10)
+        self.begin()
+
+    def begin(self) -> None:
+        """Start the daemon."""
+        self.store = FlakyStore(self.path)
+        systems = {"amlfs": FileSystem(self.arm, self.blobs, self.lustre, Namespace.FLAT)}
+        outside = Outside(systems, self.slurm, self.inbox, self.board, self.store)
+        self.loop = Loop(outside, RULES, Pace(), workers=2, restore_window=10)
+        self.loop.start()
+
+    def end(self) -> None:
+        """Stop the daemon."""
+        self.loop.close()
+        self.store.close()
+
+    def turn(self, seconds: float = 0.3) -> None:
+        """Let what is under way end, some time go by, and make a turn."""
+        wait(list(self.loop._running.values()), timeout=30)  # noqa: SLF001 - nothing else tells when a thread is done
+        self.now += timedelta(seconds=seconds)
+        self.loop.turn(self.now)
+
+    def until(self, reached: Callable[[], bool], turns: int = 60) -> None:
+        """Turn until something is so."""
+        for _ in range(turns):
+            if reached():
+                return
+            self.turn()
+        raise AssertionError("it does not come to that")
+
+    def ask(self, kind: RequestKind, token: str = "", uid: int = ALICE, job_id: int = 7) -> str:
+        """Drop a hook's request; give its handle."""
+        lines = LINES if kind in {RequestKind.SETUP, RequestKind.DATA_IN, RequestKind.DATA_OUT} else ()
+        return self.inbox.drop(Request(kind, job_id, token, uid, uid, directives=lines, sender_uid=0))
+
+    def answer(self, token: str) -> Answer | None:
+        """Read the board as a hook does; None while it does not answer this ask."""
+        board = self.board.boards.get(7)
+        if board is not None and board.token_in == token:
+            return board.answer_in
+        return board.answer_out if board is not None and board.token_out == token else None
+
+    def submit(self) -> None:
+        """Let Slurm begin to stage a job."""
+        self.slurm.records[7] = JobView(7, ALICE, "PENDING", bb_state="staging-in")
+        self.ask(RequestKind.SETUP)
+        self.ask(RequestKind.DATA_IN, "1-1")
+
+    def bring_in(self) -> None:
+        """Let the import and its restores happen."""
+        self.until(lambda: bool(self.arm.jobs))
+        self.arm.finish(next(iter(self.arm.jobs)))
+        for _ in range(40):
+            self.turn(1)
+            self.lustre.finish_restores()
+            if self.answer("1-1") is Answer.DONE:
+                return
+        raise AssertionError("the stage-in is not done")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Make a site, and stop it."""
+    made = Site(tmp_path)
+    yield made
+    made.end()
+
+
+def test_a_job_from_submit_to_its_end(site: Site) -> None:
+    """Everything in its order, by the real parts on the fakes."""
+    site.submit()
+    site.until(lambda: site.answer("1-1") is Answer.BUSY)
+    site.bring_in()
+    receipt = site.lustre.receipts[7]
+    site.slurm.records[7] = JobView(7, ALICE, "PENDING", bb_state="staged-in")
+    site.until(lambda: any("staged in" in text for text in site.slurm.comments.get(7, [])))
+    site.slurm.records[7] = JobView(7, ALICE, "RUNNING", bb_state="running")
+    site.ask(RequestKind.PRE_RUN)
+    site.turn()
+    site.lustre.write("/jobs/7/out", 99)
+    site.slurm.records[7] = JobView(7, ALICE, "STAGE_OUT", bb_state="staging-out")
+    site.ask(RequestKind.POST_RUN)
+    site.ask(RequestKind.DATA_OUT, "2-1")
+    site.until(lambda: bool(site.arm.archives))
+    site.arm.finish_archive()
+    for _ in range(40):
+        site.turn(1)
+    site.slurm.records[7] = JobView(7, ALICE, "COMPLETED")
+    site.ask(RequestKind.TEARDOWN)
+    for _ in range(10):
+        site.turn(1)
+    words = [line.split(" ", 1)[1].split(":")[0] for line in site.board.boards[7].timeline]
+
+    assert receipt.uid == ALICE
+    assert site.answer("2-1") is Answer.DONE
+    assert site.blobs.by_name["jobs/7/out"].size_bytes == 99
+    assert site.lustre.states["/jobs/7/out"] & HsmState.RELEASED
+    assert site.lustre.receipts == {}
+    assert site.arm.jobs == {}
+    assert site.inbox.waiting == {}
+    assert words == [
+        "submitted", "import started", "imported", "restored", "staged in", "started", "ended", "export started",
+        "exported", "released", "left Slurm", "closed",
+    ]  # fmt: skip
+    site.turn(3700)
+    site.turn()
+    assert site.board.boards == {}
+
+
+def test_a_killed_daemon_goes_on_where_it_was(site: Site) -> None:
+    """From the store and the world alone: one import, one answer."""
+    site.submit()
+    site.until(lambda: bool(site.arm.jobs))
+    site.end()
+    site.begin()
+    site.bring_in()
+
+    assert len([line for line in site.board.boards[7].timeline if "import started" in line]) == 1
+
+
+def test_with_the_daemon_down_requests_wait(site: Site) -> None:
+    """What was dropped meanwhile is heard, in order, when it starts."""
+    site.end()
+    site.submit()
+    site.begin()
+    site.turn()
+
+    assert site.answer("1-1") is Answer.BUSY
+    assert site.inbox.waiting == {}
+
+
+def test_a_request_that_waits_for_slurm_is_heard_once_and_kept_meanwhile(site: Site) -> None:
+    """The inbox gives it at every turn; it must not pile up, and is done only when it is in the store."""
+    site.slurm.faults += [TemporaryError("slurmctld is down")] * 3
+    site.slurm.records[7] = JobView(7, ALICE, "PENDING")
+    handle = site.ask(RequestKind.DATA_IN, "1-1", uid=-1)
+    for _ in range(3):
+        site.turn(3)
+    kept, heard = handle in site.inbox.waiting, len(site.loop._heard)  # noqa: SLF001 - what must not grow
+    site.until(lambda: site.answer("1-1") is Answer.BUSY)
+
+    assert (kept, heard) == (True, 1)
+    assert site.inbox.waiting == {}
+
+
+def test_a_pass_that_cannot_be_stored_is_made_again(site: Site) -> None:
+    """Nothing is begun and no request forgotten before the records are on disk."""
+    site.store.full = True
+    site.submit()
+    for _ in range(3):
+        with pytest.raises(TemporaryError):
+            site.turn()
+    before = (len(site.inbox.waiting), dict(site.arm.jobs), dict(site.board.boards))
+    site.store.full = False
+    site.turn()
+
+    assert before == (2, {}, {})
+    assert site.answer("1-1") is Answer.BUSY
+    assert site.inbox.waiting == {}
+
+
+def test_a_board_on_a_full_disk_stops_no_import(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Staging goes on, and the board follows when there is room."""
+    post = site.board.post
+
+    def refuse(_: object) -> None:
+        raise TemporaryError("no room")
+
+    monkeypatch.setattr(site.board, "post", refuse)
+    site.submit()
+    site.until(lambda: bool(site.arm.jobs))
+    monkeypatch.setattr(site.board, "post", post)
+    site.turn(2)
+
+    assert site.board.boards[7].phase_in == "importing"
+
+
+def broken_by(job_id: int) -> Callable[..., Decision]:
+    """Make a decide that one job's requests break."""
+
+    def decide_or_break(
+        records: Records, rules: Rules, seen: object, requests: list[Request], reports: object = ()
+    ) -> Decision:
+        if any(request.job_id == job_id for request in requests):
+            raise InvariantError("cannot be")
+        return decide(records, rules, seen, requests, reports)  # type: ignore[arg-type]
+
+    return decide_or_break
+
+
+def test_a_request_that_breaks_the_decision_stops_nobody_else(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged and left in the inbox; all other jobs go on."""
+    monkeypatch.setattr(loop_module, "decide", broken_by(8))
+    bad = site.ask(RequestKind.SETUP, job_id=8)
+    site.submit()
+    site.turn()
+    site.turn()
+
+    assert site.answer("1-1") is Answer.BUSY
+    assert list(site.inbox.waiting) == [bad]
+    assert [record.message for record in caplog.records].count("request-stuck") == 1
+
+
+def test_a_look_that_breaks_stops_nobody(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logged, and looked again."""
+    jobs = site.slurm.jobs
+
+    def break_down(_: object) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(site.slurm, "jobs", break_down)
+    site.submit()
+    for _ in range(3):
+        site.turn(3)
+    monkeypatch.setattr(site.slurm, "jobs", jobs)
+    site.slurm.records[7] = replace(site.slurm.records[7], job_state="CANCELLED")
+    site.until(lambda: 7 not in site.board.boards)
+
+    assert site.lustre.receipts == {}
+
+
+def test_what_fails_is_not_hammered_at(site: Site) -> None:
+    """A thousand turns in ten seconds ask a broken Azure a few times."""
+    site.submit()
+    site.until(lambda: site.answer("1-1") is Answer.BUSY)
+    calls = 0
+
+    def refuse(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        raise TemporaryError("busy")
+
+    site.arm.create_import = refuse  # type: ignore[assignment,method-assign]
+    for _ in range(1000):
+        site.turn(0.01)
+
+    assert 1 <= calls <= 6
+
+
+def test_it_runs_until_it_is_told_to_stop(site: Site) -> None:
+    """The clock's own loop: posts a board, and ends."""
+    stop = threading.Event()
+    thread = threading.Thread(target=site.loop.run, args=(stop,))
+    posted = threading.Event()
+    post = site.board.post
+
+    def tell(board: object) -> None:
+        post(board)  # type: ignore[arg-type]
+        posted.set()
+
+    site.board.post = tell  # type: ignore[method-assign]
+    thread.start()
+    site.submit()
+    seen = posted.wait(20)
+    stop.set()
+    thread.join(20)
+
+    assert seen
+    assert not thread.is_alive()
+    assert site.answer("1-1") is Answer.BUSY

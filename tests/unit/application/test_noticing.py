@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from slurm_amlfs.application.noticing import Notices
+from slurm_amlfs.domain.ask import Ask, Direction
+from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.policy import Grant
+from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.records import Event, Job, Life, Records, Stage, StageKey
+from slurm_amlfs.domain.world import FsRules, Rules
+from slurm_amlfs.errors import TemporaryError
+from slurm_amlfs.wire import Board
+from tests.fakes.board import FakeBoard
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+RULES = Rules({"amlfs": FsRules("amlfs", "/lustre", Namespace.FLAT)}, (Grant("*", None, ("/",)),), epoch="e1")
+KEY = StageKey(7, Direction.IN, 0)
+JOB = Job(7, 61001, 61001, ("stage_in prefix=/a/",), NOW)
+STAGE = Stage(KEY, Ask(Direction.IN, ("/a/",)), "amlfs", Phase.WAITING, NOW, message="waiting for the slot")
+RECORDS = Records({7: JOB}, {KEY: STAGE})
+EMPTY = Records()
+
+
+class FullDisk(FakeBoard):
+    """A board folder on a disk that is full, until it is not."""
+
+    full = True
+
+    def post(self, board: Board) -> None:
+        """Refuse."""
+        if self.full:
+            raise TemporaryError("no room")
+        super().post(board)
+
+
+def with_stage(**changes: object) -> Records:
+    """Make the records with another stage."""
+    return Records({7: JOB}, {KEY: replace(STAGE, **changes)})  # type: ignore[arg-type]
+
+
+def with_job(**changes: object) -> Records:
+    """Make the records with another job."""
+    return Records({7: replace(JOB, **changes)}, {KEY: STAGE})  # type: ignore[arg-type]
+
+
+def texts(notices: Notices, records: Records, after: float = 0) -> list[str]:
+    """List the comments that are wished for."""
+    return [it.text for it in notices.comments(records, NOW + timedelta(seconds=after))]
+
+
+def test_boards_follow_the_records() -> None:
+    """Posted when a job comes, again when it changes, removed when it is forgotten."""
+    board = FakeBoard()
+    notices = Notices(board, RULES)
+    events = (Event(7, NOW, "submitted", "stage_in prefix=/a/"),)
+    notices.update(EMPTY, RECORDS, events, NOW)
+    first = board.boards[7]
+    notices.update(RECORDS, RECORDS, (), NOW + timedelta(seconds=9))
+    posts = board.posts
+    later = with_stage(message="importing")
+    notices.update(RECORDS, later, (), NOW)
+    second = board.boards[7]
+    notices.update(later, EMPTY, (), NOW)
+
+    assert first.timeline == (f"{int(NOW.timestamp())} submitted: stage_in prefix=/a/",)
+    assert posts == 1
+    assert (first.message, second.message) == ("waiting for the slot", "importing")
+    assert board.boards == {}
+
+
+def test_a_stage_that_is_gone_changes_the_board() -> None:
+    """A job whose lines are refused at its second ask has no stages any more."""
+    board = FakeBoard()
+    notices = Notices(board, RULES)
+    notices.update(EMPTY, RECORDS, (), NOW)
+    notices.update(RECORDS, Records({7: JOB}), (), NOW)
+
+    assert board.boards[7].phase_in == ""
+
+
+def test_after_a_start_every_board_is_posted_anew() -> None:
+    """With the timeline from the store; boards of jobs that nobody remembers go."""
+    board = FakeBoard()
+    board.post(Board(8, 1, "old"))
+    board.post(Board(7, 1, "old"))
+    notices = Notices(board, RULES)
+    notices.begin(RECORDS, (Event(7, NOW, "submitted", ""),))
+    gone = board.posted()
+    notices.update(RECORDS, RECORDS, (), NOW)
+
+    assert gone == (7,)
+    assert board.boards[7].epoch == "e1"
+    assert board.boards[7].timeline == (f"{int(NOW.timestamp())} submitted",)
+
+
+def test_a_board_that_cannot_be_posted_is_posted_later() -> None:
+    """A full disk stops nothing; the loop is told when to come again, until it worked."""
+    board = FullDisk()
+    notices = Notices(board, RULES)
+    again = notices.update(EMPTY, RECORDS, (), NOW)
+    board.full = False
+    done = notices.update(RECORDS, RECORDS, (), NOW)
+
+    assert again == NOW + timedelta(seconds=1)
+    assert done is None
+    assert board.boards[7].message == "waiting for the slot"
+
+
+def test_comments_are_wished_for_at_most_every_ten_seconds() -> None:
+    """And only with news."""
+    notices = Notices(FakeBoard(), RULES)
+    notices.update(EMPTY, RECORDS, (), NOW)
+    fresh = texts(notices, RECORDS)
+    [text] = fresh
+    said = with_job(commented=NOW, comment="amlfs: declared")
+
+    assert text == "amlfs: waiting; waiting for the slot"
+    assert (texts(notices, said, 9), texts(notices, said, 10)) == ([], [text])
+    assert texts(notices, with_job(commented=NOW, comment=text), 60) == []
+
+
+def test_there_is_nothing_to_say_of_a_job_that_runs_or_is_gone() -> None:
+    """Announced, running, gone, closed: the comment stays what it was."""
+    notices = Notices(FakeBoard(), RULES)
+    notices.update(EMPTY, RECORDS, (), NOW)
+    quiet = [{"announced": True}, {"life": Life.RUNNING}, {"life": Life.GONE}, {"closed": NOW}, {"life": Life.ENDED}]
+
+    assert [texts(notices, with_job(**changes)) for changes in quiet] == [[]] * 5
+
+
+def test_a_job_that_ended_is_commented_on_while_it_exports() -> None:
+    """With what its stage-in missed still in the line."""
+    key = StageKey(7, Direction.OUT, 0)
+    out = replace(STAGE, key=key, ask=Ask(Direction.OUT, ("/jobs/7/",)), phase=Phase.EXPORTING, message="")
+    brought = replace(STAGE, phase=Phase.RUNNING, missing=("a/x", "a/y"))
+    ended = replace(JOB, life=Life.ENDED, token_out="2-1")  # noqa: S106 - an ask's name, no secret
+    records = Records({7: ended}, {KEY: brought, key: out})
+    notices = Notices(FakeBoard(), RULES)
+    notices.update(EMPTY, records, (), NOW)
+
+    assert texts(notices, records) == ["amlfs: exporting; 2 blobs are missing, named in the receipt"]
+
+
+def test_a_long_timeline_is_cut() -> None:
+    """A board stays small; the store has all of it."""
+    board = FakeBoard()
+    notices = Notices(board, RULES)
+    events = tuple(Event(7, NOW, f"word{number}", "") for number in range(150))
+    notices.update(EMPTY, RECORDS, events, NOW)
+
+    assert len(board.boards[7].timeline) == 100
+    assert board.boards[7].timeline[-1].endswith("word149")
