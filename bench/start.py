@@ -11,9 +11,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from sandbox.site import Site
-
 from bench.report import Bar, Report, percentile, publish
+from sandbox.site import Site
 from slurm_amlfs.adapters.store import FILE_NAME, read_events
 from tests.integration import seeing
 

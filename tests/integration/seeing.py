@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
-from sandbox.site import Site
 
+from sandbox.site import Site
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.domain.view import HsmState

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from sandbox.site import Site
 from sandbox.slurm import SubmitRefused
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from sandbox.site import Site
 
+from sandbox.site import Site
 from tests.integration import seeing
 
 pytestmark = pytest.mark.integration

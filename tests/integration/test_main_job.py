@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from sandbox.site import Site
 
+from sandbox.site import Site
 from slurm_amlfs.domain.view import HsmState
 from tests.integration import seeing
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from sandbox.site import Site
 
+from sandbox.site import Site
 from tests.integration import seeing
 
 pytestmark = pytest.mark.integration
