@@ -245,6 +245,7 @@ def test_a_requeued_job_without_stage_in_exports_again() -> None:
     for _ in range(2):
         desk.show("PENDING")
         desk.go(desk.request(RequestKind.SETUP, OUT))
+        assert (desk.job().life, desk.out().phase) == (Life.PENDING, Phase.DECLARED)
         desk.run()
         desk.end(OUT)
         asked = desk.answers()[1]

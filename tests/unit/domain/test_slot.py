@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import Clear, Done, ProveOut, Start
+from slurm_amlfs.domain.errand import Clear, Done, Fault, ProveOut, Start, Trouble
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey
 from slurm_amlfs.domain.slot import wants_look
 from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
 from slurm_amlfs.domain.world import FsRules
-from slurm_amlfs.wire import Answer, RequestKind
+from slurm_amlfs.wire import Answer
 from tests.unit.domain.desk import BUSY, NOON, RULES, Desk, unproved
 
 
@@ -64,6 +64,7 @@ def test_while_somebody_else_holds_the_slot_jobs_wait_and_are_told_who(how: str)
 
     assert wished is not None
     assert wished.errands == ()
+    assert wished.records.transfers == {}
     assert said == f"waiting for the slot: {HOLDS[how]}"
     assert answer is Answer.BUSY
     assert desk.wish(Start)
@@ -232,11 +233,12 @@ def test_outputs_not_yet_in_blob_are_not_overwritten(failed: bool) -> None:  # n
     running = desk.wished(Start)
     desk.end("stage_out prefix=/shared/out/", job_id=3)
     if failed:
-        desk.settle(desk.request(RequestKind.DATA_OUT, "stage_out prefix=/shared/out/", job_id=3))
+        desk.report(desk.wish(ProveOut), Trouble(Fault.PERMANENT, "no right"))
     still = desk.wished(Start)
 
     assert running == still == []
-    assert desk.wish(ProveOut)
+    assert (desk.out(3).phase is Phase.FAILED) is failed
+    assert desk.board().message.startswith("waiting for job 3")
 
 
 def test_jobs_that_have_not_begun_hold_up_no_overwrite() -> None:
