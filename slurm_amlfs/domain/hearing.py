@@ -193,6 +193,9 @@ def _ask_out(draft: Draft, request: Request) -> None:
     if job is None:
         return
     if request.token != job.token_out:
+        if job.token_out:
+            # It may be the end of another run, whose setup was lost; Slurm's record tells how that one ended.
+            job = replace(job, succeeded=None, exit_note=-1)
         job = replace(job, token_out=request.token, generation=job.generation + 1)
         draft.jobs[job.job_id] = job
         draft.speak_for(job.job_id)

@@ -269,6 +269,22 @@ def test_a_new_ask_for_an_export_is_proved_anew_even_if_the_setup_was_lost() -> 
     assert desk.wish(ProveOut)
 
 
+def test_how_an_earlier_run_ended_does_not_decide_on_this_one() -> None:
+    """The first run was well and on=failure exported nothing; the second, whose setup was lost, failed."""
+    line = f"{OUT} on=failure"
+    desk = Desk()
+    desk.submit(line)
+    desk.run()
+    desk.end(line)
+    first = desk.out().phase
+    desk.show("RUNNING")
+    desk.go()
+    desk.end(line, code=1)
+
+    assert first is Phase.SETTLED
+    assert desk.wish(ProveOut)
+
+
 def test_a_restart_of_slurmctld_amid_an_export_goes_on_with_it() -> None:
     """Only the token changes; the archive under way serves the new ask."""
     desk = Desk()
