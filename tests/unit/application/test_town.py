@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.unit.application.town import BAD, Town, TownJob
+from tests.unit.application.town import Town
+from tests.unit.application.town_job import BAD, TownJob
 
 LINES = [
     ("stage_in prefix=/in/a/ release=yes", "stage_out prefix=OWN"),

@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.unit.application.town import BAD, Town, TownJob
+from tests.unit.application.town import Town
+from tests.unit.application.town_job import BAD, TownJob
 
 LINES = (
     ("stage_in prefix=/in/a/ release=yes", "stage_out prefix=OWN"),

@@ -1,14 +1,14 @@
 """A small town for the daemon to live in: jobs, hooks, a slot that others use too, a daemon that can die at any line.
 
 The daemon's own parts (decide, Performer, the proofs) are the real ones; Azure, Blob and Lustre are the fakes; Slurm is
-modelled here by what burst_buffer_lua.c does. Time goes by only when the town says so.
+in town_slurm.py. Time goes by only when the town says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from slurm_amlfs.application.performing import FileSystem, Performer
@@ -22,13 +22,13 @@ from slurm_amlfs.domain.records import Records
 from slurm_amlfs.domain.view import ArchiveState, HsmState, ImportState, JobView
 from slurm_amlfs.domain.world import FsRules, FsSeen, Rules, Seen
 from slurm_amlfs.errors import TemporaryError
-from slurm_amlfs.wire import Answer, Board, Request, RequestKind
 from tests.fakes.arm import FakeArm
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.lustre import FakeLustre
 from tests.fakes.slurm import FakeSlurm
+from tests.unit.application.town_job import BAD
+from tests.unit.application.town_slurm import TownSlurm
 
-ALICE = 61001
 RULES = Rules(
     file_systems={"amlfs": FsRules("amlfs", "/lustre", Namespace.FLAT)},
     grants=(Grant("*", None, ("/",), ("/",)),),
@@ -36,79 +36,21 @@ RULES = Rules(
     # Azure's own failures are to be outlived here, however often the town makes them; a user's are not.
     attempts=1000,
 )
-BAD = "/in/bad/"
 INPUTS = ("/in/a/", "/in/b/", BAD)
 
 
-@dataclass
-class TownJob:
-    """A job as Slurm has it. `place` is where it is: pending, staging, staged, held, running, out, over or purged."""
-
-    job_id: int
-    lines: tuple[str, ...]
-    place: str = "pending"
-    token: str = ""
-    again: bool = False
-    held: bool = False
-    code: int = 0
-    runs: int = 0
-    dropped: bool = False
-    written: set[str] = field(default_factory=set)
-
-    @property
-    def imports(self) -> list[str]:
-        """List the prefixes that come in."""
-        return [line.split("prefix=")[1].split()[0] for line in self.lines if line.startswith("stage_in")]
-
-    @property
-    def exports(self) -> bool:
-        """Say whether something is to go out."""
-        return any(line.startswith("stage_out") for line in self.lines)
-
-    @property
-    def folder(self) -> str:
-        """Name the job's own folder."""
-        return f"/jobs/{self.job_id}/"
-
-    def wanted_out(self) -> bool:
-        """Say whether this end of the job is one whose outputs go out."""
-        [line] = [line for line in self.lines if line.startswith("stage_out")]
-        return not ("on=success" in line and self.code) and not ("on=failure" in line and not self.code)
-
-    def view(self) -> JobView:
-        """Show the job as squeue does."""
-        states = {"running": "RUNNING", "out": "STAGE_OUT", "over": "CANCELLED" if self.code else "COMPLETED"}
-        bb_states = {"staging": "staging-in", "staged": "staged-in"}
-        return JobView(
-            self.job_id,
-            ALICE,
-            states.get(self.place, "PENDING"),
-            bb_state=bb_states.get(self.place, ""),
-            exit_code=self.code if self.place in {"out", "over"} else 0,
-            held=self.held,
-        )
-
-
-class Town:
+class Town(TownSlurm):
     """Everything at once."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 22, 12, tzinfo=UTC)
         self.arm = FakeArm(FakeBlobs(), FakeLustre())
         self.arm.time = datetime(2026, 6, 1, tzinfo=UTC)
-        self.blobs, self.lustre = self.arm.blobs, self.arm.lustre
+        super().__init__(self.arm)
         for prefix in INPUTS:
             for name in "xy":
                 self.blobs.put(f"{prefix[1:]}{name}", 100)
-        self.jobs: dict[int, TownJob] = {}
-        self.inbox: dict[int, Request] = {}
-        self.boards: dict[int, Board] = {}
-        self.failed: set[int] = set()
         self.database_was_lost = False
-        # While it is, hooks that only tell cannot; those that wait for an answer ask again.
-        self.deaf = False
-        self._arrived = 0
-        self.size = 100
         self.stored = Records()
         self.begin()
 
@@ -236,172 +178,12 @@ class Town:
         yield
         self.arm.faults, self.arm.lost_answers, self.lustre.is_mounted = faults, lost, mounted
 
-    # Slurm and its hooks.
-
-    def submit(self, *lines: str) -> TownJob:
-        """Put a job into the queue."""
-        job_id = len(self.jobs) + 1
-        self.jobs[job_id] = TownJob(job_id, tuple(line.replace("OWN", f"/jobs/{job_id}/") for line in lines))
-        return self.jobs[job_id]
-
-    def _drop(self, job: TownJob, kind: RequestKind, *, token: str = "", hurry: bool = False) -> None:
-        if self.deaf and kind not in {RequestKind.DATA_IN, RequestKind.DATA_OUT}:
-            return
-        self._arrived += 1
-        lines = job.lines if kind in {RequestKind.SETUP, RequestKind.DATA_IN, RequestKind.DATA_OUT} else ()
-        code = job.code if kind in {RequestKind.POST_RUN, RequestKind.DATA_OUT} else -1
-        # On 22.05 only setup knows the uid.
-        uid = ALICE if kind is RequestKind.SETUP else -1
-        self.inbox[self._arrived] = Request(kind, job.job_id, token, uid, uid, hurry, code, lines)
-
-    def _token(self) -> str:
-        return f"{self._arrived + 1}-1"
-
-    def stage(self, job: TownJob) -> None:
-        """Let Slurm begin to stage a pending job."""
-        self._drop(job, RequestKind.SETUP)
-        job.place, job.token = "staged", ""
-        if job.imports:
-            job.place, job.token = "staging", self._token()
-            self._drop(job, RequestKind.DATA_IN, token=job.token)
-
-    def poll(self, job: TownJob) -> None:
-        """Let the hook that waits read the board."""
-        board = self.boards.get(job.job_id)
-        if job.place == "staging":
-            if board is None or board.token_in != job.token:
-                self._again(job, RequestKind.DATA_IN)
-            elif board.answer_in is Answer.DONE:
-                self._check_staged(job)
-                job.place = "staged"
-            elif board.answer_in is Answer.ERROR:
-                assert BAD in job.imports, f"job {job.job_id} failed: {board.message}"
-                self.failed.add(job.job_id)
-                job.place, job.held = "held", True
-                self._drop(job, RequestKind.TEARDOWN, hurry=True)
-        elif job.place == "out":
-            if board is None or board.token_out != job.token:
-                self._again(job, RequestKind.DATA_OUT)
-            elif board.answer_out is not Answer.BUSY:
-                assert board.answer_out is Answer.DONE, board.message
-                self.check_exported(job)
-                self._torn_down(job)
-
-    def _again(self, job: TownJob, kind: RequestKind) -> None:
-        if not any(request.token == job.token for request in self.inbox.values()):
-            self._drop(job, kind, token=job.token)
-
-    def start(self, job: TownJob) -> None:
-        """Let Slurm start a job on a node, through PrologSlurmctld's gate."""
-        if job.held:
-            return
-        if job.imports:
-            board = self.boards.get(job.job_id)
-            if board is None or board.token_in != job.token or board.answer_in is not Answer.DONE:
-                job.again = True
-                self._torn_down(job)
-                return
-            self._check_staged(job)
-            assert job.job_id in self.lustre.receipts, "a node would not find the receipt"
-        job.place = "running"
-        job.runs += 1
-        self._drop(job, RequestKind.PRE_RUN)
-
-    def end(self, job: TownJob, code: int, *, again: bool = False) -> None:
-        """Let a running job end, or be sent back; it has written by then."""
-        self.check_inputs(job)
-        self.write(job)
-        job.place, job.code, job.again = "out", code, again
-        self._drop(job, RequestKind.POST_RUN)
-        if job.exports:
-            job.token = self._token()
-            self._drop(job, RequestKind.DATA_OUT, token=job.token)
-        else:
-            self._torn_down(job)
-
-    def write(self, job: TownJob) -> None:
-        """Write a file, and another version of one that was there."""
-        for name in ("out", f"run{job.runs}"):
-            self.size += 1
-            self.lustre.write(f"{job.folder}{name}", self.size)
-            job.written.add(f"{job.folder}{name}")
-
-    def _torn_down(self, job: TownJob) -> None:
-        self._drop(job, RequestKind.TEARDOWN)
-        job.place = "pending" if job.again else "over"
-        job.again = False
-
-    def release(self, job: TownJob) -> None:
-        """Let an operator release a job whose stage-in failed; Slurm stages it again."""
-        job.held = False
-        if job.place == "held":
-            self.stage(job)
-
-    def cancel(self, job: TownJob, *, hurry: bool = False) -> None:
-        """Scancel a job."""
-        if job.place == "running" and not hurry:
-            self.end(job, code=15)
-        elif job.place in {"running", "out"} and hurry:
-            job.place, job.code, job.dropped = "over", 15, True
-            self._drop(job, RequestKind.TEARDOWN, hurry=True)
-        elif job.place in {"pending", "staging", "staged", "held"}:
-            told = job.place != "pending"
-            job.place, job.code = "over", 15
-            if told:
-                self._drop(job, RequestKind.TEARDOWN, hurry=True)
-
-    def restart_slurmctld(self) -> None:
-        """Kill slurmctld and start it again (_recover_job_bb)."""
-        for job in self.jobs.values():
-            if job.place in {"staging", "staged"}:
-                job.place = "pending"
-                self._drop(job, RequestKind.TEARDOWN, hurry=True)
-            elif job.place == "out":
-                self._drop(job, RequestKind.POST_RUN)
-                job.token = self._token()
-                self._drop(job, RequestKind.DATA_OUT, token=job.token)
-
-    # What has to be true.
-
-    def _check_staged(self, job: TownJob) -> None:
-        assert BAD not in job.imports, "a job was let go although its import fails"
-        self.check_inputs(job)
-
-    def check_inputs(self, job: TownJob) -> None:
-        """A job that was let go has its inputs whole."""
-        for prefix in job.imports:
-            for blob in self.blobs.walk(prefix):
-                file = self.lustre.files.get(f"/{blob.name}")
-                assert file is not None, f"job {job.job_id} misses {blob.name}"
-                assert not self.lustre.states[file.path] & HsmState.RELEASED, (
-                    f"{file.path} is released under job {job.job_id}"
-                )
-
-    def check_exported(self, job: TownJob) -> None:
-        """A job whose export is called done has every file of its own in Blob, as it is on Lustre."""
-        if job.wanted_out():
-            for path in job.written:
-                self._check_blob(path)
-
-    def _check_blob(self, path: str) -> None:
-        blob = self.blobs.find(path)
-        assert blob is not None, f"{path} is called exported and has no blob"
-        assert blob.size_bytes == self.lustre.files[path].size_bytes, f"{path} is older in Blob"
-
     def check(self) -> None:
         """What holds after every step."""
         assert sum(it.holds_slot for it in self.records.transfers.values()) <= 1
-        for job in self.jobs.values():
-            if job.place in {"staged", "running"} and self._let_go(job):
-                self.check_inputs(job)
+        self.check_jobs()
 
-    def _let_go(self, job: TownJob) -> bool:
-        board = self.boards.get(job.job_id)
-        return job.place == "running" or bool(
-            job.imports and board and board.token_in == job.token and board.answer_in is Answer.DONE
-        )
-
-    # Azure.
+    # Azure, and whoever else is about.
 
     def clear_space(self) -> None:
         """Let an admin release the inputs that no job uses or is about to."""
@@ -468,20 +250,3 @@ class Town:
     def _open(self) -> Sequence[object]:
         alive = [job for job in self.records.jobs.values() if job.closed is None or job.stale_receipt]
         return [*alive, *self.records.transfers.values(), *self.inbox.values(), *self.running]
-
-    def go_on(self, job: TownJob) -> None:
-        """Let a job take the next step of an undisturbed life."""
-        match job.place:
-            case "pending":
-                self.stage(job)
-            case "staging" | "out":
-                self.poll(job)
-            case "staged":
-                job.held = False
-                self.start(job)
-            case "held":
-                self.cancel(job)
-            case "running":
-                self.end(job, code=0)
-            case "over":
-                job.place = "purged"

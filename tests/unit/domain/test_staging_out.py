@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from slurm_amlfs.domain.errand import Exported, Fault, Free, Freed, ProveOut, Start, Trouble
+from slurm_amlfs.domain.errand import Exported, Fault, Free, ProveOut, Start, Trouble
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.view import ArchiveState
 from slurm_amlfs.wire import Answer, RequestKind
@@ -264,39 +264,6 @@ def test_trouble_while_proving_is_waited_out() -> None:
     assert said == BUSY.message
     assert early == []
     assert desk.wish(ProveOut)
-
-
-@pytest.mark.parametrize(
-    ("trouble", "phase"),
-    [(BUSY, Phase.RELEASING), (Trouble(Fault.PERMANENT, "root is squashed"), Phase.SETTLED)],
-)
-def test_space_that_cannot_be_given_back_loses_nothing(trouble: Trouble, phase: Phase) -> None:
-    """The export is proved: what waiting can mend is waited for, and what it cannot is no failure of the export."""
-    desk = ended()
-    desk.prove_out(proved())
-    desk.report(desk.wish(Free), trouble)
-
-    assert desk.out().phase is phase
-    assert desk.answers()[1] is not Answer.ERROR
-
-
-def test_files_that_others_need_are_spared() -> None:
-    """Space is given back around what living jobs of others need, and around the job's own release=no lines."""
-    lines = ("stage_out prefix=/jobs/7/", "stage_out prefix=/jobs/7/keep/ release=no")
-    desk = Desk()
-    desk.submit(*lines)
-    desk.submit("stage_in prefix=/jobs/7/shared/", job_id=8)
-    desk.submit("stage_in prefix=/jobs/7/dropped/", job_id=9)
-    desk.run()
-    desk.show("CANCELLED", 9)
-    desk.end(*lines)
-    desk.report(next(it for it in desk.wished(ProveOut) if it.stage.line == 0), proved())
-    free = desk.wish(Free)
-    desk.report(free, Freed(2, 200, 1))
-
-    assert set(free.spare) == {"/jobs/7/shared/", "/jobs/7/keep/"}
-    assert desk.out().phase is Phase.SETTLED
-    assert any(event.word == "released" and event.detail.endswith("1 kept") for event in desk.events)
 
 
 def test_a_cancelled_export_answers_and_leaves_the_files() -> None:
