@@ -125,7 +125,13 @@ def test_there_is_nothing_to_say_of_a_job_that_runs_or_is_gone() -> None:
     """Announced, running, gone, closed: the comment stays what it was."""
     notices = Notices(FakeBoard(), RULES)
     notices.update(EMPTY, RECORDS, (), NOW)
-    quiet = [{"announced": True}, {"life": Life.RUNNING}, {"life": Life.GONE}, {"closed": NOW}, {"life": Life.ENDED}]
+    quiet: list[dict[str, object]] = [
+        {"announced": True},
+        {"life": Life.RUNNING},
+        {"life": Life.GONE},
+        {"closed": NOW},
+        {"life": Life.ENDED},
+    ]
 
     assert [texts(notices, with_job(**changes)) for changes in quiet] == [[]] * 5
 

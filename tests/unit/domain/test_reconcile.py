@@ -14,6 +14,7 @@ from slurm_amlfs.domain.errand import (
     Count,
     Counted,
     Done,
+    Errand,
     Examined,
     Fault,
     Free,
@@ -21,6 +22,7 @@ from slurm_amlfs.domain.errand import (
     ProveIn,
     ProveOut,
     Report,
+    Result,
     Start,
     Started,
     Trouble,
@@ -177,7 +179,7 @@ def test_reports_about_what_is_gone_change_nothing() -> None:
     desk.count()
     transfer = desk.wish(Start).transfer
     key = StageKey(9, Direction.OUT, 0)
-    errands = [
+    errands: list[Errand] = [
         Count(key, 0, "amlfs", ("/a/",), desk.stage().ask.hydrate),
         ProveIn(key, 0, "amlfs", ("/a/",), desk.stage().ask.conflict, desk.stage().ask.hydrate, None),
         ProveOut(key, 0, "amlfs", ("/a/",)),
@@ -187,7 +189,7 @@ def test_reports_about_what_is_gone_change_nothing() -> None:
         Clear("amlfs", "other"),
         Comment(9, "text", announces=True),
     ]
-    results = [
+    results: list[Result] = [
         Counted(1, 1),
         Examined(settled=True, files=1, files_done=1, total_bytes=1, bytes_done=1),
         proved(),

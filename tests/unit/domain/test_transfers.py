@@ -146,7 +146,8 @@ def test_what_was_never_asked_for_needs_no_stop() -> None:
     desk.show("CANCELLED")
     desk.settle()
 
-    assert desk.wished(Stop) == desk.wished(Start) == []
+    assert desk.wished(Stop) == []
+    assert desk.wished(Start) == []
     assert not any(it.holds_slot for it in desk.records.transfers.values())
 
 
