@@ -127,7 +127,12 @@ class Town(TownSlurm):
         self.turn()
 
     def lose_database(self) -> None:
-        """Start the daemon with a new database; all boards of jobs that it does not know go."""
+        """Start the daemon with a new database; all boards of jobs that it does not know go.
+
+        It hears again of what waits for an answer, but of no job that runs: nothing keeps that one's inputs whole.
+        """
+        for job in self.jobs.values():
+            job.forgotten = job.place == "running"
         self.stored = Records()
         self.boards.clear()
         self.database_was_lost = True

@@ -24,6 +24,7 @@ class TownJob:
     code: int = 0
     runs: int = 0
     dropped: bool = False
+    forgotten: bool = False
     written: set[str] = field(default_factory=set)
 
     @property

@@ -96,7 +96,9 @@ class TownSlurm:
 
     def end(self, job: TownJob, code: int, *, again: bool = False) -> None:
         """Let a running job end, or be sent back; it has written by then."""
-        self.check_inputs(job)
+        if not job.forgotten:
+            self.check_inputs(job)
+        job.forgotten = False
         self.write(job)
         job.place, job.code, job.again = "out", code, again
         self._drop(job, RequestKind.POST_RUN)
@@ -195,7 +197,7 @@ class TownSlurm:
     def check_jobs(self) -> None:
         """Whoever was let go has its inputs whole."""
         for job in self.jobs.values():
-            if job.place in {"staged", "running"} and self._let_go(job):
+            if job.place in {"staged", "running"} and not job.forgotten and self._let_go(job):
                 self.check_inputs(job)
 
     def _let_go(self, job: TownJob) -> bool:
