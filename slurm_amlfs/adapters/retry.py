@@ -2,7 +2,8 @@
 
 An adapter call is one attempt. This wrapper adds a few quick ones for what passes by itself; anything longer is the
 loop's business, which looks at the world again before it asks again. So calls that start something (create_import,
-archive) are never repeated here: after a lost answer only what Azure lists tells whether they took.
+archive) are never repeated here: after a lost answer only what Azure lists tells whether they took. Nor is what names
+nothing (cancel_archive): said again after a lost answer, it may end an archive that somebody else has begun since.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class Retry:
 
 
 class RetryingArm:
-    """An Arm whose reads, cancels and deletes are tried again. What starts something is passed on once."""
+    """An Arm whose reads, and whatever names an import, are tried again. What starts or ends an archive is not."""
 
     def __init__(self, arm: Arm, retry: Retry) -> None:
         self._arm = arm
@@ -146,8 +147,8 @@ class RetryingArm:
         return self._arm.archive(path)
 
     def cancel_archive(self) -> None:
-        """Ask the running archive to stop."""
-        self._retry.call(self._arm.cancel_archive)
+        """Ask the running archive to stop, one attempt: whichever runs by then."""
+        self._arm.cancel_archive()
 
 
 def _error(state: tenacity.RetryCallState) -> BaseException | None:

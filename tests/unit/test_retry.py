@@ -142,8 +142,17 @@ def test_what_starts_something_is_asked_once(retry: Retry, time: Time, start: Ca
     assert time.now == NOON
 
 
-def test_cancel_and_delete_are_tried_again(retry: Retry) -> None:
-    """What may be done twice is."""
+def test_a_cancel_that_names_no_archive_is_said_once(retry: Retry, time: Time) -> None:
+    """Its answer may be lost after it took, and the next archive is another's."""
+    arm = FakeArm()
+    arm.faults = [TemporaryError("x")]
+    with pytest.raises(TemporaryError):
+        RetryingArm(arm, retry).cancel_archive()
+    assert time.now == NOON
+
+
+def test_cancel_and_delete_of_imports_are_tried_again(retry: Retry) -> None:
+    """What names its import may be done twice."""
     arm = FakeArm()
     wrapped = RetryingArm(arm, retry)
     wrapped.create_import("amlfs-7", ["/a/"], Conflict.SKIP, 0)
@@ -152,6 +161,4 @@ def test_cancel_and_delete_are_tried_again(retry: Retry) -> None:
     arm.finish("amlfs-7")
     arm.faults = [TemporaryError("x")]
     wrapped.delete_import("amlfs-7")
-    arm.faults = [TemporaryError("x")]
-    wrapped.cancel_archive()
     assert (wrapped.imports(), wrapped.file_system().archives, wrapped.auto_jobs()) == ((), (), ())
