@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from slurm_amlfs.errors import PermanentError, TemporaryError
+from slurm_amlfs.errors import TemporaryError
 
 _PASSED_ON = ("PATH", "HOME", "LD_LIBRARY_PATH")
 
@@ -45,8 +45,8 @@ def run(
         stdin: What it reads.
 
     Raises:
-        TemporaryError: not done in time.
-        PermanentError: it cannot be started.
+        TemporaryError: not done in time, or it cannot be started: the host is short of memory, processes or files, or
+            an upgrade is replacing the program. None of it is a fault of the job that it is run for.
     """
     name = argv[0]
     base = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
@@ -63,7 +63,8 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise TemporaryError(f"{name} did not end in {timeout_seconds:g} s; wait, it is run again") from error
     except OSError as error:
-        raise PermanentError(
-            f"{name} cannot be started ({error.strerror}); install it, or mend its path in the configuration"
+        raise TemporaryError(
+            f"{name} cannot be started ({error.strerror}); install it, mend its path in the configuration,"
+            " or free memory and processes: it is tried again"
         ) from error
     return Outcome(done.returncode, done.stdout, done.stderr)

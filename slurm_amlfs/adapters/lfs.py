@@ -72,8 +72,8 @@ class Lfs:
         """Read states, in the order asked; None for a file that is gone.
 
         Raises:
-            PermanentError: not a Lustre file system, or no such program.
-            TemporaryError: any other failure.
+            PermanentError: not a Lustre file system.
+            TemporaryError: any other failure, no such program too.
         """
         states: list[HsmState | None] = []
         while len(states) < len(files):
@@ -92,7 +92,7 @@ class Lfs:
         """Request an action; return the files that were refused, each with its errno.
 
         Raises:
-            PermanentError: not a Lustre file system, or no such program.
+            PermanentError: not a Lustre file system.
             TemporaryError: the whole request failed for no file's fault.
         """
         refused: list[tuple[OpenName, int]] = []

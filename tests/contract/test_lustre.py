@@ -9,7 +9,7 @@ import pytest
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.domain.view import HsmState
-from slurm_amlfs.errors import PermanentError
+from slurm_amlfs.errors import PermanentError, TemporaryError
 from tests.contract.lustre_contract import LustreContract
 from tests.fakes import lfs_program
 from tests.fakes.lustre import FakeLustre
@@ -167,5 +167,5 @@ class TestLustreMount(LustreContract):
         """A missing command names itself and the mend."""
         world.write("/f", 1)
         lustre = LustreMount(world.mount, Lfs(tmp_path / "none"), lambda _: True)
-        with pytest.raises(PermanentError, match=r"none cannot be started .*; install it"):
+        with pytest.raises(TemporaryError, match=r"none cannot be started .*; install it"):
             lustre.hsm_states(["/f"])
