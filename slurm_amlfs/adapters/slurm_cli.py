@@ -1,7 +1,10 @@
 """The Slurm port by Slurm's own commands: squeue to look, scontrol to comment.
 
-One squeue tells any number of jobs, in named fields (`-O`), which are alike from 22.05 to 26.05. Fields are parted by a
-word that is drawn anew for each call, so no text in a job's record can pass for another field or another job.
+squeue tells jobs in named fields (`-O`), which are alike from 22.05 to 26.05. Fields are parted by a word that is drawn
+anew for each call, so no text in a job's record can pass for another field or another job.
+
+For one id squeue asks slurmctld for that job (REQUEST_JOB_INFO_SINGLE); for more it loads every job of the cluster and
+filters by itself (squeue/squeue.c). So a few ids are asked for one by one, and only many in one call.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ IDS_IN_A_CALL = 5000
 """Ids of up to ten digits and a comma: below the kernel's 128 KiB for one argument (MAX_ARG_STRLEN)."""
 LARGEST_ID = 2**31 - 1
 """squeue reads ids as int and refuses the whole list over one that is larger ("Invalid job id", squeue/opts.c)."""
+FEW = 8
+"""Ids that are asked for one by one: so many small requests are cheaper than a dump of a busy cluster's job table."""
 COMMENT_CHARACTERS = 1000
 
 _FIELDS = {
@@ -56,13 +61,14 @@ class SlurmCommands:
 
         Raises:
             TemporaryError: slurmctld does not answer.
-            PermanentError: there is no squeue, or it speaks otherwise than we know.
+            PermanentError: squeue speaks otherwise than we know.
         """
         wanted = sorted({job_id for job_id in job_ids if 0 < job_id <= LARGEST_ID})
+        if len(wanted) <= FEW:
+            return self._one_by_one(wanted)
         jobs: dict[int, JobView] = {}
         for at in range(0, len(wanted), IDS_IN_A_CALL):
-            some = wanted[at : at + IDS_IN_A_CALL]
-            jobs |= {job_id: job for job_id, job in self._list(some).items() if job_id in set(some)}
+            jobs |= self._list(wanted[at : at + IDS_IN_A_CALL])
         return jobs
 
     def comment(self, job_id: int, text: str) -> None:
@@ -80,17 +86,29 @@ class SlurmCommands:
                 f"Slurm refuses a comment on job {job_id} ({outcome.complaint}); run the daemon as root or SlurmUser"
             )
 
+    def _one_by_one(self, job_ids: Sequence[int]) -> dict[int, JobView]:
+        jobs: dict[int, JobView] = {}
+        for at, job_id in enumerate(job_ids):
+            outcome, mark = self._squeue_for([job_id])
+            if outcome.code != 0:
+                # The job is unknown, or slurmctld does not answer: only a list, where an unknown id is no error, tells
+                # which without reading squeue's text. It tells of the jobs that are left as well.
+                return jobs | self._list(job_ids[at:])
+            jobs |= _only([job_id], outcome, mark)
+        return jobs
+
     def _list(self, job_ids: Sequence[int]) -> dict[int, JobView]:
-        # A single id that is unknown is an error to squeue, one among several is not (squeue/opts.c: params.job_id is
-        # set when the list holds one), so an id that stands alone is given twice.
-        ids = job_ids if len(job_ids) > 1 else [*job_ids, *job_ids]
-        mark = f"|{secrets.token_hex(8)}|"
-        fields = ",".join(f"{name}:{width}{mark}" for name, width in _FIELDS.items())
-        argv = [self._squeue, "--local", "--noheader", "--all", "--states=all", f"--jobs={','.join(map(str, ids))}"]
-        outcome = self._run([*argv, f"--Format={fields}"])
+        # squeue/opts.c: params.job_id is set when the list holds one id, so one that stands alone is given twice.
+        outcome, mark = self._squeue_for(job_ids if len(job_ids) > 1 else [*job_ids, *job_ids])
         if outcome.code != 0:
             raise TemporaryError(f"Slurm does not answer: {outcome.complaint}; start slurmctld, it goes on by itself")
-        return parse_jobs(outcome.stdout.decode("utf-8", "replace"), mark)
+        return _only(job_ids, outcome, mark)
+
+    def _squeue_for(self, job_ids: Sequence[int]) -> tuple[Outcome, str]:
+        mark = f"|{secrets.token_hex(8)}|"
+        fields = ",".join(f"{name}:{width}{mark}" for name, width in _FIELDS.items())
+        argv = [self._squeue, "--local", "--noheader", "--all", "--states=all", f"--jobs={','.join(map(str, job_ids))}"]
+        return self._run([*argv, f"--Format={fields}"]), mark
 
     def _run(self, argv: Sequence[str]) -> Outcome:
         return run(argv, timeout_seconds=TIMEOUT_SECONDS, env=self._env)
@@ -109,6 +127,13 @@ def parse_jobs(output: str, mark: str) -> dict[int, JobView]:
         )
     records = [texts[at : at + len(_FIELDS)] for at in range(0, len(texts), len(_FIELDS))]
     return {job.job_id: job for job in map(_job, records)}
+
+
+def _only(job_ids: Sequence[int], outcome: Outcome, mark: str) -> dict[int, JobView]:
+    """Read the answer; an array's or a heterogeneous job's other parts, which come along, were not asked for."""
+    asked = set(job_ids)
+    jobs = parse_jobs(outcome.stdout.decode("utf-8", "replace"), mark)
+    return {job_id: job for job_id, job in jobs.items() if job_id in asked}
 
 
 def one_line(text: str) -> str:

@@ -18,6 +18,24 @@ def record(*texts: str) -> str:
     return "".join(f"{text:<12}{MARK}" for text in texts) + "\n"
 
 
+def squeue(folder: Path, known: set[int]) -> Path:
+    """Put a squeue in place that knows some jobs, and fails over one that it does not when it stands alone.
+
+    Returns: the file that tells the ids of each call.
+    """
+    program(
+        folder,
+        "squeue",
+        "for a; do case $a in --Format=*) m=${a#*:12}; m=${m%%,*};; --jobs=*) ids=${a#*=};; esac; done\n"
+        f"echo $ids >> {folder}/calls\n"
+        f"some=; for id in $(echo $ids | tr , ' ' | xargs -n1 | sort -u); do case ' {' '.join(map(str, known))} ' in\n"
+        '*" $id "*) some=1; for f in $id 1 PENDING none 0 0 1 none alice None; do printf %s%s "$f" "$m"; done; echo;;\n'
+        "esac; done\n"
+        'case $ids in *,*) exit 0;; esac; [ -n "$some" ]',
+    )
+    return folder / "calls"
+
+
 def program(folder: Path, name: str, text: str) -> None:
     """Put a shell script in a command's place."""
     path = folder / name
@@ -82,8 +100,8 @@ def test_slurm_is_down(tmp_path: Path) -> None:
 
 
 def test_no_commands(tmp_path: Path) -> None:
-    """A wrong bin_dir names what is missing."""
-    with pytest.raises(PermanentError, match=r"squeue cannot be started .*; install it"):
+    """A wrong bin_dir names what is missing; an upgrade may just be replacing it, so no job is given up for it."""
+    with pytest.raises(TemporaryError, match=r"squeue cannot be started .*; install it"):
         SlurmCommands(tmp_path).jobs([7])
 
 
@@ -92,19 +110,34 @@ def test_comment_on_a_job_that_is_gone(tmp_path: Path) -> None:
     program(tmp_path, "scontrol", "echo refused >&2; exit 1")
     program(tmp_path, "squeue", "exit 0")
     SlurmCommands(tmp_path).comment(7, "x")
-    fields = "7 1 PENDING none 0 0 1 none alice None"
-    program(
-        tmp_path,
-        "squeue",
-        f"for a; do case $a in --Format=*) m=${{a#*:12}}; m=${{m%%,*}};; esac; done\n"
-        f'for f in {fields}; do printf "%s%s" "$f" "$m"; done; echo',
-    )
+    squeue(tmp_path, {7})
     with pytest.raises(PermanentError, match="run the daemon as root or SlurmUser"):
         SlurmCommands(tmp_path).comment(7, "x")
 
 
+def test_few_jobs_are_asked_for_one_by_one(tmp_path: Path) -> None:
+    """More than one id makes squeue load every job of the cluster."""
+    calls = squeue(tmp_path, {5, 6, 7, *range(20, 29)})
+    slurm = SlurmCommands(tmp_path)
+    assert set(slurm.jobs([5, 6, 7])) == {5, 6, 7}
+    assert calls.read_text().split() == ["5", "6", "7"]
+    calls.unlink()
+    assert set(slurm.jobs(range(20, 29))) == set(range(20, 29))
+    assert calls.read_text().split() == ["20,21,22,23,24,25,26,27,28"]
+
+
+def test_an_unknown_job_among_few(tmp_path: Path) -> None:
+    """Alone it is an error to squeue, as a slurmctld that is down is; one list tells of it and of those after it."""
+    calls = squeue(tmp_path, {5, 7})
+    assert set(SlurmCommands(tmp_path).jobs([5, 6, 7])) == {5, 7}
+    assert calls.read_text().split() == ["5", "6", "6,7"]
+    calls.unlink()
+    assert SlurmCommands(tmp_path).jobs([6]) == {}
+    assert calls.read_text().split() == ["6", "6,6"]
+
+
 def test_what_the_commands_are_given(tmp_path: Path) -> None:
-    """SLURM_CONF and the C locale, one call for many ids, and a lone id twice: squeue fails over an unknown one."""
+    """SLURM_CONF and the C locale, and one call for many ids."""
     program(tmp_path, "squeue", f'echo "$SLURM_CONF $LC_ALL $*" >> {tmp_path}/calls')
     slurm = SlurmCommands(tmp_path, Path("/etc/x/slurm.conf"))
     slurm.jobs([5])
@@ -113,7 +146,7 @@ def test_what_the_commands_are_given(tmp_path: Path) -> None:
     assert [call.split()[:2] for call in calls] == [["/etc/x/slurm.conf", "C"]] * 3
     ids = [call.split("--jobs=")[1].split(" ")[0].split(",") for call in calls]
     assert [(len(some), some[0], some[-1]) for some in ids] == [
-        (2, "5", "5"),
+        (1, "5", "5"),
         (5000, "1", "5000"),
         (1000, "5001", "6000"),
     ]
