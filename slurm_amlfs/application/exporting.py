@@ -47,6 +47,15 @@ def prove_out(blobs: Blobs, lustre: Lustre, errand: ProveOut, namespace: Namespa
     return Exported(files, files_done, total_bytes, bytes_done, under_way, tuple(todo), tuple(names))
 
 
+def unsaved(lustre: Lustre, prefix: str, namespace: Namespace) -> Iterator[str]:
+    """Stream the regular files under a prefix whose bytes no archive holds as they are now.
+
+    Raises:
+        TemporaryError, PermanentError: from the ports.
+    """
+    return (file.path for file, state in _regular(lustre, prefix, namespace) if not state.clean)
+
+
 def free(blobs: Blobs, lustre: Lustre, errand: Free, namespace: Namespace) -> Freed:
     """Release what is proved, still whole and needed by nobody; Lustre itself refuses what was changed meanwhile.
 
@@ -87,6 +96,12 @@ def _judged(
 ) -> Iterator[tuple[FileView, HsmState, Verdict]]:
     """Stream the regular files under a prefix with what is proved of each. Links and devices have no blob to prove."""
     sizes = {blob.name: blob.size_bytes for blob in blobs.walk(prefix)}
+    for file, state in _regular(lustre, prefix, namespace):
+        yield file, state, judge_out(file, state, sizes.get(file.path.removeprefix("/")))
+
+
+def _regular(lustre: Lustre, prefix: str, namespace: Namespace) -> Iterator[tuple[FileView, HsmState]]:
+    """Stream the regular files under a prefix that are still there when their state is read."""
     regular = (
         file
         for file in lustre.walk(prefix)
@@ -99,4 +114,4 @@ def _judged(
         for file in batch:
             state = states.get(file.path)
             if state is not None:
-                yield file, state, judge_out(file, state, sizes.get(file.path.removeprefix("/")))
+                yield file, state

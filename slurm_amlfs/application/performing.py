@@ -6,10 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from slurm_amlfs.application.exporting import free, prove_out
+from slurm_amlfs.application.exporting import free, prove_out, unsaved
 from slurm_amlfs.application.ports import Arm, Blobs, Lustre, Slurm
 from slurm_amlfs.application.proving import InProof, wanted_blobs
 from slurm_amlfs.domain.ask import Hydrate
@@ -39,6 +39,9 @@ from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
 from slurm_amlfs.errors import AmlfsError, TemporaryError
 
 log = logging.getLogger(__name__)
+
+_MOST_NAMES = 3
+"""Files named that keep an import from overwriting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,19 @@ class Performer:
                 empty.append(prefix)
         whole = errand.hydrate is Hydrate.ALL
         room_bytes = self._fs(errand.fs).lustre.space().total_bytes if whole else 0
-        return Counted(files, total_bytes, tuple(empty), room_bytes)
+        counted = Counted(files, total_bytes, tuple(empty), room_bytes)
+        return self._count_unsaved(errand, counted) if errand.overwrites else counted
+
+    def _count_unsaved(self, errand: Count, counted: Counted) -> Counted:
+        fs = self._fs(errand.fs)
+        number = 0
+        names: list[str] = []
+        for prefix in errand.prefixes:
+            for path in unsaved(fs.lustre, prefix, fs.namespace):
+                number += 1
+                if len(names) < _MOST_NAMES:
+                    names.append(path)
+        return replace(counted, unsaved_files=number, unsaved=tuple(names))
 
     def _prove_in(self, errand: ProveIn) -> Examined:
         fs = self._fs(errand.fs)

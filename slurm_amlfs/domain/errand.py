@@ -18,13 +18,17 @@ from slurm_amlfs.domain.view import ImportView
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """List the blobs that a stage-in wants; where their bytes are wanted too, say what the file system holds."""
+    """List the blobs that a stage-in wants; where their bytes are wanted too, say what the file system holds.
+
+    `overwrites` asks also for the files under its prefixes that an overwriting import would destroy for good.
+    """
 
     stage: StageKey
     generation: int
     fs: str
     prefixes: tuple[str, ...]
     hydrate: Hydrate
+    overwrites: bool = False
 
     @property
     def key(self) -> str:
@@ -174,12 +178,15 @@ class Counted:
     """What `Count` found.
 
     `empty` are prefixes with no blob under them. `room_bytes` is the size of the whole file system, 0 if not asked.
+    `unsaved_files` counts files that are on Lustre only, or changed since their archive; `unsaved` names some of them.
     """
 
     files: int
     total_bytes: int
     empty: tuple[str, ...] = ()
     room_bytes: int = 0
+    unsaved_files: int = 0
+    unsaved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import (
     Clear,
     Comment,
+    Count,
     Counted,
     DropReceipt,
     Errand,
@@ -175,8 +176,8 @@ def _take_stage(draft: Draft, report: Report) -> None:
             draft.move(stage, Phase.SETTLED, "not released", report.result.message)
         case Trouble():
             draft.troubled(stage, report.result)
-        case Counted():
-            staging_in.counted(draft, stage, report.result)
+        case Counted() if isinstance(report.errand, Count):
+            staging_in.counted(draft, stage, report.errand, report.result)
         case Examined():
             staging_in.examined(draft, stage, report.result)
         case Exported():

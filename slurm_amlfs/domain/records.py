@@ -36,6 +36,7 @@ class Stage:
     `missing` and `kept` name blobs that have no file of theirs (see errand.Examined). `todo` are prefixes that an
     archive still has to take, `progressed` when their proof last came forward, `most_done` how far it ever was, and
     `said` what Azure said of the last archive. `proof` counts proofs that were begun anew because nothing moved.
+    `checked` is when Lustre was last found to hold nothing that an overwriting import would destroy for good.
     """
 
     key: StageKey
@@ -64,6 +65,7 @@ class Stage:
     most_done: int = 0
     said: str = ""
     proof: int = 0
+    checked: datetime | None = None
 
     def move(self, phase: Phase, now: datetime, message: str = "") -> Stage:
         """Go to another phase, from which any wait is forgotten.

@@ -11,17 +11,15 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from slurm_amlfs.domain.ask import OVERWRITES, Direction
+from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Clear, Start
+from slurm_amlfs.domain.overwriting import check, held, is_checked
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.prefix import overlaps, reduce
-from slurm_amlfs.domain.records import Life, Stage, Transfer, TransferKind, TransferPhase
+from slurm_amlfs.domain.prefix import reduce
+from slurm_amlfs.domain.records import Stage, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.transfers import follow
 from slurm_amlfs.domain.world import FsSeen
-
-_USES = frozenset({Phase.IMPORTING, Phase.RESTORING, Phase.STAGED_IN, Phase.RUNNING})
-"""A stage-in that is this far relies on its files: they are, or are about to be, proved."""
 
 
 def follow_slot(draft: Draft, fs: str) -> None:
@@ -38,11 +36,15 @@ def take_turn(draft: Draft, fs: str) -> None:
     waiting = _candidates(draft, fs)
     active = next((it for it in draft.transfers.values() if it.fs == fs and it.holds_slot), None)
     hindrance = _hindrance(seen, {it.transfer_id for it in draft.transfers.values()}, active)
+    unchecked = [it for it in waiting if not is_checked(draft, it)]
     if active is None and waiting and seen is not None and not hindrance:
+        if waiting[0] in unchecked:
+            check(draft, unchecked)
+            return
         active = _choose(draft, fs, waiting, seen)
         waiting = _candidates(draft, fs)
     if active is not None and active.phase is TransferPhase.INTENDED and seen is not None:
-        _start(draft, active, hindrance)
+        _start(draft, active, seen, hindrance)
         if hindrance:
             waiting += [it for it in draft.stages.values() if it.transfer_id == active.transfer_id]
     _explain(draft, waiting, hindrance or _name(active))
@@ -61,33 +63,8 @@ def _waits_for_slot(stage: Stage) -> bool:
 
 def _candidates(draft: Draft, fs: str) -> list[Stage]:
     found = [it for it in draft.stages.values() if it.fs == fs and _waits_for_slot(it) and draft.ready(it)]
-    found = [it for it in found if not _held_by_users(draft, it)]
+    found = [it for it in found if not held(draft, it)]
     return sorted(found, key=lambda it: (it.since, it.key))
-
-
-def _held_by_users(draft: Draft, stage: Stage) -> bool:
-    """Say whether an import would overwrite what a living job of another uses, or has still to export."""
-    if stage.key.direction is Direction.OUT or stage.ask.conflict not in OVERWRITES:
-        return False
-    namespace = draft.rules.file_systems[stage.fs].namespace
-    for other in draft.stages.values():
-        if other.fs != stage.fs or other.key.job_id == stage.key.job_id or not _in_use(draft, other):
-            continue
-        if any(overlaps(namespace, one, its) for one in stage.ask.prefixes for its in other.ask.prefixes):
-            job_id = other.key.job_id
-            message = f"waiting for job {job_id}, which uses what conflict={stage.ask.conflict.value} may overwrite"
-            if stage.message != message:
-                draft.put(replace(stage, message=message))
-            return True
-    return False
-
-
-def _in_use(draft: Draft, stage: Stage) -> bool:
-    if stage.key.direction is Direction.IN:
-        return stage.phase in _USES
-    job = draft.jobs.get(stage.key.job_id)
-    begun = job is not None and job.life is not Life.PENDING
-    return begun and (stage.phase is Phase.FAILED or not stage.phase.over)
 
 
 def _forget(draft: Draft, fs: str) -> None:
@@ -161,7 +138,7 @@ def _batch(draft: Draft, fs: str, waiting: list[Stage]) -> tuple[list[Stage], tu
     if first.alone:
         return batch, prefixes
     for stage in waiting[1:]:
-        if stage.alone or stage.key.direction is Direction.OUT:
+        if stage.alone or stage.key.direction is Direction.OUT or not is_checked(draft, stage):
             continue
         if (stage.ask.conflict, stage.ask.max_errors) != (first.ask.conflict, first.ask.max_errors):
             continue
@@ -182,13 +159,25 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256("\n".join(str(part) for part in parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _start(draft: Draft, transfer: Transfer, hindrance: str) -> None:
+def _start(draft: Draft, transfer: Transfer, seen: FsSeen, hindrance: str) -> None:
     if transfer.unwanted or hindrance:
         return
     if transfer.not_before is not None and draft.now < transfer.not_before:
         draft.wake_at(transfer.not_before)
-    else:
+    elif not _check_again(draft, transfer, seen):
         draft.want(Start(transfer))
+
+
+def _check_again(draft: Draft, transfer: Transfer, seen: FsSeen) -> bool:
+    """Send back the stages of an overwriting import that waited too long, unless Azure may have it by now."""
+    stages = [it for it in draft.stages.values() if it.transfer_id == transfer.transfer_id and not it.phase.over]
+    looked_since = transfer.asked is None or seen.seen > transfer.asked
+    asking = Start(transfer).key in draft.seen.running
+    if asking or not looked_since or all(is_checked(draft, it) for it in stages):
+        return False
+    for stage in stages:
+        draft.move(replace(stage, transfer_id="", checked=None), Phase.WAITING)
+    return True
 
 
 def _name(active: Transfer | None) -> str:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Count, Counted, Examined, Fault, Free, ProveIn, Trouble
+from slurm_amlfs.domain.overwriting import count, user
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import overlaps, reduce
 from slurm_amlfs.domain.records import Outcome, Stage, Transfer, TransferPhase
@@ -25,7 +26,7 @@ def step(draft: Draft, stage: Stage) -> None:
         return
     key, generation, prefixes = stage.key, stage.generation, whole_prefixes(draft, stage)
     if stage.phase is Phase.WAITING and not stage.files_total:
-        draft.want(Count(key, generation, stage.fs, prefixes, stage.ask.hydrate))
+        draft.want(count(draft, stage))
     elif stage.phase is Phase.RESTORING:
         _prove(draft, stage, prefixes)
     elif stage.phase is Phase.RELEASING:
@@ -141,7 +142,7 @@ def spend_turn(draft: Draft, stage: Stage, message: str) -> None:
         draft.wait(draft.move(stage, Phase.WAITING), Trouble(Fault.TEMPORARY, message))
 
 
-def counted(draft: Draft, stage: Stage, result: Counted) -> None:
+def counted(draft: Draft, stage: Stage, errand: Count, result: Counted) -> None:
     """Take the size of what is wanted; what can never be brought in is the user's mistake, and costs no import."""
     if stage.phase is not Phase.WAITING:
         return
@@ -151,9 +152,15 @@ def counted(draft: Draft, stage: Stage, result: Counted) -> None:
     elif stage.ask.hydrate is Hydrate.ALL and 0 < result.room_bytes < result.total_bytes:
         draft.fail(stage, f"{result.total_bytes} bytes under {where} are more than the whole file system {stage.fs} "
                           f"holds ({result.room_bytes} bytes); ask for less, or for hydrate=none")  # fmt: skip
+    elif errand.overwrites and result.unsaved_files and user(draft, stage) is None:
+        draft.fail(stage, f"{result.unsaved_files} files under {where} are on Lustre only or changed since their "
+                          f"archive, first {names_some(result.unsaved)}; export or remove them, or use "
+                          "conflict=skip")  # fmt: skip
     else:
         total, size = result.files, result.total_bytes
-        draft.put(replace(stage, files_total=total, bytes_total=size, waits_in_a_row=0, message="waiting for the slot"))
+        checked = draft.now if errand.overwrites and not result.unsaved_files else None
+        stage = replace(stage, files_total=total, bytes_total=size, checked=checked)
+        draft.put(replace(stage, waits_in_a_row=0, message="waiting for the slot"))
 
 
 def examined(draft: Draft, stage: Stage, result: Examined) -> None:

@@ -30,7 +30,7 @@ from slurm_amlfs.domain.errand import (
 )
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
-from slurm_amlfs.domain.view import ImportState, JobView
+from slurm_amlfs.domain.view import HsmState, ImportState, JobView
 from slurm_amlfs.errors import PermanentError, TemporaryError, ThrottledError
 from tests.fakes.arm import FakeArm
 from tests.fakes.blobs import FakeBlobs
@@ -82,6 +82,33 @@ def test_names_alone_are_counted_without_the_mount() -> None:
     world.lustre.is_mounted = False
 
     assert world.do(replace(COUNT, hydrate=Hydrate.NONE)) == Counted(1, 10, empty=("/b/",))
+
+
+def test_counting_for_an_overwrite_finds_what_is_nowhere_else() -> None:
+    """New, dirty, half archived or lost files, and no others; receipts are ours."""
+    world = World()
+    world.blobs.put("a/x", 10)
+    states = {
+        "new": HsmState.NONE,
+        "begun": HsmState.EXISTS,
+        "dirty": HsmState.EXISTS | HsmState.ARCHIVED | HsmState.DIRTY,
+        "lost": HsmState.EXISTS | HsmState.ARCHIVED | HsmState.LOST,
+        "clean": HsmState.EXISTS | HsmState.ARCHIVED,
+        "released": HsmState.EXISTS | HsmState.ARCHIVED | HsmState.RELEASED,
+    }
+    for name, state in states.items():
+        world.lustre.write(f"/a/{name}", 10)
+        world.lustre.states[f"/a/{name}"] = state
+    world.lustre.link("/a/link")
+    world.lustre.write("/.amlfs/receipts/7", 10)
+    world.lustre.write("/c/other", 10)
+    counted = world.do(replace(COUNT, overwrites=True))
+    everything = world.do(replace(COUNT, prefixes=("/",), overwrites=True))
+
+    assert isinstance(counted, Counted)
+    assert (counted.unsaved_files, counted.unsaved) == (4, ("/a/new", "/a/begun", "/a/dirty"))
+    assert isinstance(everything, Counted)
+    assert everything.unsaved_files == 5
 
 
 def test_on_a_hierarchical_namespace_a_neighbour_fills_no_prefix() -> None:

@@ -216,6 +216,7 @@ def test_nothing_is_overwritten_that_a_living_job_uses() -> None:
     desk.run(3)
     still = desk.wished(Start)
     desk.leave(3)
+    desk.count()
 
     assert held == still == []
     assert said == "waiting for job 3, which uses what conflict=overwrite-always may overwrite"
