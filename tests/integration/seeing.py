@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.domain.view import HsmState
 from slurm_amlfs.emulator.faults import Fault, Name
+from slurm_amlfs.wire import Request, dump_request
 
 LONG = 60.0
 """Seconds until a wait is called a failure; a wait ends as soon as what it watches is there."""
@@ -85,6 +87,15 @@ def hsm_states(site: Site, paths: list[str]) -> dict[str, HsmState]:
     return LustreMount(site.mount, Lfs(site.lfs)).hsm_states([f"/{path}" for path in paths])
 
 
+def ask_again(site: Site, request: Request) -> None:
+    """Put a request into the inbox as Slurm's hook does: as SlurmUser, whole, by rename."""
+    name = f"{request.token}.{request.job_id}-{request.kind.value}"
+    draft = site.state_dir / "inbox" / "tmp" / name
+    draft.write_bytes(dump_request(request))
+    shutil.chown(draft, "slurm", "slurm")
+    draft.rename(site.state_dir / "inbox" / "new" / name)
+
+
 @contextmanager
 def held(site: Site, action: str) -> Iterator[None]:
     """Stall an action of the emulator ("import", "archive") meanwhile."""
@@ -96,6 +107,5 @@ def held(site: Site, action: str) -> Iterator[None]:
 
 
 def imports_of(site: Site, name: str) -> list[Any]:
-    """List the emulator's import actions that carried a prefix with this name in it."""
-    actions = site.faults.journal().actions
-    return [it for it in actions if it.kind == "import" and any(name in prefix for prefix in it.prefixes)]
+    """List the emulator's import actions that carried a prefix with this text in it ("/NAME/" for just that one)."""
+    return [it for it in site.faults.imports() if any(name in prefix for prefix in it.prefixes)]

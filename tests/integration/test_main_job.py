@@ -59,24 +59,20 @@ def test_directives_in_the_script_do_the_same_without_the_plugin(site: Site, nam
     assert seeing.blob(site, f"jobs/{name}/out") == b"HELLO"
 
 
-def test_hydrate_none_brings_names_and_the_first_read_brings_bytes(site: Site, name: str) -> None:
-    """With hydrate=none the job starts with released files."""
+@pytest.mark.parametrize(("hydrate", "released"), [("none", True), ("all", False)])
+def test_hydrate_says_whether_bytes_are_there_at_the_start(
+    site: Site, name: str, hydrate: str, *, released: bool
+) -> None:
+    """With hydrate=none the job starts with released files, whose first read brings the bytes; else they are there."""
     seeing.put_blob(site, f"{name}/in", b"late")
-    script = '#!/bin/sh\nmkdir -p "$AMLFS_EXPORT_DIR"\ncat "$AMLFS_IMPORT_DIR/in" > "$AMLFS_EXPORT_DIR/out"\n'
-    with seeing.held(site, "import"):
-        job = site.submit(
-            "alice",
-            script,
-            f"--amlfs-import=/{name}/",
-            f"--amlfs-export=/jobs/{name}/",
-            "--amlfs-hydrate=none",
-            "--hold",
-        )
-    site.run(None, ["scontrol", "release", str(job)])
+    script = '#!/bin/sh\nmkdir -p "$AMLFS_EXPORT_DIR"\n'
+    script += f'{site.lfs} hsm_state "$AMLFS_IMPORT_DIR/in" > "$AMLFS_EXPORT_DIR/state"\n'
+    script += 'cat "$AMLFS_IMPORT_DIR/in" > "$AMLFS_EXPORT_DIR/out"\n'
+    options = (f"--amlfs-import=/{name}/", f"--amlfs-export=/jobs/{name}/", f"--amlfs-hydrate={hydrate}")
+    job = site.submit("alice", script, *options)
     seeing.wait_until_closed(site, job)
+    assert (b"released" in seeing.blob(site, f"jobs/{name}/state")) is released
     assert seeing.blob(site, f"jobs/{name}/out") == b"late"
-    event = next(it for it in site.status(job)["timeline"] if it["word"] == "restored")
-    assert event is not None
 
 
 @pytest.mark.parametrize(
@@ -128,3 +124,47 @@ def test_many_files_arrive_with_their_checksums(site: Site, name: str) -> None:
         for it in range(300)
     )
     assert seeing.blob(site, f"jobs/{name}/sums").decode().splitlines() == expected
+
+
+def test_a_name_that_no_blob_can_have_is_named_and_its_file_stays(site: Site, name: str) -> None:
+    """A file whose name is not UTF-8 cannot be a blob: the others are exported, and the message names it."""
+    script = '#!/bin/bash\nmkdir -p "$AMLFS_EXPORT_DIR"\necho x > "$AMLFS_EXPORT_DIR/good"\n'
+    script += "echo y > \"$AMLFS_EXPORT_DIR/\"$'bad\\xff'\n"
+    job = site.submit("alice", script, f"--amlfs-export=/jobs/{name}/")
+    site.wait(lambda: "xff" in site.job(job).get("SystemComment", ""), 2 * seeing.LONG, "the message names the file")
+    assert "1 of 2 files" in site.job(job)["SystemComment"]
+    assert seeing.blob(site, f"jobs/{name}/good") == b"x\n"
+    (state,) = seeing.hsm_states(site, [f"jobs/{name}/bad\udcff"]).values()
+    assert not state & HsmState.RELEASED
+
+
+def test_every_task_of_an_array_gets_its_data(site: Site, name: str) -> None:
+    """Each task has a stage-in of its own; all of them run."""
+    seeing.put_blob(site, f"{name}/in", b"x")
+    home = site.home("alice")
+    script = f'#!/bin/sh\ncat "$AMLFS_IMPORT_DIR/in" > "{home}/{name}.$SLURM_ARRAY_TASK_ID"\n'
+    site.submit("alice", script, f"--amlfs-import=/{name}/", "--array=1-5")
+    site.wait(lambda: len(list(home.glob(f"{name}.*"))) == 5, seeing.LONG, "five tasks ran")
+    site.wait(lambda: all(it.read_bytes() == b"x" for it in home.glob(f"{name}.*")), seeing.LONG, "each read its data")
+
+
+@pytest.mark.parametrize("command", ["srun", "salloc"])
+def test_srun_and_salloc_wait_for_their_data(site: Site, name: str, command: str) -> None:
+    """The command starts with the data there, and its tasks have the directories."""
+    seeing.put_blob(site, f"{name}/in", b"here")
+    inner = ["sh", "-c", 'cat "$AMLFS_IMPORT_DIR/in"']
+    argv = [command, f"--amlfs-import=/{name}/", *(["srun"] if command == "salloc" else []), *inner]
+    assert site.run("alice", argv) == "here"
+
+
+def test_overwrite_always_brings_a_changed_blob(site: Site, name: str) -> None:
+    """A blob that changed behind a clean file is seen with overwrite-always, and not with skip."""
+    home = site.home("alice")
+    told = []
+    for content, mode in ((b"old", "skip"), (b"new", "skip"), (b"new", "overwrite-always")):
+        seeing.put_blob(site, f"{name}/in", content)
+        script = f'#!/bin/sh\ncat "$AMLFS_IMPORT_DIR/in" > "{home}/{name}.out"\n'
+        job = site.submit("alice", script, f"--amlfs-import=/{name}/", f"--amlfs-conflict={mode}")
+        seeing.wait_until_closed(site, job)
+        told.append((home / f"{name}.out").read_bytes())
+    assert told == [b"old", b"old", b"new"]
