@@ -14,14 +14,27 @@ from slurm_amlfs.entrypoints import asking, status
 from slurm_amlfs.errors import AmlfsError, UserError
 from slurm_amlfs.wire import RequestKind
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-config_app = typer.Typer(no_args_is_help=True, help="The daemon's configuration.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+config_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The daemon's configuration.")
 app.add_typer(config_app, name="config")
 
 ConfigPath = Annotated[
     Path, typer.Option("--config", envvar="AMLFS_CONFIG", help="The configuration file.", show_default=True)
 ]
-JobId = Annotated[int, typer.Argument(min=1, help="A job id.", metavar="JOB")]
+
+
+def _job_id(text: str) -> int:
+    """Read a job id; Python's own reading would take the task 4_2 of an array for job 42."""
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+        raise typer.BadParameter(
+            f"{text!r} is no job id; a task of an array has one of its own: scontrol show job {text}"
+            if "_" in text
+            else f"{text!r} is no job id; give a whole number, as sbatch printed it"
+        )
+    return int(text)
+
+
+JobId = Annotated[int, typer.Argument(parser=_job_id, help="A job id.", metavar="JOB")]
 
 
 @app.callback()
@@ -33,7 +46,9 @@ def slurm_amlfs(context: typer.Context, path: ConfigPath = config.DEFAULT_PATH) 
 @app.command("status")
 def show_status(
     context: typer.Context,
-    job: Annotated[int | None, typer.Argument(min=1, help="A job id; all that you may see if left out.")] = None,
+    job: Annotated[
+        int | None, typer.Argument(parser=_job_id, help="A job id; all that you may see if left out.", metavar="[JOB]")
+    ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -49,7 +49,7 @@ def _read_one(state_dir: Path, job_id: int) -> Board:
 
 def _from_history(state_dir: Path, job_id: int, cause: Exception) -> Board:
     """Show the timeline of a job whose board is gone."""
-    unknown = f"nothing is known of job {job_id}: it has no #AMLFS lines, has not begun to stage, or is long over"
+    unknown = f"job {job_id} has no board: no #AMLFS lines, not begun to stage, cancelled, or long over"
     try:
         events = read_events(state_dir / FILE_NAME, job_id)
     except AmlfsError:
