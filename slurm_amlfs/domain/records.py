@@ -35,7 +35,8 @@ class Stage:
     last import counted: as many blobs may be missing at most. `not_before` is the end of a wait after an error.
     `missing` and `kept` name blobs that have no file of theirs (see errand.Examined). `todo` are prefixes that an
     archive still has to take, `progressed` when their proof last came forward, `most_done` how far it ever was, and
-    `said` what Azure said of the last archive. `proof` counts proofs that were begun anew because nothing moved.
+    `said` what Azure said of the last archive, and `revivals` counts how often a failed export was tried again since a
+    file was last proved. `proof` counts proofs that were begun anew because nothing moved.
     `checked` is when Lustre was last found to hold nothing that an overwriting import would destroy for good.
     """
 
@@ -66,6 +67,7 @@ class Stage:
     said: str = ""
     proof: int = 0
     checked: datetime | None = None
+    revivals: int = 0
 
     def move(self, phase: Phase, now: datetime, message: str = "") -> Stage:
         """Go to another phase, from which any wait is forgotten.

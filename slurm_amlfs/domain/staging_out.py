@@ -19,6 +19,10 @@ _GRACE_GROWS = 6
 """An archive can show Completed before its files are archived (known-issues-amlfs-preview.md), so they are waited for:
 10 s after the first, then 1 minute, 6 minutes; from the copytool's last sign of life on, and no longer than `stall`."""
 
+_RETRIES = (1, 4, 24, 96)
+"""Pauses before a failed export is tried again, in `retry_exports`: with 15 min also 1 h, 6 h, and then daily. Some
+files can never be proved (a second hard link, a name that is no UTF-8), and each try walks everything."""
+
 
 def step(draft: Draft, stage: Stage) -> None:
     """Want what the stage's phase asks for; nothing while it waits."""
@@ -35,11 +39,13 @@ def step(draft: Draft, stage: Stage) -> None:
 
 def _revive(draft: Draft, stage: Stage) -> None:
     """Try a failed export again after a while: its data is still on Lustre, and only there."""
-    again = stage.since + draft.rules.retry_exports
+    again = stage.since + draft.rules.retry_exports * _RETRIES[min(stage.revivals, len(_RETRIES) - 1)]
     if draft.now < again:
         draft.wake_at(again)
     else:
-        draft.move(replace(stage, turns=0, todo=()), Phase.WAITING, "trying again", stage.message)
+        draft.move(
+            replace(stage, turns=0, todo=(), revivals=stage.revivals + 1), Phase.WAITING, "trying again", stage.message
+        )
 
 
 def _land(draft: Draft, stage: Stage) -> None:
@@ -78,6 +84,7 @@ def exported(draft: Draft, stage: Stage, result: Exported) -> None:
         bytes_done=result.bytes_done,
         most_done=max(result.files_done, stage.most_done),
         turns=0 if moved else stage.turns,
+        revivals=0 if moved else stage.revivals,
         waits_in_a_row=0,
         progressed=draft.now if alive else stage.progressed,
     )

@@ -236,6 +236,28 @@ def test_an_export_that_failed_is_tried_again_until_it_works() -> None:
     assert desk.job().closed is not None
 
 
+def test_an_export_that_can_never_work_is_tried_ever_less_often() -> None:
+    """After 15 min, 1 h, 6 h, then daily; when a file was proved, soon again."""
+    desk = ended()
+    pauses = []
+    for done in (0, 0, 0, 0, 0, 1):
+        if done:
+            desk.prove_out(unproved("/jobs/7/", done=done))
+            desk.start()
+            desk.archived(ArchiveState.FAILED)
+        desk.report(desk.wish(ProveOut), Trouble(Fault.PERMANENT, "no right"))
+        desk.settle()
+        assert desk.out().phase is Phase.FAILED
+        decision = desk.decision
+        assert decision is not None
+        assert decision.wake is not None
+        pauses.append((decision.wake - desk.out().since).total_seconds() / 60)
+        desk.now = decision.wake
+        desk.settle()
+
+    assert pauses == [15, 60, 360, 1440, 1440, 15]
+
+
 def test_slurm_hears_of_a_failure_when_all_lines_are_over() -> None:
     """The answer ends the job in Slurm, so the other lines come first."""
     lines = ("stage_out prefix=/jobs/7/a/", "stage_out prefix=/jobs/7/b/")
