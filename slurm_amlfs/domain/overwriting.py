@@ -26,7 +26,7 @@ def overwrites(stage: Stage) -> bool:
 
 
 def count(draft: Draft, stage: Stage) -> Count:
-    """Make the wish to count; while others use the files, what these have still to save is theirs, and not looked at."""
+    """Make the wish to count. While others use the files, what is unsaved may be theirs, and is not looked at."""
     namespace = draft.rules.file_systems[stage.fs].namespace
     looks = overwrites(stage) and user(draft, stage) is None
     prefixes = reduce(namespace, stage.ask.prefixes)

@@ -22,6 +22,8 @@ _OVER = frozenset({
 })  # fmt: skip
 _RUNS = frozenset({"RUNNING", "SUSPENDED", "SIGNALING", "STOPPED", "RESIZING"})
 _ENDS = frozenset({"STAGE_OUT"})
+_WAITS_AGAIN = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
+"""What Slurm shows of a job whose stage-out waits if it was requeued: the requeue drops STAGE_OUT."""
 _BAD_ENDS = frozenset({"TimeLimit", "NodeDown", "NodeFail", "JobLaunchFailure", "OutOfMemory", "DeadLine"})
 """Reasons of a job in STAGE_OUT whose exit code alone would look well (job_reason_string)."""
 
@@ -39,11 +41,9 @@ def watch(draft: Draft, job: Job) -> None:
 
 
 def _follow(draft: Draft, job: Job) -> Job:
-    if draft.seen.jobs is None or job.job_id not in draft.seen.asked_jobs or job.job_id in draft.spoken_for:
+    if not _seen(draft, job) or job.closed is not None:
         return job
-    if job.closed is not None:
-        return job
-    view = draft.seen.jobs.get(job.job_id)
+    view = (draft.seen.jobs or {}).get(job.job_id)
     if view is None or view.job_state in _OVER:
         if job.life is not Life.GONE:
             draft.note(job.job_id, "left Slurm", "" if view is None else view.job_state)
@@ -98,12 +98,28 @@ def _pointless(job: Job, stage: Stage) -> bool:
 
 
 def _follow_out(draft: Draft, job: Job, stage: Stage) -> None:
+    if stage.phase in {Phase.DECLARED, Phase.WAITING} and _requeued(draft, job):
+        draft.move(stage, Phase.SETTLED, "not exported", "the job was requeued")
+        return
     if stage.phase is not Phase.DECLARED:
         return
-    if job.token_out and job.life in {Life.ENDED, Life.GONE}:
+    if job.token_out and (job.life is Life.GONE or (job.life is Life.ENDED and _seen(draft, job))):
         _begin_out(draft, job, stage)
     elif job.life is Life.GONE:
         draft.move(stage, Phase.CANCELLED, "export dropped", "the job is gone and Slurm did not ask for its export")
+
+
+def _seen(draft: Draft, job: Job) -> bool:
+    """Say whether Slurm was looked at after the job was last heard of."""
+    return draft.seen.jobs is not None and job.job_id in draft.seen.asked_jobs and job.job_id not in draft.spoken_for
+
+
+def _requeued(draft: Draft, job: Job) -> bool:
+    """Say whether an ended job is to run again, so that what it left is not its result."""
+    if not job.token_out or job.life is not Life.ENDED or not _seen(draft, job):
+        return False
+    view = (draft.seen.jobs or {}).get(job.job_id)
+    return view is not None and view.job_state in _WAITS_AGAIN
 
 
 def _begin_out(draft: Draft, job: Job, stage: Stage) -> None:

@@ -45,6 +45,7 @@ def test_a_job_from_submit_to_its_end(site: Site) -> None:
     for _ in range(40):
         site.turn(1)
     site.slurm.records[7] = JobView(7, ALICE, "COMPLETED")
+    site.until(lambda: any("left Slurm" in line for line in site.board.boards[7].timeline))
     site.ask(RequestKind.TEARDOWN)
     for _ in range(10):
         site.turn(1)

@@ -49,13 +49,15 @@ class TownJob:
 
     def view(self) -> JobView:
         """Show the job as squeue does."""
-        states = {"running": "RUNNING", "out": "STAGE_OUT", "over": "CANCELLED" if self.code else "COMPLETED"}
+        # The requeue drops STAGE_OUT, and data_out waits nonetheless (seen on 22.05).
+        out = "PENDING" if self.again else "STAGE_OUT"
+        states = {"running": "RUNNING", "out": out, "over": "CANCELLED" if self.code else "COMPLETED"}
         bb_states = {"staging": "staging-in", "staged": "staged-in"}
         return JobView(
             self.job_id,
             ALICE,
             states.get(self.place, "PENDING"),
             bb_state=bb_states.get(self.place, ""),
-            exit_code=self.code if self.place in {"out", "over"} else 0,
+            exit_code=self.code if self.place in {"out", "over"} and not self.again else 0,
             held=self.held,
         )

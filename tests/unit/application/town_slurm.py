@@ -71,7 +71,8 @@ class TownSlurm:
                 self._again(job, RequestKind.DATA_OUT)
             elif board.answer_out is not Answer.BUSY:
                 assert board.answer_out is Answer.DONE, board.message
-                self.check_exported(job)
+                if not job.again:
+                    self.check_exported(job)
                 self._torn_down(job)
 
     def _again(self, job: TownJob, kind: RequestKind) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from slurm_amlfs.domain.ask import ExportOn
 from slurm_amlfs.domain.errand import Count, DropReceipt, ProveOut, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life
@@ -77,6 +80,39 @@ def test_a_requeued_job_starts_over() -> None:
     assert desk.job().life is Life.PENDING
     assert desk.answers()[0] is Answer.BUSY
     assert desk.wish(Count)
+
+
+@pytest.mark.parametrize("on", ExportOn)
+@pytest.mark.parametrize("code", [-1, 0, 15])
+def test_a_requeued_jobs_partial_output_is_not_exported(on: ExportOn, code: int) -> None:
+    """Slurm shows it PENDING while data_out waits: that is answered, so that the job can be staged again."""
+    desk = Desk()
+    line = f"{OUT} on={on.value}"
+    desk.submit(line)
+    desk.run()
+    desk.show("PENDING")
+    desk.go(desk.request(RequestKind.POST_RUN, code=code), desk.request(RequestKind.DATA_OUT, line))
+    early = desk.wished(ProveOut)
+    desk.settle()
+
+    assert early == desk.wished(ProveOut) == []
+    assert desk.out().phase is Phase.SETTLED
+    assert desk.answers()[1] is Answer.DONE
+    assert desk.events[-1].detail == "the job was requeued"
+
+
+def test_an_export_that_waits_for_its_slot_is_left_when_the_job_is_requeued() -> None:
+    """An operator may requeue it while it is in STAGE_OUT."""
+    desk = Desk()
+    desk.submit(OUT)
+    desk.run()
+    desk.end(OUT)
+    began = desk.out().phase
+    desk.show("PENDING")
+    desk.settle()
+
+    assert began is Phase.WAITING
+    assert desk.answers()[1] is Answer.DONE
 
 
 def test_a_look_from_before_a_requeue_says_nothing_of_the_new_run() -> None:
