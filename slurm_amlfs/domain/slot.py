@@ -14,7 +14,7 @@ from dataclasses import replace
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Clear, Start
-from slurm_amlfs.domain.overwriting import check, held, is_checked
+from slurm_amlfs.domain.overwriting import check, disturb, held, is_checked
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import reduce
 from slurm_amlfs.domain.records import Stage, Transfer, TransferKind, TransferPhase
@@ -123,6 +123,8 @@ def _choose(draft: Draft, fs: str, waiting: list[Stage], seen: FsSeen) -> Transf
         made = Transfer(
             ident, fs, TransferKind.IMPORT, prefixes, keys, draft.now, conflict=ask.conflict, max_errors=ask.max_errors
         )
+        for stage in batch:
+            disturb(draft, stage)
         for stage in batch:
             draft.move(replace(stage, transfer_id=ident), Phase.IMPORTING)
     draft.transfers[ident] = made

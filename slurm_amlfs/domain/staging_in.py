@@ -8,7 +8,7 @@ from datetime import timedelta
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Count, Counted, Examined, Fault, Free, ProveIn, Trouble
-from slurm_amlfs.domain.overwriting import count, user
+from slurm_amlfs.domain.overwriting import being_overwritten, count, user
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import overlaps, reduce
 from slurm_amlfs.domain.records import Outcome, Stage, Transfer, TransferPhase
@@ -41,6 +41,12 @@ def whole_prefixes(draft: Draft, stage: Stage) -> tuple[str, ...]:
 def _prove(draft: Draft, stage: Stage, prefixes: tuple[str, ...]) -> None:
     if _being_freed(draft, stage):
         message = "waiting until the space of an earlier job is given back"
+        if stage.message != message:
+            draft.put(replace(stage, message=message))
+        return
+    other = being_overwritten(draft, stage)
+    if other is not None:
+        message = f"waiting until the import for job {other.key.job_id} has overwritten the same files"
         if stage.message != message:
             draft.put(replace(stage, message=message))
         return

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
-from slurm_amlfs.domain.errand import Count, Counted, Start
+from dataclasses import replace
+
+import pytest
+
+from slurm_amlfs.domain.errand import Count, Counted, Done, ProveIn, Report, Start, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.view import ImportState, ImportView
-from slurm_amlfs.wire import Answer
+from slurm_amlfs.wire import Answer, RequestKind
 from tests.unit.domain.desk import BUSY, Desk
 
 OVER = "stage_in prefix=/shared/ conflict=overwrite-always"
@@ -90,3 +94,97 @@ def test_an_import_that_azure_did_not_take_for_long_is_looked_at_again() -> None
     assert early == []
     assert desk.stage().phase is Phase.FAILED
     assert desk.wished(Start) == []
+
+
+def live(desk: Desk, jobs: int) -> list[int]:
+    """Let all jobs of a desk live as far as they get; list them in the order in which they could start."""
+    started: list[int] = []
+    for _ in range(12 * jobs):
+        desk.drop_receipts()
+        desk.count()
+        if desk.wished(Start):
+            desk.start()
+        if any(it.holds_slot for it in desk.records.transfers.values()):
+            desk.land()
+        desk.prove()
+        for errand in desk.wished(WriteReceipt):
+            desk.report(errand, Done())
+        for job_id in range(1, jobs + 1):
+            if job_id not in started and desk.answers(job_id)[0] is Answer.DONE:
+                started.append(job_id)
+                desk.run(job_id)
+                desk.leave(job_id)
+                desk.go()
+    return started
+
+
+def ring(jobs: int) -> list[str]:
+    """Let each job read what the next one overwrites."""
+    folders = [f"/{number}/" for number in range(jobs)]
+    return [f"stage_in prefix={one}" for one in folders]
+
+
+@pytest.mark.parametrize("jobs", [2, 3, 4])
+@pytest.mark.parametrize("staged_first", [False, True])
+def test_jobs_that_overwrite_each_others_inputs_all_start(jobs: int, staged_first: bool) -> None:  # noqa: FBT001 - drawn
+    """Each reads what the one before overwrites, whether their inputs came together or before the overwrites."""
+    desk = Desk()
+    reads = ring(jobs)
+    desk.trouble = "Azure gave no answer"
+    for number in range(jobs):
+        over = f"{reads[(number + 1) % jobs]} conflict=overwrite-always"
+        lines = (reads[number], over)
+        desk.submit(*lines, job_id=number + 1)
+    if staged_first:
+        counts = [it for it in desk.wished(Count) if not it.overwrites]
+        desk.go(reports=tuple(Report(it, Counted(3, 300)) for it in counts))
+        desk.trouble = ""
+        desk.go()
+        if desk.wished(Start):
+            desk.start()
+            desk.land()
+    desk.trouble = ""
+
+    assert sorted(live(desk, jobs)) == list(range(1, jobs + 1))
+
+
+def test_an_overwrite_that_waits_is_not_overtaken_for_ever() -> None:
+    """Who comes later for the same files waits behind it, and others do not."""
+    desk = Desk()
+    desk.stage_in("stage_in prefix=/shared/", job_id=3)
+    desk.submit(OVER)
+    desk.submit("stage_in prefix=/shared/x/", job_id=8)
+    desk.submit("stage_in prefix=/b/", job_id=9)
+    desk.count()
+
+    assert desk.wish(Start).transfer.prefixes == ("/b/",)
+    assert desk.board(8).message == "waiting for job 7, which came first and may overwrite the same files"
+
+
+def test_what_gives_way_to_an_older_overwrite_is_proved_again() -> None:
+    """A younger job that waits for something else has not started: its inputs are looked at after the import."""
+    desk = Desk()
+    desk.submit("stage_in prefix=/a/", "stage_in prefix=/shared/ conflict=overwrite-if-dirty", job_id=1)
+    first = desk.wished(Count)
+    desk.report(first[1], UNSAVED)
+    desk.report(first[0], Counted(3, 300))
+    desk.start()
+    desk.land()
+    desk.prove()
+    before = desk.stage(1).phase
+    desk.submit("stage_in prefix=/shared/", "stage_in prefix=/a/ conflict=overwrite-always", job_id=2)
+    desk.count()
+    desk.start()
+    desk.land()
+    desk.prove()
+    younger = desk.stage(2).phase
+    desk.settle(replace(desk.request(RequestKind.RETRY, job_id=1), sender_uid=0))
+    desk.count()
+    desk.start()
+    proofs = desk.wished(ProveIn)
+    again = desk.stage(2).phase
+    desk.land()
+
+    assert (before, younger, again) == (Phase.STAGED_IN, Phase.STAGED_IN, Phase.RESTORING)
+    assert proofs == []
+    assert {it.stage.job_id for it in desk.wished(ProveIn)} == {1, 2}
