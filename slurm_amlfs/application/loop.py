@@ -3,7 +3,8 @@
 Level-triggered: an event only brings a pass forward. Records are stored before any errand of the pass begins and
 before a request is forgotten, so a crash between any two lines costs a repetition, which every errand and every
 request can bear. The loop's own thread never talks to Azure, Slurm or Lustre: errands and looks run in pools, those
-that walk whole trees in one of their own, so that nobody's start waits for somebody's million files.
+that walk whole trees in one of their own, so that nobody's start waits for somebody's million files, and comments in
+another, so that nothing waits for a slow slurmctld but what it is told.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from functools import partial
 from typing import Protocol
 
 from slurm_amlfs.application.looking import Looks, Pace, look_at_slot, look_at_slurm
-from slurm_amlfs.application.noticing import Notices
+from slurm_amlfs.application.noticing import COMMENTS, Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
-from slurm_amlfs.domain.errand import Count, Errand, Free, ProveIn, ProveOut, Report, Trouble
+from slurm_amlfs.domain.errand import Comment, Count, Errand, Free, ProveIn, ProveOut, Report, Trouble
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Records
@@ -35,7 +36,10 @@ _INBOX_EVERY_SECONDS = 0.1
 """How often the inbox is looked at; an empty directory costs some ten microseconds."""
 
 _QUICK_WORKERS = 8
-"""Threads for what takes one call: looks, starts and stops of transfers, receipts, comments."""
+"""Threads for what takes one call: looks, starts and stops of transfers, receipts."""
+
+_COMMENT_WORKERS = 2 * COMMENTS
+"""Threads for comments: half of them stay free for what announces a start."""
 
 _WALKS = (Count, ProveIn, ProveOut, Free)
 
@@ -77,6 +81,7 @@ class Loop:
         self._events = events
         self._walks = ThreadPoolExecutor(workers, thread_name_prefix="walk")
         self._calls = ThreadPoolExecutor(_QUICK_WORKERS, thread_name_prefix="call")
+        self._comments = ThreadPoolExecutor(_COMMENT_WORKERS, thread_name_prefix="comment")
         self._running: dict[str, Future[Callable[[], None]]] = {}
         self._heard: list[tuple[str, Request]] = []
         self._new: set[int] = set()
@@ -112,6 +117,7 @@ class Loop:
         """Finish the errands under way, and begin no more."""
         self._walks.shutdown(cancel_futures=True)
         self._calls.shutdown(cancel_futures=True)
+        self._comments.shutdown(cancel_futures=True)
 
     def turn(self, now: datetime) -> None:
         """Take what came; make a pass if there is a reason; look where it is time.
@@ -167,8 +173,11 @@ class Loop:
             self._begin(errand, now)
         if again := self._notices.update(before, decision.records, decision.events, now):
             self._wake_at(again)
-        for errand in self._notices.comments(self._records, now):
-            self._begin(errand, now)
+        resting = {key for key, (until, _) in self._resting.items() if now < until}
+        for comment in self._notices.comments(self._records, now, self._running.keys(), resting):
+            self._begin(comment, now)
+        if again := self._notices.comments_again:
+            self._wake_at(again)
 
     def _decide(self, seen: Seen) -> Decision:
         """Decide; should what came break that, leave out what does: one job must not stop all others."""
@@ -202,7 +211,12 @@ class Loop:
             report = self._performer.perform(errand)
             return lambda: self._report(report)
 
-        self._submit(self._walks if isinstance(errand, _WALKS) else self._calls, errand.key, work)
+        self._submit(self._pool(errand), errand.key, work)
+
+    def _pool(self, errand: Errand) -> ThreadPoolExecutor:
+        if isinstance(errand, _WALKS):
+            return self._walks
+        return self._comments if isinstance(errand, Comment) else self._calls
 
     def _report(self, report: Report) -> None:
         if isinstance(report.result, Trouble):

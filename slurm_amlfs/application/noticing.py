@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Collection, Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from slurm_amlfs.application.ports import BoardPort
 from slurm_amlfs.domain.ask import Direction
@@ -19,6 +20,13 @@ from slurm_amlfs.wire import Board
 log = logging.getLogger(__name__)
 
 _POST_AGAIN = timedelta(seconds=1)
+
+COMMENTS = 2
+"""Progress comments of all jobs that begin in any `_BUDGET_TIME`, and that are under way: for each, slurmctld locks
+its jobs and schedules. What is left says its news later, and only the latest."""
+_BUDGET_TIME = timedelta(seconds=1)
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 _MOST_EVENTS = 100
 """Lines of a timeline that a board carries."""
@@ -34,6 +42,10 @@ class Notices:
         self._posted: dict[int, Board] = {}
         self._timelines: dict[int, list[str]] = {}
         self._unposted: set[int] = set()
+        self._begun: deque[datetime] = deque()
+        self._wished: set[str] = set()
+        self.comments_again: datetime | None = None
+        """When to come again for comments that the budget left out, None if it left out none."""
 
     def begin(self, records: Records, events: Iterable[Event]) -> None:
         """Take the timelines from the store, and take boards of forgotten jobs away."""
@@ -60,8 +72,42 @@ class Notices:
             self._board.remove(job_id)
         return now + _POST_AGAIN if self._unposted else None
 
-    def comments(self, records: Records, now: datetime) -> Iterable[Comment]:
-        """Wish for the AdminComments that are out of date and due."""
+    def comments(
+        self,
+        records: Records,
+        now: datetime,
+        running: Collection[str] = frozenset(),
+        resting: Collection[str] = frozenset(),
+    ) -> list[Comment]:
+        """Wish for AdminComments that are out of date and due, within the budget, what was said longest ago first.
+
+        Args:
+            records: What is so now.
+            now: The time of the pass.
+            running: Keys of errands under way.
+            resting: Keys of errands that failed and wait, for which nothing of the budget is spent.
+        """
+        while self._begun and self._begun[0] <= now - _BUDGET_TIME:
+            self._begun.popleft()
+        self._wished &= set(running)
+        self.comments_again = None
+        wishes: list[Comment] = []
+        for job_id in sorted(self._due(records, now), key=lambda it: records.jobs[it].commented or _NEVER):
+            wish = Comment(job_id, progress(self._posted[job_id]) + missing_note(records.of_job(job_id, Direction.IN)))
+            if wish.text == records.jobs[job_id].comment or wish.key in running or wish.key in resting:
+                continue
+            if len(self._begun) >= COMMENTS:
+                self.comments_again = self._begun[0] + _BUDGET_TIME
+                break
+            if len(self._wished) >= COMMENTS:
+                # The end of one that is under way makes a pass by itself.
+                break
+            self._begun.append(now)
+            self._wished.add(wish.key)
+            wishes.append(wish)
+        return wishes
+
+    def _due(self, records: Records, now: datetime) -> Iterable[int]:
         for job_id, board in self._posted.items():
             job = records.jobs.get(job_id)
             if job is None or job.life is Life.GONE or job.closed is not None:
@@ -69,11 +115,8 @@ class Notices:
             waiting = job.life is Life.PENDING and not job.announced and (board.phase_in or board.phase_out)
             leaving = job.life is Life.ENDED and board.phase_out
             due = job.commented is None or now - job.commented >= self._rules.comment_every
-            if not due or not (waiting or leaving):
-                continue
-            text = progress(board) + missing_note(records.of_job(job_id, Direction.IN))
-            if text != job.comment:
-                yield Comment(job_id, text)
+            if due and (waiting or leaving):
+                yield job_id
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:

@@ -121,6 +121,42 @@ def test_comments_are_wished_for_at_most_every_ten_seconds() -> None:
     assert texts(notices, with_job(commented=NOW, comment=text), 60) == []
 
 
+def many(count: int) -> Records:
+    """Make waiting jobs: the lower its id the longer ago was a job's comment, and the last one never had any."""
+    jobs = [replace(JOB, job_id=it, commented=NOW - timedelta(seconds=99 - it)) for it in range(1, count)]
+    jobs.append(replace(JOB, job_id=count))
+    stages = [replace(STAGE, key=KEY._replace(job_id=job.job_id)) for job in jobs]
+    return Records({job.job_id: job for job in jobs}, {stage.key: stage for stage in stages})
+
+
+def test_the_whole_cluster_has_two_comments_a_second() -> None:
+    """However many jobs there are, slurmctld locks its jobs twice a second at most; who waited longest is first."""
+    records = many(5)
+    notices = Notices(FakeBoard(), RULES)
+    notices.update(EMPTY, records, (), NOW)
+    first = [it.job_id for it in notices.comments(records, NOW)]
+    again = notices.comments_again
+    none = list(notices.comments(records, NOW + timedelta(seconds=0.9)))
+    said = {**records.jobs, **{it: replace(records.jobs[it], commented=NOW) for it in first}}
+    second = [it.job_id for it in notices.comments(replace(records, jobs=said), NOW + timedelta(seconds=1))]
+
+    assert (first, none, second) == ([5, 1], [], [2, 3])
+    assert again == NOW + timedelta(seconds=1)
+
+
+def test_comments_that_hang_or_fail_do_not_use_up_the_budget() -> None:
+    """Two at once; one that rests lets the next one through."""
+    records = many(5)
+    notices = Notices(FakeBoard(), RULES)
+    notices.update(EMPTY, records, (), NOW)
+    begun = {it.key for it in notices.comments(records, NOW, (), {"comment 5"})}
+    later = NOW + timedelta(seconds=30)
+
+    assert begun == {"comment 1", "comment 2"}
+    assert list(notices.comments(records, later, begun)) == []
+    assert [it.key for it in notices.comments(records, later, {"comment 1"})] == ["comment 5"]
+
+
 def test_there_is_nothing_to_say_of_a_job_that_runs_or_is_gone() -> None:
     """Announced, running, gone, closed: the comment stays what it was."""
     notices = Notices(FakeBoard(), RULES)
