@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,11 +21,19 @@ _AUTO_JOBS_EVERY = timedelta(minutes=1)
 """Auto-import and auto-export are set up by admins and stay for days; two ARM reads a minute find them soon enough."""
 
 
+_SOON = timedelta(seconds=5)
+"""How long a job is looked at as about to start: one that Slurm puts off longer must not be a storm of looks."""
+
+_REST_PER_LOOK = 5
+"""A look that takes a second is made every five: slurmctld's jobs are locked meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often to look: at Slurm, at Slurm while a job is about to start, at ARM."""
+    """How often to look: at Slurm, at Slurm for a job not yet seen or about to start, at ARM."""
 
     slurm: timedelta = timedelta(seconds=2)
+    slurm_new: timedelta = timedelta(seconds=1)
     slurm_soon: timedelta = timedelta(milliseconds=250)
     arm: timedelta = timedelta(seconds=5)
 
@@ -37,10 +46,12 @@ class Looks:
     names: tuple[str, ...]
     wanted_jobs: frozenset[int] = frozenset()
     wanted_slots: frozenset[str] = frozenset()
-    soon: bool = False
+    starting: frozenset[int] = frozenset()
+    starting_since: dict[int, datetime] = field(default_factory=dict)
     jobs: Mapping[int, JobView] | None = None
     asked_jobs: frozenset[int] = frozenset()
     slurm_looked: datetime | None = None
+    slurm_took: timedelta = timedelta(0)
     slurm_trouble: str = ""
     file_systems: dict[str, FsSeen] = field(default_factory=dict)
     fs_looked: dict[str, datetime] = field(default_factory=dict)
@@ -63,7 +74,8 @@ class Looks:
         """
         alive = frozenset(job_id for job_id, job in records.jobs.items() if job.closed is None)
         self.wanted_jobs = alive | more
-        self.soon = not self.wanted_jobs <= self.asked_jobs or any(_about_to_start(records, it) for it in alive)
+        self.starting = frozenset(it for it in alive if _about_to_start(records, it))
+        self.starting_since = {it: since for it, since in self.starting_since.items() if it in self.starting}
         stages, transfers = records.stages.values(), records.transfers.values()
         self.wanted_slots = frozenset(name for name in self.names if wants_look(transfers, stages, name))
         for name in set(self.file_systems) - self.wanted_slots:
@@ -72,13 +84,19 @@ class Looks:
 
     def slurm_due(self, now: datetime) -> bool:
         """Say whether to ask Slurm now."""
-        pace = self.pace.slurm_soon if self.soon else self.pace.slurm
-        return bool(self.wanted_jobs) and (self.slurm_looked is None or now >= self.slurm_looked + pace)
+        if not self.wanted_jobs or self.slurm_looked is None:
+            return bool(self.wanted_jobs)
+        pace = self.pace.slurm if self.wanted_jobs <= self.asked_jobs else self.pace.slurm_new
+        if any(now < self.starting_since.get(it, now) + _SOON for it in self.starting):
+            pace = self.pace.slurm_soon
+        return now >= self.slurm_looked + max(pace, self.slurm_took * _REST_PER_LOOK)
 
     def begin_slurm(self, now: datetime) -> frozenset[int]:
         """Begin a look at Slurm; return the jobs to ask for. What is doubted from here on is not in its answer."""
         self.slurm_looked = now
         self.doubted.clear()
+        for job_id in self.starting:
+            self.starting_since.setdefault(job_id, now)
         return self.wanted_jobs
 
     def slots_due(self, now: datetime) -> list[str]:
@@ -92,12 +110,10 @@ class Looks:
 
 def _about_to_start(records: Records, job_id: int) -> bool:
     job = records.jobs[job_id]
-    return (
-        job.life is Life.PENDING
-        and not job.announced
-        and job.closed is None
-        and any(stage.phase is Phase.STAGED_IN for stage in records.of_job(job_id, Direction.IN))
-    )
+    if job.life is not Life.PENDING or job.announced or job.closed is not None:
+        return False
+    stages = list(records.of_job(job_id, Direction.IN))
+    return bool(stages) and job.receipt and all(stage.phase is Phase.STAGED_IN for stage in stages)
 
 
 def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callable[[], None]:
@@ -105,13 +121,16 @@ def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callab
 
     It says nothing of jobs doubted since `begin_slurm`.
     """
+    began = time.monotonic()
     try:
         jobs: Mapping[int, JobView] | None = slurm.jobs(sorted(job_ids))
         trouble = ""
     except AmlfsError as error:
         jobs, trouble = None, error.message
+    took = timedelta(seconds=time.monotonic() - began)
 
     def put() -> None:
+        looks.slurm_took = took
         looks.jobs, looks.asked_jobs, looks.slurm_trouble = jobs, job_ids - looks.doubted, trouble
 
     return put

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from slurm_amlfs.application.looking import Looks, Pace, look_at_slot, look_at_slurm
 from slurm_amlfs.application.performing import FileSystem
@@ -54,17 +57,75 @@ def test_slurm_is_asked_at_once_for_a_job_that_is_new_and_then_at_its_pace() -> 
     assert [made.slurm_due(after(seconds)) for seconds in (0.3, 1.9, 2)] == [False, False, True]
 
 
-def test_a_job_about_to_start_is_looked_at_four_times_a_second() -> None:
-    """It has to start within seconds of its proof."""
-    stage = replace(STAGE, phase=Phase.STAGED_IN)
-    made = looks(stage=stage)
+def due(job: Job, *phases: Phase) -> list[bool]:
+    """Say when a job with these stage-ins is looked at again, after a look at once that took no time."""
+    keys = [KEY._replace(line=line) for line in range(len(phases))]
+    stages = {key: replace(STAGE, key=key, phase=phase) for key, phase in zip(keys, phases, strict=True)}
+    made = Looks(Pace(), ("amlfs",))
+    made.plan(Records({7: job}, stages), frozenset())
     look(made, FakeSlurm())
-    made.plan(Records({7: JOB}, {KEY: stage}), frozenset())
-    soon = [made.slurm_due(after(seconds)) for seconds in (0.2, 0.25)]
-    made.plan(Records({7: replace(JOB, announced=True)}, {KEY: stage}), frozenset())
+    made.slurm_took = timedelta(0)
+    return [made.slurm_due(after(seconds)) for seconds in (0.2, 0.25, 1.9, 2)]
 
-    assert soon == [False, True]
-    assert not made.slurm_due(after(1))
+
+def test_a_job_about_to_start_is_looked_at_four_times_a_second() -> None:
+    """Only with all stage-ins proved and its receipt written, until it is announced: it starts within seconds."""
+    ready, slow, soon = replace(JOB, receipt=True), [False, False, False, True], [False, True, True, True]
+
+    assert due(ready, Phase.STAGED_IN, Phase.STAGED_IN) == soon
+    assert due(ready, Phase.STAGED_IN, Phase.RESTORING) == slow
+    assert due(JOB, Phase.STAGED_IN) == slow
+    assert due(replace(ready, announced=True), Phase.STAGED_IN) == slow
+
+
+def test_a_job_is_about_to_start_for_five_seconds() -> None:
+    """One whose start Slurm puts off must not be a storm of looks."""
+    records = Records({7: replace(JOB, receipt=True)}, {KEY: replace(STAGE, phase=Phase.STAGED_IN)})
+    made = Looks(Pace(), ("amlfs",))
+    seen = []
+    for seconds in (0.0, 4.0, 6.0):
+        made.plan(records, frozenset())
+        look(made, FakeSlurm(), after(seconds))
+        made.slurm_took = timedelta(0)
+        seen.append(made.slurm_due(after(seconds + 0.5)))
+
+    assert seen == [True, True, False]
+
+
+def test_looking_takes_a_fifth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slower slurmctld answers, the less it is asked."""
+    made, clock = looks(), iter([0.0, 3.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    look(made, FakeSlurm())
+
+    assert [made.slurm_due(after(seconds)) for seconds in (2, 14.9, 15)] == [False, False, True]
+
+
+def test_a_job_not_yet_seen_is_looked_for_once_a_second() -> None:
+    """A burst of submits shares its looks."""
+    made = looks()
+    look(made, FakeSlurm())
+    made.slurm_took = timedelta(0)
+    made.plan(Records({7: JOB}, {KEY: STAGE}), frozenset({8}))
+
+    assert [made.slurm_due(after(seconds)) for seconds in (0.9, 1)] == [False, True]
+
+
+def test_a_job_with_nothing_to_stage_in_is_looked_at_as_often_once_it_may_start() -> None:
+    """It is nudged like any other, so it has to be seen staged in soon; a refused one goes nowhere."""
+    out = replace(STAGE, key=StageKey(7, Direction.OUT, 0), phase=Phase.DECLARED)
+    job = replace(JOB, directives=("stage_out prefix=/jobs/a/",))
+    asked = replace(job, token_in="1-2")  # noqa: S106 - the name of an ask, no secret
+    made = looks(job=job, stage=out)
+    look(made, FakeSlurm())
+    due = []
+    for it in (job, asked, replace(asked, announced=True)):
+        made.plan(Records({7: it}, {out.key: out}), frozenset())
+        due.append(made.slurm_due(after(0.25)))
+    made.plan(Records({7: replace(asked, refusal="amlfs: no")}), frozenset())
+
+    assert due == [False, True, False]
+    assert not made.slurm_due(after(0.25))
 
 
 def test_nobody_to_ask_for_nobody_asked() -> None:
