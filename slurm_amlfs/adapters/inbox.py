@@ -4,6 +4,8 @@ Anybody may drop a file in `tmp` and rename it into `new` (mode 1733: nobody lis
 found there is hostile until it is read: only regular files with one link, opened without following links or waiting,
 no longer than a request can be. Who asks is the file's owner. That nobody links another's request in here is the
 kernel's promise (fs.protected_hardlinks, on by systemd's default).
+
+What hooks drop comes first, and only so many files of others are claimed at a time: nobody's junk holds back a job.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ import logging
 import os
 import shutil
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from slurm_amlfs.adapters.folders import make_folder
 from slurm_amlfs.adapters.log import event
@@ -29,6 +33,10 @@ DROP_MODE = 0o1733
 OWN_MODE = 0o700
 MOST_AT_ONCE = 4096
 """Requests claimed in one pass; a flood is worked off over several, oldest first."""
+MOST_OF_OTHERS = 100
+"""Files of all who are no hooks that are claimed and not done, at most."""
+MOST_OF_ONE = 20
+"""The same for each of them."""
 MOST_BAD = 100
 """Malformed files that are kept to look at; older ones go."""
 LARGEST_JOB_ID = 2**31 - 1
@@ -36,6 +44,16 @@ LARGEST_JOB_ID = 2**31 - 1
 
 _FROM_ANYBODY = {RequestKind.RETRY, RequestKind.CANCEL}
 """Whose right depends on the job, which is checked where the job is known."""
+
+
+class _File(NamedTuple):
+    """What lies in a folder; `other` says that its owner is no hook. In the order that it is taken in."""
+
+    other: bool
+    time_ns: int
+    name: str
+    inode: int
+    uid: int
 
 
 class MaildirInbox:
@@ -63,22 +81,42 @@ class MaildirInbox:
             raise PermanentError(f"the inbox {folder} cannot be made ({error.strerror}); mend state_dir") from error
 
     def take(self) -> Iterator[tuple[str, Request]]:
-        """Claim what has arrived, oldest first, as (handle, request).
+        """Claim what has arrived, the hooks' before anybody else's, each oldest first, as (handle, request).
 
         What was claimed before and is not done comes again, first of all after a crash.
         """
-        for mtime_ns, name, inode in _oldest(self._new):
-            # A name of our own: under the sender's, a rename could replace somebody else's claimed request.
-            _rename(self._new / name, self._cur / f"{max(mtime_ns, 0):020d}.{inode}")
-        for _, name, _ in _oldest(self._cur):
+        self._claim()
+        for file in heapq.nsmallest(MOST_AT_ONCE, self._files(self._cur), key=lambda it: (it.other, it.name)):
             try:
-                request = self._read(self._cur / name)
+                request = self._read(self._cur / file.name)
             except UserError as error:
-                self._set_aside(name, error.message)
+                self._set_aside(file.name, error.message)
             except FileNotFoundError:
                 continue
             else:
-                yield name, request
+                yield file.name, request
+
+    def _claim(self) -> None:
+        new = heapq.nsmallest(MOST_AT_ONCE, (it for it in self._files(self._new) if not it.other))
+        if others := [it for it in self._files(self._new) if it.other]:
+            claimed = Counter(it.uid for it in self._files(self._cur) if it.other)
+            for file in sorted(others):
+                if claimed.total() < MOST_OF_OTHERS and claimed[file.uid] < MOST_OF_ONE:
+                    claimed[file.uid] += 1
+                    new.append(file)
+        for file in new:
+            # A name of our own: under the sender's, a rename could replace somebody else's claimed request.
+            _rename(self._new / file.name, self._cur / f"{max(file.time_ns, 0):020d}.{file.inode}")
+
+    def _files(self, folder: Path) -> Iterator[_File]:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    facts = entry.stat(follow_symlinks=False)
+                    other = facts.st_uid not in self._hook_uids
+                    # An owner sets a file's mtime as he likes, but not its ctime.
+                    time_ns = facts.st_ctime_ns if other else facts.st_mtime_ns
+                    yield _File(other, time_ns, entry.name, facts.st_ino, facts.st_uid)
 
     def done(self, handle: str) -> None:
         """Forget a request whose effect is in the store. Done twice is success."""
@@ -117,19 +155,6 @@ class MaildirInbox:
             _drop(path)
         for old in sorted(self._bad.iterdir())[:-MOST_BAD]:
             old.unlink(missing_ok=True)
-
-
-def _oldest(folder: Path) -> list[tuple[int, str, int]]:
-    """List a folder's entries as (mtime_ns, name, inode), oldest first."""
-    return heapq.nsmallest(MOST_AT_ONCE, _entries(folder))
-
-
-def _entries(folder: Path) -> Iterator[tuple[int, str, int]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            with suppress(FileNotFoundError):
-                facts = entry.stat(follow_symlinks=False)
-                yield facts.st_mtime_ns, entry.name, facts.st_ino
 
 
 def _rename(old: Path, new: Path) -> None:

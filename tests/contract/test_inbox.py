@@ -3,12 +3,13 @@ from __future__ import annotations
 import itertools
 import os
 import stat
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from slurm_amlfs.adapters.inbox import MOST_BAD, MaildirInbox
+from slurm_amlfs.adapters.inbox import MOST_BAD, MOST_OF_ONE, MOST_OF_OTHERS, MaildirInbox
 from slurm_amlfs.errors import PermanentError
 from slurm_amlfs.wire import MAX_BYTES, Request, RequestKind, dump_request
 from tests.contract.inbox_contract import Drop, InboxContract
@@ -80,6 +81,34 @@ class TestMaildirInbox(InboxContract):
             drop(replace(ASK, kind=kind))
         assert {request.kind for _, request in inbox.take()} == {RequestKind.RETRY, RequestKind.CANCEL}
         assert len(list((folder / "bad").iterdir())) == len(RequestKind) - 2
+
+    def test_of_one_user_some_are_taken_at_a_time(self, folder: Path, drop: Drop) -> None:
+        """The rest waits until these are done, and then it comes."""
+        inbox = MaildirInbox(folder, {ME + 1})
+        for job_id in range(1, MOST_OF_ONE + 6):
+            drop(Request(RequestKind.RETRY, job_id))
+        first = list(inbox.take())
+        assert [handle for handle, _ in inbox.take()] == [handle for handle, _ in first]
+        for handle, _ in first:
+            inbox.done(handle)
+        rest = list(inbox.take())
+        assert (len(first), len(rest)) == (MOST_OF_ONE, 5)
+        assert {request.job_id for _, request in [*first, *rest]} == set(range(1, MOST_OF_ONE + 6))
+
+    @pytest.mark.skipif(ME != 0, reason="only root gives files away")
+    def test_junk_of_users_holds_back_no_hook(self, inbox: MaildirInbox, folder: Path, drop: Drop) -> None:
+        """However old it says it is, the hook's request is taken before it, and no more of it than is bearable."""
+        for number in range(10 * 30):
+            place_file(folder, f"junk{number}", dump_request(Request(RequestKind.RETRY, 9)), -number)
+            os.chown(folder / "new" / f"junk{number}", 61001 + number // 30, -1)
+        drop(ASK)
+        taken = [request for _, request in inbox.take()]
+        users = Counter(request.sender_uid for request in taken[1:])
+        assert taken[0].sender_uid == 0
+        assert len(taken) == 1 + MOST_OF_OTHERS
+        assert set(users.values()) == {MOST_OF_ONE}
+        drop(replace(ASK, job_id=8))
+        assert [request.job_id for _, request in inbox.take()][:3] == [7, 8, 9]
 
     def test_a_name_replaces_nobodys_request(self, inbox: MaildirInbox, folder: Path) -> None:
         """Two files dropped under one name are two requests."""
