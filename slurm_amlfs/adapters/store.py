@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -19,6 +19,7 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
+from slurm_amlfs.adapters.clock import SystemClock
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, Transfer
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
@@ -55,6 +56,22 @@ _DROP = {
     "transfer": ("DELETE FROM transfer WHERE id = ?",),
 }
 
+KEPT = timedelta(days=90)
+"""How long a job's history is kept after its last event."""
+_PRUNE_EVERY = timedelta(days=1)
+
+_PRUNE_PAST = """
+DELETE FROM past WHERE CAST(job_id AS TEXT) NOT IN (SELECT id FROM job)
+AND EXISTS (SELECT 1 FROM event WHERE event.job_id = past.job_id)
+AND NOT EXISTS (SELECT 1 FROM event WHERE event.job_id = past.job_id AND at >= :before)
+"""
+_PRUNE_EVENT = """
+DELETE FROM event WHERE CAST(job_id AS TEXT) NOT IN (SELECT id FROM job)
+AND NOT EXISTS (SELECT 1 FROM event AS later WHERE later.job_id = event.job_id AND later.at >= :before)
+"""
+
+_CLOCK = SystemClock()
+
 VERSION = 1
 """Of the schema above; kept in SQLite's user_version."""
 
@@ -69,14 +86,14 @@ _TRANSFER = TypeAdapter(Transfer)
 class SqliteStore:
     """One database file."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the database, or make it.
+    def __init__(self, path: Path, now: Callable[[], datetime] = _CLOCK.now) -> None:
+        """Open the database, or make it; `now` tells what of its history is old.
 
         Raises:
             PermanentError: the file is of a newer release, or no database.
             TemporaryError: it cannot be opened or is locked.
         """
-        self._path = path
+        self._path, self._now = path, now
         with self._told():
             # SQLite gives its other files, which hold what is written last, the rights of the database.
             path.touch(0o600)
@@ -132,6 +149,8 @@ class SqliteStore:
     def save(self, before: Records, after: Records, events: tuple[Event, ...]) -> None:
         """Write what differs, in one transaction that is on disk when this returns. What is gone becomes history.
 
+        Once a day, what is history for 90 days is forgotten with it.
+
         Raises:
             PermanentError: the database is damaged.
             TemporaryError: the disk is full, or the file is locked.
@@ -146,6 +165,16 @@ class SqliteStore:
                 "INSERT INTO event VALUES (?, ?, ?, ?)",
                 [(it.job_id, it.at.timestamp(), it.word, _storable(it.detail)) for it in events],
             )
+            self._prune(self._now())
+
+    def _prune(self, now: datetime) -> None:
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'pruned'").fetchone()
+        # Absolute: a clock that was set back must not stop it for ever.
+        if row is not None and abs(now.timestamp() - float(row[0])) < _PRUNE_EVERY.total_seconds():
+            return
+        for statement in (_PRUNE_PAST, _PRUNE_EVENT):
+            self._db.execute(statement, {"before": (now - KEPT).timestamp()})
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('pruned', ?)", (str(now.timestamp()),))
 
     def _save(self, table: str, adapter: TypeAdapter[T], before: Mapping[K, T], after: Mapping[K, T]) -> None:
         put = _PUT[table]

@@ -248,3 +248,29 @@ def test_a_database_that_is_not_there_cannot_be_read(path: Path) -> None:
     with pytest.raises(TemporaryError, match="cannot be read"):
         read_events(path, 7)
     assert not path.exists()
+
+
+def test_old_history_is_forgotten_once_a_day(tmp_path: Path) -> None:
+    """That of jobs that are gone for 90 days; an open job keeps all of its own, however old."""
+    time = [NOW]
+    store = SqliteStore(tmp_path / "amlfs.db", lambda: time[0])
+    open_job = Records({8: replace(JOB, job_id=8)})
+    store.save(
+        EMPTY, replace(RECORDS, jobs={**RECORDS.jobs, **open_job.jobs}), (*EVENTS, Event(8, NOW, "submitted", ""))
+    )
+    store.save(replace(RECORDS, jobs={**RECORDS.jobs, **open_job.jobs}), open_job, ())
+
+    def counts(days: float) -> tuple[int, int, int]:
+        """Save something that day; count the gone job's events, its past, and the open one's events."""
+        time[0] = NOW + timedelta(days=days)
+        store.save(open_job, open_job, (Event(9, time[0], "x", ""),))
+        db = sqlite3.connect(tmp_path / "amlfs.db")
+        past = db.execute("SELECT count(*) FROM past WHERE job_id = 7").fetchone()[0]
+        db.close()
+        return len(store.events(7)), past, len(store.events(8))
+
+    assert counts(89.5) == (2, 2, 1)
+    assert counts(90.2) == (2, 2, 1)
+    assert counts(90.6) == (0, 0, 1)
+    assert len(store.events(9)) == 3
+    store.close()
