@@ -109,11 +109,14 @@ class Looks:
 
 
 def _about_to_start(records: Records, job_id: int) -> bool:
+    """Say whether a job waits only for Slurm: it is staged in, or it has been let pass with nothing to stage in."""
     job = records.jobs[job_id]
     if job.life is not Life.PENDING or job.announced or job.closed is not None:
         return False
     stages = list(records.of_job(job_id, Direction.IN))
-    return bool(stages) and job.receipt and all(stage.phase is Phase.STAGED_IN for stage in stages)
+    if not stages:
+        return bool(job.token_in) and not job.refusal
+    return job.receipt and all(stage.phase is Phase.STAGED_IN for stage in stages)
 
 
 def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callable[[], None]:

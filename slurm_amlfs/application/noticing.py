@@ -108,14 +108,14 @@ class Notices:
         return wishes
 
     def _due(self, records: Records, now: datetime) -> Iterable[int]:
+        """Name jobs that wait for their start; slurmctld refuses comments on one in STAGE_OUT ("already finished")."""
         for job_id, board in self._posted.items():
             job = records.jobs.get(job_id)
             if job is None or job.life is Life.GONE or job.closed is not None:
                 continue
             waiting = job.life is Life.PENDING and not job.announced and (board.phase_in or board.phase_out)
-            leaving = job.life is Life.ENDED and board.phase_out
             due = job.commented is None or now - job.commented >= self._rules.comment_every
-            if due and (waiting or leaving):
+            if due and waiting:
                 yield job_id
 
     def _tell(self, events: Iterable[Event]) -> None:

@@ -149,5 +149,11 @@ class Draft:
 def names_some(names: Iterable[str], most: int = 3) -> str:
     """Name a few blobs or files in a sentence, each quoted with what cannot be printed escaped."""
     listed = list(names)
-    shown = ", ".join(ascii(name if len(name) <= 200 else name[:200] + "...") for name in listed[:most])  # noqa: PLR2004 - a line of a terminal or two
+    shown = ", ".join(_quoted(name) for name in listed[:most])
     return f"{shown}, ..." if len(listed) > most else shown
+
+
+def _quoted(name: str, longest: int = 200) -> str:
+    """Quote a name; bytes that are no UTF-8 are shown in hex."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return ascii(text if len(text) <= longest else text[:longest] + "...").replace("\\\\x", "\\x")

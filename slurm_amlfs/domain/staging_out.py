@@ -55,7 +55,7 @@ def _land(draft: Draft, stage: Stage) -> None:
         show_transfer(draft, stage, transfer, files_done=stage.files_done)
         return
     completed = transfer is not None and transfer.outcome is Outcome.COMPLETED
-    said = "" if transfer is None or completed else transfer.message
+    said = "" if transfer is None or completed else transfer.message or transfer.outcome.value
     correlation = "" if transfer is None else transfer.correlation_id
     stage = replace(
         stage,
@@ -74,7 +74,8 @@ def exported(draft: Draft, stage: Stage, result: Exported) -> None:
     if stage.phase is not Phase.WAITING:
         return
     moved = result.files_done > stage.most_done
-    coming = bool(result.under_way and not result.todo)
+    # After an archive that failed nothing is under way any more, whatever flags it left behind.
+    coming = bool(result.under_way and not result.todo and not stage.said)
     alive = (moved and stage.progressed is not None) or (coming and stage.progressed is None)
     stage = replace(
         stage,

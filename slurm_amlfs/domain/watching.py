@@ -75,6 +75,8 @@ def _staged_in(draft: Draft, job: Job) -> bool:
 
 def _summary(draft: Draft, job: Job) -> str:
     stages = list(draft.of_job(job.job_id, Direction.IN))
+    if not stages:
+        return "amlfs: nothing to stage in; its exports are known"
     files = sum(stage.files_done for stage in stages)
     text = f"amlfs: staged in, {files:,} files, {sum(stage.bytes_done for stage in stages):,} bytes"
     return text + missing_note(stages)

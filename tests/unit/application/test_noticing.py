@@ -172,8 +172,8 @@ def test_there_is_nothing_to_say_of_a_job_that_runs_or_is_gone() -> None:
     assert [texts(notices, with_job(**changes)) for changes in quiet] == [[]] * 5
 
 
-def test_a_job_that_ended_is_commented_on_while_it_exports() -> None:
-    """With what its stage-in missed still in the line."""
+def test_a_job_that_exports_keeps_the_comment_of_its_start() -> None:
+    """Slurmctld refuses comments on a job in STAGE_OUT, so none is wished for; the board tells."""
     key = StageKey(7, Direction.OUT, 0)
     out = replace(STAGE, key=key, ask=Ask(Direction.OUT, ("/jobs/7/",)), phase=Phase.EXPORTING, message="")
     brought = replace(STAGE, phase=Phase.RUNNING, missing=("a/x", "a/y"))
@@ -182,7 +182,7 @@ def test_a_job_that_ended_is_commented_on_while_it_exports() -> None:
     notices = Notices(FakeBoard(), RULES)
     notices.update(EMPTY, records, (), NOW)
 
-    assert texts(notices, records) == ["amlfs: exporting; 2 blobs are missing, named in the receipt"]
+    assert texts(notices, records) == []
 
 
 def test_a_long_timeline_is_cut() -> None:
