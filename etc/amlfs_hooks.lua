@@ -11,7 +11,9 @@ return function(script, state)
   local LONGEST_MESSAGE = 900 -- SystemComment stops growing at 1,024, and Slurm puts date, plugin and hook before it
   local MOST_SECONDS = 10
 
-  local IN = { kind = "data_in", head = "stage_in", way = "in", token = "token_in", answer = "answer_in" }
+  -- IN has no head: any directive asks. A job that only exports needs the daemon's word before it starts too, for its
+  -- variables come from the board, and a policy that refuses its export must do so before it has run.
+  local IN = { kind = "data_in", way = "in", token = "token_in", answer = "answer_in" }
   local OUT = { kind = "data_out", head = "stage_out", way = "out", token = "token_out", answer = "answer_out" }
 
   local function digits(value)
@@ -33,7 +35,7 @@ return function(script, state)
 
   local function asks_for(lines, head)
     for _, line in ipairs(lines) do
-      if line:match("^[^ \t]*") == head then
+      if not head or line:match("^[^ \t]*") == head then
         return true
       end
     end

@@ -28,6 +28,26 @@ def test_down_at_submit(site: Site, name: str) -> None:
     assert seeing.blob(site, f"jobs/{name}/out") == b"x"
 
 
+def test_a_job_that_only_exports_waits_too(site: Site, name: str) -> None:
+    """It has nothing to stage in, but without the daemon's board it would run with no AMLFS_EXPORT_DIR."""
+    ran = site.home("alice") / f"{name}.ran"
+    script = f'#!/bin/sh\necho "$AMLFS_EXPORT_DIR" > "{ran}"\n'
+    script += 'mkdir -p "$AMLFS_EXPORT_DIR"\necho x > "$AMLFS_EXPORT_DIR/out"\n'
+    site.daemon.stop()
+    try:
+        job = site.submit("alice", script, f"--amlfs-export=/jobs/{name}/")
+        seeing.wait_for_reason(site, job, "BurstBufferStageIn")
+        other = site.submit("bob", "#!/bin/sh\ntrue\n")
+        seeing.wait_for_state(site, other, "COMPLETED")
+        assert site.job(job)["JobState"] == "PENDING"
+        assert not ran.exists()
+    finally:
+        site.daemon.start()
+    seeing.wait_until_closed(site, job)
+    assert ran.read_text() == f"{site.mount}/jobs/{name}\n"
+    assert seeing.blob(site, f"jobs/{name}/out") == b"x\n"
+
+
 def test_killed_during_stage_in(site: Site, name: str) -> None:
     """The import goes on, is found again by its name, and is not made twice."""
     seeing.put_blob(site, f"{name}/in", b"x")

@@ -146,10 +146,11 @@ class TestPrologSlurmctld:
         site.board(token_in="1-2", message=forged, env=(forged,), timeline=("answer_in=done",))  # noqa: S106 - no secret
         assert site.run(self.HOOK).returncode == 1
 
-    def test_sends_back_an_option_that_nothing_has_heard(self, site: Site) -> None:
-        """The SPANK plugin without job_submit.lua would let jobs run without their data."""
-        assert site.run(self.HOOK, **IMPORT).returncode == 1
-        assert "--amlfs-import" in site.told("logger")
+    @pytest.mark.parametrize(("option", "name"), [(IMPORT, "--amlfs-import"), (EXPORT, "--amlfs-export")])
+    def test_sends_back_an_option_that_nothing_has_heard(self, site: Site, option: dict[str, str], name: str) -> None:
+        """The SPANK plugin without job_submit.lua would let jobs run without their data or their AMLFS_EXPORT_DIR."""
+        assert site.run(self.HOOK, **option).returncode == 1
+        assert f"it has {name}, but " in site.told("logger")
 
 
 class TestTaskProlog:

@@ -68,10 +68,35 @@ def test_setup_tells_who_and_what(old: SlurmMock) -> None:
     assert (request.token, request.exit_code, request.hurry) == ("", -1, False)
 
 
-def test_data_in_without_stage_in_is_done_at_once(any_release: SlurmMock) -> None:
-    """A job that only exports waits for nothing, and nobody is asked."""
-    path = any_release.script(BOTH[1])
-    assert any_release.call("slurm_bb_data_in", "7", path) == DONE
+def test_a_job_that_only_exports_asks_on_old_slurm(old: SlurmMock) -> None:
+    """Its AMLFS_EXPORT_DIR comes from the board, so it waits for one, and a refusal comes before it runs."""
+    old.post(Board(7, 61001, "e", poll_seconds=0))
+    process = begin(old, "slurm_bb_data_in", "7", old.script(BOTH[1]))
+    (request,) = old.requests()
+    assert (request.kind, request.job_id, request.directives) == (RequestKind.DATA_IN, 7, BOTH[1:])
+    old.post(Board(7, 61001, "e", request.token, Answer.ERROR, message="amlfs: may not export"))
+    assert finish(process, *process.communicate(timeout=20)) == Returned(("-1", "amlfs: may not export"))
+
+
+def test_a_job_that_only_exports_asks_on_new_slurm(new: SlurmMock) -> None:
+    """From 24.05 on test_data_in says BUSY until the daemon has let the job pass or refused it."""
+    args = ("7", new.script(BOTH[1]), "61001", "100")
+    assert new.call("slurm_bb_data_in", *args) == DONE
+    (request,) = new.requests()
+    assert (request.kind, request.directives) == (RequestKind.DATA_IN, BOTH[1:])
+    assert new.call("slurm_bb_test_data_in", *args) == BUSY
+    new.post(Board(7, 61001, "e", request.token, Answer.ERROR, message="amlfs: may not export"))
+    assert new.call("slurm_bb_test_data_in", *args) == Returned(("-1", "amlfs: may not export"))
+    new.post(Board(7, 61001, "e", request.token, Answer.DONE))
+    assert new.call("slurm_bb_test_data_in", *args) == DONE
+
+
+def test_nobody_is_asked_for_what_no_line_asks(any_release: SlurmMock) -> None:
+    """Without directives there is no stage-in, and without a stage_out line no stage-out, to wait for."""
+    assert any_release.call("slurm_bb_data_in", "7", any_release.script()) == DONE
+    assert any_release.call("slurm_bb_test_data_in", "7", any_release.script()) == DONE
+    assert any_release.call("slurm_bb_data_out", "7", any_release.script(BOTH[0])) == DONE
+    assert any_release.call("slurm_bb_test_data_out", "7", any_release.script(BOTH[0])) == DONE
     assert any_release.requests() == []
 
 
