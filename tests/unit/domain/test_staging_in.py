@@ -62,7 +62,7 @@ def test_a_prefix_without_blobs_costs_no_import() -> None:
     desk.report(desk.wish(Count), Counted(5, 500, empty=("/genoms/",)))
 
     assert desk.answers()[0] is Answer.ERROR
-    assert desk.board().message == "no blobs under /genoms/; check the prefix and its spelling"
+    assert desk.board().message == "no blobs under /genoms/; check its spelling, scancel this job and submit again"
     assert desk.wished(Start) == []
 
 
