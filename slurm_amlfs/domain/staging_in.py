@@ -154,7 +154,8 @@ def counted(draft: Draft, stage: Stage, errand: Count, result: Counted) -> None:
         return
     where = ", ".join(stage.ask.prefixes)
     if result.empty or not result.files:
-        draft.fail(stage, f"no blobs under {', '.join(result.empty) or where}; check its spelling, scancel this job and submit again")
+        empty = ", ".join(result.empty) or where
+        draft.fail(stage, f"no blobs under {empty}; check its spelling, scancel this job and submit again")
     elif stage.ask.hydrate is Hydrate.ALL and 0 < result.room_bytes < result.total_bytes:
         draft.fail(stage, f"{result.total_bytes} bytes under {where} are more than the whole file system {stage.fs} "
                           f"holds ({result.room_bytes} bytes); ask for less, or for hydrate=none")  # fmt: skip
