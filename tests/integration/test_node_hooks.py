@@ -53,7 +53,7 @@ def test_a_job_whose_stage_in_is_not_proved_is_sent_back(make_site: MakeSite) ->
         shutil.chown(path, "slurm", "slurm")
     site.run("alice", ["scontrol", "release", str(job)])
     site.wait(lambda: site.job(job)["Restarts"] == "1", seeing.LONG, "the job is sent back")
-    assert site.job(job)["JobState"] == "PENDING"
+    seeing.wait_for_state(site, job, "PENDING")
     assert "DRAIN" not in node(site)
 
 
