@@ -23,7 +23,7 @@ demo: setup ## a Slurm job with --amlfs-import and --amlfs-export, watched; DEMO
 
 .PHONY: test
 test: setup statics ## every check and every test, from a fresh machine on
-	@$(IN_CELL) $(BIN)/pytest tests/unit tests/contract tests/integration
+	@$(IN_CELL) $(BIN)/pytest --no-skips tests/unit tests/contract tests/integration
 
 .PHONY: check
 check: setup ## the fast gate: format, lint, types, import contracts, unit and property tests

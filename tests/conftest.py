@@ -1,7 +1,40 @@
 """Settings of all tests."""
 
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
 from hypothesis import settings
 
 # On a busy machine a case may take long for no fault of its own; how long the whole takes is the gate's business.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a test that is skipped fails (make test: it has it all)")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    return _not_skipped(item.config, report)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    return _not_skipped(collector.config, report)
+
+
+def _not_skipped(config: pytest.Config, report: Report) -> Report:
+    """Make a skip a failure under --no-skips, so that no run is green for what it left out; xfail is no skip."""
+    if report.skipped and config.getoption("no_skips") and not hasattr(report, "wasxfail"):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{why}; --no-skips lets no test be left out"
+    return report

@@ -255,7 +255,14 @@ class LustreMount:
 
 def _view(path: str, facts: os.stat_result) -> FileView:
     kind = _KINDS.get(stat.S_IFMT(facts.st_mode), FileKind.OTHER)
-    return FileView(path=path, kind=kind, size_bytes=facts.st_size, mtime_ns=facts.st_mtime_ns, uid=facts.st_uid)
+    return FileView(
+        path=path,
+        kind=kind,
+        size_bytes=facts.st_size,
+        mtime_ns=facts.st_mtime_ns,
+        uid=facts.st_uid,
+        links=facts.st_nlink,
+    )
 
 
 def _complain(verb: str, paths: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The Slurm port by Slurm's own commands: squeue to look, scontrol to comment.
+"""The Slurm port by Slurm's own commands: squeue to look, scontrol to comment and to notify.
 
 squeue tells jobs in named fields (`-O`), which are alike from 22.05 to 26.05. Fields are parted by a word that is drawn
 anew for each call, so no text in a job's record can pass for another field or another job.
@@ -36,6 +36,7 @@ _FIELDS = {
     "exit_code": 12,
     "RestartCnt": 12,
     "PriorityLong": 12,
+    "BatchFlag": 4,
     "Account": 256,
     "UserName": 256,
     "Reason": 1024,
@@ -84,6 +85,20 @@ class SlurmCommands:
         if outcome.code != 0 and job_id in self.jobs([job_id]):
             raise PermanentError(
                 f"Slurm refuses a comment on job {job_id} ({outcome.complaint}); run the daemon as root or SlurmUser"
+            )
+
+    def notify(self, job_id: int, text: str) -> None:
+        """Say one line at the terminal of the srun or salloc that waits for a job; whether it arrives is not told.
+
+        A pending job's message goes to the port that its srun or salloc listens on (slurmctld: srun_user_message).
+
+        Raises:
+            TemporaryError: slurmctld does not answer, or nobody waits for the job.
+        """
+        outcome = self._run([self._scontrol, "notify", str(job_id), one_line(text)])
+        if outcome.code != 0:
+            raise TemporaryError(
+                f"nobody who waits for job {job_id} can be told ({outcome.complaint}); its board says it"
             )
 
     def _one_by_one(self, job_ids: Sequence[int]) -> dict[int, JobView]:
@@ -137,13 +152,14 @@ def _only(job_ids: Sequence[int], outcome: Outcome, mark: str) -> dict[int, JobV
 
 
 def one_line(text: str) -> str:
-    """Write a text as AdminComment takes it: one line of printable characters, cut, without scontrol's quotes."""
+    """Write a text for AdminComment or a terminal: one line of printable characters, cut, without scontrol's quotes."""
     plain = "".join(char if char.isprintable() else " " for char in text)
     return plain.replace('"', "'")[:COMMENT_CHARACTERS]
 
 
 def _job(record: Sequence[str]) -> JobView:
-    job_id, uid, job_state, bb_state, exit_code, restarts, priority, account, user, reason = map(str.strip, record)
+    job_id, uid, job_state, bb_state, exit_code, restarts, priority, batch, *texts = map(str.strip, record)
+    account, user, reason = texts
     try:
         code, signal = _exit(exit_code)
         return JobView(
@@ -155,12 +171,17 @@ def _job(record: Sequence[str]) -> JobView:
             exit_code=code,
             exit_signal=signal,
             account=_none(account),
-            user=user,
+            user="" if user == _NO_NAME else user,
             restarts=int(restarts),
             held=int(priority) == 0,
+            interactive=int(batch) == 0,
         )
     except ValueError as error:
         raise PermanentError(f"squeue prints a record of another form ({error}); report Slurm's version") from error
+
+
+_NO_NAME = "nobody"
+"""What squeue prints for a uid that has no name on its host (uid_to_string_cached)."""
 
 
 def _exit(text: str) -> tuple[int, int]:

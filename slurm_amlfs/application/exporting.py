@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -27,11 +28,12 @@ def prove_out(blobs: Blobs, lustre: Lustre, errand: ProveOut, namespace: Namespa
     Raises:
         TemporaryError, PermanentError: from the ports.
     """
-    files = files_done = total_bytes = bytes_done = under_way = 0
+    files = files_done = total_bytes = bytes_done = under_way = linked = 0
+    kinds: Counter[FileKind] = Counter()
     todo: list[str] = []
     names: list[str] = []
     for prefix in errand.prefixes:
-        for file, _, verdict in _judged(blobs, lustre, prefix, namespace):
+        for file, _, verdict in _judged(blobs, lustre, prefix, namespace, kinds):
             files += 1
             total_bytes += file.size_bytes
             if verdict is Verdict.PROVED:
@@ -40,11 +42,22 @@ def prove_out(blobs: Blobs, lustre: Lustre, errand: ProveOut, namespace: Namespa
                 continue
             if len(names) < _MOST_NAMES:
                 names.append(file.path)
+            linked += file.links > 1
             if verdict is Verdict.UNDER_WAY:
                 under_way += 1
             elif prefix not in todo:
                 todo.append(prefix)
-    return Exported(files, files_done, total_bytes, bytes_done, under_way, tuple(todo), tuple(names))
+    return Exported(
+        files=files,
+        files_done=files_done,
+        total_bytes=total_bytes,
+        bytes_done=bytes_done,
+        under_way=under_way,
+        todo=tuple(todo),
+        names=tuple(names),
+        linked=linked,
+        symlinks=kinds[FileKind.SYMLINK],
+    )
 
 
 def unsaved(lustre: Lustre, prefix: str, namespace: Namespace) -> Iterator[str]:
@@ -62,7 +75,7 @@ def free(blobs: Blobs, lustre: Lustre, errand: Free, namespace: Namespace) -> Fr
     Raises:
         TemporaryError, PermanentError: from the ports.
     """
-    files = freed_bytes = kept = 0
+    files = freed_bytes = needed = dirty = unproved = refused = 0
     for prefix in errand.prefixes:
         judged = _judged(blobs, lustre, prefix, namespace)
         while batch := list(islice(judged, _BATCH)):
@@ -70,8 +83,11 @@ def free(blobs: Blobs, lustre: Lustre, errand: Free, namespace: Namespace) -> Fr
             for file, state, verdict in batch:
                 if state & HsmState.RELEASED:
                     continue
-                if verdict is not Verdict.PROVED or _spared(namespace, errand.spare, file.path):
-                    kept += 1
+                if _spared(namespace, errand.spare, file.path):
+                    needed += 1
+                elif verdict is not Verdict.PROVED:
+                    dirty += not state.clean
+                    unproved += state.clean
                 else:
                     wanted[file.path] = file.size_bytes
             if not wanted:
@@ -83,8 +99,8 @@ def free(blobs: Blobs, lustre: Lustre, errand: Free, namespace: Namespace) -> Fr
                     files += 1
                     freed_bytes += size_bytes
                 else:
-                    kept += 1
-    return Freed(files, freed_bytes, kept)
+                    refused += 1
+    return Freed(files, freed_bytes, needed, dirty, unproved, refused)
 
 
 def _spared(namespace: Namespace, spare: Sequence[str], path: str) -> bool:
@@ -92,26 +108,34 @@ def _spared(namespace: Namespace, spare: Sequence[str], path: str) -> bool:
 
 
 def _judged(
-    blobs: Blobs, lustre: Lustre, prefix: str, namespace: Namespace
+    blobs: Blobs, lustre: Lustre, prefix: str, namespace: Namespace, kinds: Counter[FileKind] | None = None
 ) -> Iterator[tuple[FileView, HsmState, Verdict]]:
-    """Stream the regular files under a prefix with what is proved of each. Links and devices have no blob to prove."""
+    """Stream the regular files under a prefix with what is proved of each. Links and devices have no blob to prove.
+
+    `kinds` counts on the way everything that is there.
+    """
     sizes = {blob.name: blob.size_bytes for blob in blobs.walk(prefix)}
-    for file, state in _regular(lustre, prefix, namespace):
+    for file, state in _regular(lustre, prefix, namespace, kinds):
         yield file, state, judge_out(file, state, sizes.get(file.path.removeprefix("/")))
 
 
-def _regular(lustre: Lustre, prefix: str, namespace: Namespace) -> Iterator[tuple[FileView, HsmState]]:
+def _regular(
+    lustre: Lustre, prefix: str, namespace: Namespace, kinds: Counter[FileKind] | None = None
+) -> Iterator[tuple[FileView, HsmState]]:
     """Stream the regular files under a prefix that are still there when their state is read."""
-    regular = (
-        file
-        for file in lustre.walk(prefix)
-        if file.kind is FileKind.REGULAR
-        and matches(namespace, prefix, file.path)
-        and not file.path.startswith(OWN_FOLDER)
-    )
+    there = _under(lustre, prefix, namespace, Counter() if kinds is None else kinds)
+    regular = (file for file in there if file.kind is FileKind.REGULAR)
     while batch := list(islice(regular, _BATCH)):
         states = lustre.hsm_states([file.path for file in batch])
         for file in batch:
             state = states.get(file.path)
             if state is not None:
                 yield file, state
+
+
+def _under(lustre: Lustre, prefix: str, namespace: Namespace, kinds: Counter[FileKind]) -> Iterator[FileView]:
+    """Stream whatever is under a prefix and is not ours, and count it by its kind."""
+    for file in lustre.walk(prefix):
+        if matches(namespace, prefix, file.path) and not file.path.startswith(OWN_FOLDER):
+            kinds[file.kind] += 1
+            yield file

@@ -3,8 +3,8 @@
 Level-triggered: an event only brings a pass forward. Records are stored before any errand of the pass begins and
 before a request is forgotten, so a crash between any two lines costs a repetition, which every errand and every
 request can bear. The loop's own thread never talks to Azure, Slurm or Lustre: errands and looks run in pools, those
-that walk whole trees in one of their own, so that nobody's start waits for somebody's million files, and comments in
-another, so that nothing waits for a slow slurmctld but what it is told.
+that walk whole trees in one of their own, so that nobody's start waits for somebody's million files, and what Slurm is
+told in another, so that nothing else waits for a slow slurmctld.
 """
 
 from __future__ import annotations
@@ -22,7 +22,18 @@ from slurm_amlfs.application.looking import Looks, Pace, look_at_slot, look_at_s
 from slurm_amlfs.application.noticing import COMMENTS, Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
-from slurm_amlfs.domain.errand import Comment, Count, Errand, Free, ProveIn, ProveOut, Report, Trouble
+from slurm_amlfs.domain.errand import (
+    Comment,
+    Count,
+    Errand,
+    Free,
+    Notify,
+    ProveIn,
+    ProveOut,
+    Report,
+    Trouble,
+    key_of,
+)
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Records
@@ -39,7 +50,7 @@ _QUICK_WORKERS = 8
 """Threads for what takes one call: looks, starts and stops of transfers, receipts."""
 
 _COMMENT_WORKERS = 2 * COMMENTS
-"""Threads for comments: half of them stay free for what announces a start."""
+"""Threads for comments and notices: half of them stay free for what announces a start."""
 
 _WALKS = (Count, ProveIn, ProveOut, Free)
 
@@ -202,7 +213,7 @@ class Loop:
         self._wake = moment if self._wake is None else min(self._wake, moment)
 
     def _begin(self, errand: Errand, now: datetime) -> None:
-        until, _ = self._resting.get(errand.key, (now, 0))
+        until, _ = self._resting.get(key_of(errand), (now, 0))
         if now < until:
             self._wake_at(until)
             return
@@ -211,18 +222,18 @@ class Loop:
             report = self._performer.perform(errand)
             return lambda: self._report(report)
 
-        self._submit(self._pool(errand), errand.key, work)
+        self._submit(self._pool(errand), key_of(errand), work)
 
     def _pool(self, errand: Errand) -> ThreadPoolExecutor:
         if isinstance(errand, _WALKS):
             return self._walks
-        return self._comments if isinstance(errand, Comment) else self._calls
+        return self._comments if isinstance(errand, (Comment, Notify)) else self._calls
 
     def _report(self, report: Report) -> None:
         if isinstance(report.result, Trouble):
             trouble = report.result
             pairs = {
-                "errand": report.errand.key,
+                "errand": key_of(report.errand),
                 "fault": trouble.fault.value,
                 "error": trouble.message,
                 "correlation_id": trouble.correlation_id,
@@ -233,10 +244,10 @@ class Loop:
     def _rest(self, reports: list[Report], now: datetime) -> None:
         """Let what failed rest a little longer each time, so that no wish of every pass becomes a storm."""
         for report in reports:
-            _, times = self._resting.pop(report.errand.key, (now, 0))
+            _, times = self._resting.pop(key_of(report.errand), (now, 0))
             if isinstance(report.result, Trouble):
                 pause = backoff(times, timedelta(0), _LONGEST_REST)
-                self._resting[report.errand.key] = (now + pause, times + 1)
+                self._resting[key_of(report.errand)] = (now + pause, times + 1)
 
     def _submit(self, pool: ThreadPoolExecutor, key: str, work: Callable[[], Callable[[], None]]) -> None:
         if key in self._running:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from slurm_amlfs.application.ports import BoardPort
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import compose, missing_note, progress
-from slurm_amlfs.domain.errand import Comment
+from slurm_amlfs.domain.errand import Comment, key_of
 from slurm_amlfs.domain.records import Event, Life, Records
 from slurm_amlfs.domain.world import Rules
 from slurm_amlfs.errors import AmlfsError
@@ -94,7 +94,8 @@ class Notices:
         wishes: list[Comment] = []
         for job_id in sorted(self._due(records, now), key=lambda it: records.jobs[it].commented or _NEVER):
             wish = Comment(job_id, progress(self._posted[job_id]) + missing_note(records.of_job(job_id, Direction.IN)))
-            if wish.text == records.jobs[job_id].comment or wish.key in running or wish.key in resting:
+            key = key_of(wish)
+            if wish.text == records.jobs[job_id].comment or key in running or key in resting:
                 continue
             if len(self._begun) >= COMMENTS:
                 self.comments_again = self._begun[0] + _BUDGET_TIME
@@ -103,7 +104,7 @@ class Notices:
                 # The end of one that is under way makes a pass by itself.
                 break
             self._begun.append(now)
-            self._wished.add(wish.key)
+            self._wished.add(key)
             wishes.append(wish)
         return wishes
 

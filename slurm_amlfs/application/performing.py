@@ -24,6 +24,7 @@ from slurm_amlfs.domain.errand import (
     Examined,
     Fault,
     Free,
+    Notify,
     ProveIn,
     ProveOut,
     Report,
@@ -33,6 +34,7 @@ from slurm_amlfs.domain.errand import (
     Stop,
     Trouble,
     WriteReceipt,
+    key_of,
 )
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
@@ -75,7 +77,7 @@ class Performer:
             return Report(errand, _trouble(Fault.PERMANENT, error))
         except Exception as error:
             # A fault of ours must not stop everybody's staging: say it loudly, and try again as after any outage.
-            log.exception("errand-broke", extra={"amlfs_pairs": {"errand": errand.key}})
+            log.exception("errand-broke", extra={"amlfs_pairs": {"errand": key_of(errand)}})
             return Report(errand, Trouble(Fault.TEMPORARY, f"internal error, see the daemon's log: {error!r}"))
 
     def keep(self, stages: Collection[StageKey]) -> None:
@@ -120,6 +122,8 @@ class Performer:
                     self._fs(name).lustre.drop_receipt(job_id)
             case Comment(job_id, text):
                 self._slurm.comment(job_id, text)
+            case Notify(job_id, text):
+                self._slurm.notify(job_id, text)
 
     def _fs(self, name: str) -> FileSystem:
         fs = self._file_systems[name]

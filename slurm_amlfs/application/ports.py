@@ -92,6 +92,9 @@ class Slurm(Protocol):
     def comment(self, job_id: int, text: str) -> None:
         """Set a job's AdminComment; slurmctld schedules after it (_slurm_rpc_update_job). A gone job is success."""
 
+    def notify(self, job_id: int, text: str) -> None:
+        """Say a line at the terminal of the srun or salloc that waits for a job; an error if none is known to."""
+
 
 class Inbox(Protocol):
     """The maildir that hooks and users write to."""

@@ -1,8 +1,8 @@
 """What the domain wants done, and what came of it. Values only; `application/errands.py` does them.
 
-Each errand has a key: the application never runs two of one key at once, and drops a wish whose key is running. An
-errand is wanted again on every pass until its report has changed the records, so a report lost in a crash costs a
-repetition and nothing else: every errand can be done twice.
+Each errand has a key (`key_of`): the application never runs two of one key at once, and drops a wish whose key is
+running. An errand is wanted again on every pass until its report has changed the records, so a report lost in a crash
+costs a repetition and nothing else: every errand can be done twice.
 """
 
 from __future__ import annotations
@@ -30,11 +30,6 @@ class Count:
     hydrate: Hydrate
     overwrites: bool = False
 
-    @property
-    def key(self) -> str:
-        """Name what is done, so that it is not done twice at once."""
-        return f"count {self.stage}"
-
 
 @dataclass(frozen=True, slots=True)
 class ProveIn:
@@ -52,11 +47,6 @@ class ProveIn:
     import_started: datetime | None
     proof: int = 0
 
-    @property
-    def key(self) -> str:
-        """Name what is done."""
-        return f"prove {self.stage}"
-
 
 @dataclass(frozen=True, slots=True)
 class ProveOut:
@@ -66,11 +56,6 @@ class ProveOut:
     generation: int
     fs: str
     prefixes: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        """Name what is done."""
-        return f"prove {self.stage}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +67,6 @@ class Free:
     fs: str
     prefixes: tuple[str, ...]
     spare: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        """Name what is done."""
-        return f"free {self.stage}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +80,6 @@ class WriteReceipt:
     file_systems: tuple[str, ...]
     text: str
 
-    @property
-    def key(self) -> str:
-        """Name what is done."""
-        return f"receipt {self.job_id}"
-
 
 @dataclass(frozen=True, slots=True)
 class DropReceipt:
@@ -113,22 +88,12 @@ class DropReceipt:
     job_id: int
     file_systems: tuple[str, ...]
 
-    @property
-    def key(self) -> str:
-        """Name what is done."""
-        return f"receipt {self.job_id}"
-
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """Ask Azure for a transfer."""
 
     transfer: Transfer
-
-    @property
-    def key(self) -> str:
-        """Name what is done."""
-        return f"start {self.transfer.fs} {self.transfer.transfer_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +102,6 @@ class Stop:
 
     transfer: Transfer
 
-    @property
-    def key(self) -> str:
-        """Name what is done."""
-        return f"stop {self.transfer.fs} {self.transfer.transfer_id}"
-
 
 @dataclass(frozen=True, slots=True)
 class Clear:
@@ -149,11 +109,6 @@ class Clear:
 
     fs: str
     transfer_id: str
-
-    @property
-    def key(self) -> str:
-        """Name what is done."""
-        return f"clear {self.fs} {self.transfer_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +119,41 @@ class Comment:
     text: str
     announces: bool = False
 
-    @property
-    def key(self) -> str:
-        """Name what is done."""
-        return f"comment {self.job_id}"
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Say to whoever waits at a terminal, in srun or salloc, why the job does not start; `failed` is since when."""
+
+    job_id: int
+    text: str
+    failed: datetime
 
 
-Errand = Count | ProveIn | ProveOut | Free | WriteReceipt | DropReceipt | Start | Stop | Clear | Comment
+Errand = Count | ProveIn | ProveOut | Free | WriteReceipt | DropReceipt | Start | Stop | Clear | Comment | Notify
+
+
+def key_of(errand: Errand) -> str:
+    """Name what an errand does and to what, so that it is not done twice at once."""
+    match errand:
+        case Count(stage):
+            key = f"count {stage}"
+        case ProveIn(stage) | ProveOut(stage):
+            key = f"prove {stage}"
+        case Free(stage):
+            key = f"free {stage}"
+        case WriteReceipt(job_id) | DropReceipt(job_id):
+            key = f"receipt {job_id}"
+        case Start(transfer):
+            key = f"start {transfer.fs} {transfer.transfer_id}"
+        case Stop(transfer):
+            key = f"stop {transfer.fs} {transfer.transfer_id}"
+        case Clear(fs, transfer_id):
+            key = f"clear {fs} {transfer_id}"
+        case Comment(job_id):
+            key = f"comment {job_id}"
+        case Notify(job_id):
+            key = f"notify {job_id}"
+    return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +197,8 @@ class Exported:
 
     `todo` are the prefixes that hold files which an archive has to take (new, dirty, or without their blob);
     `under_way` counts files whose archive has begun. `files_done` are proved: clean, archived, blob there with the
-    size. `names` are some that are not.
+    size. `names` are some that are not, `linked` counts those of them that have several hard links. `symlinks` are no
+    files: what becomes of them in Blob is not looked at.
     """
 
     files: int
@@ -224,15 +208,24 @@ class Exported:
     under_way: int = 0
     todo: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    linked: int = 0
+    symlinks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """What `Free` did; `kept` files stay whole because they are not proved, or somebody needs them."""
+    """What `Free` did, and how many files stay whole for which reason.
+
+    `needed`: another job, or a line with release=no, needs them. `dirty`: written since their archive. `unproved`: not
+    in Blob as they are. `refused`: Lustre did not release them.
+    """
 
     files: int
     freed_bytes: int
-    kept: int
+    needed: int = 0
+    dirty: int = 0
+    unproved: int = 0
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,8 @@ def _stages(draft: Draft, job: Job, direction: Direction) -> list[Stage]:
 
 def _stage(draft: Draft, job: Job, key: StageKey, ask: Ask) -> Stage:
     fs = policy.choose_file_system(ask.fs, tuple(draft.rules.file_systems))
-    policy.check(ask, fs, job.uid, draft.rules.grants)
+    view = (draft.seen.jobs or {}).get(job.job_id)
+    policy.check(ask, fs, job.uid, draft.rules.grants, "" if view is None else view.user)
     several, most = len(reduce(draft.rules.file_systems[fs].namespace, ask.prefixes)), draft.rules.prefixes_per_import
     if key.direction is Direction.IN and several > most:
         raise UserError(
@@ -263,7 +264,8 @@ def _retry(draft: Draft, request: Request) -> None:
         return
     for stage in draft.of_job(job.job_id):
         if stage.phase is Phase.FAILED:
-            draft.move(replace(stage, turns=0, todo=(), files_total=0), Phase.WAITING, "trying again", "asked for")
+            fresh = replace(stage, turns=0, todo=(), files_total=0, revivals=0)
+            draft.move(fresh, Phase.WAITING, "trying again", "asked for")
 
 
 def _cancel(draft: Draft, request: Request) -> None:

@@ -48,8 +48,10 @@ def choose_file_system(asked: str, names: Sequence[str]) -> str:
     return name
 
 
-def check(ask: Ask, fs_name: str, uid: int, grants: Sequence[Grant]) -> None:
+def check(ask: Ask, fs_name: str, uid: int, grants: Sequence[Grant], user: str = "") -> None:
     """Let the ask pass if each of its prefixes begins with a prefix granted to this user on this file system.
+
+    `user` is the name that goes with `uid`, "" if it is not known; only the refusal says it.
 
     Raises:
         UserError: one of them does not.
@@ -66,7 +68,7 @@ def check(ask: Ask, fs_name: str, uid: int, grants: Sequence[Grant]) -> None:
     for prefix in ask.prefixes:
         if not prefix.startswith(granted):
             raise UserError(
-                f"amlfs: uid {uid} may not {verb} {quote(prefix)} on file system {quote(fs_name)}; "
+                f"amlfs: {user or f'uid {uid}'} may not {verb} {quote(prefix)} on file system {quote(fs_name)}; "
                 + _mend(verb, prefix, granted)
             )
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from slurm_amlfs.domain import receipts, staging_in, staging_out, transfers
+from slurm_amlfs.domain import receipts, staging_in, staging_out, telling, transfers
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import (
@@ -25,6 +25,7 @@ from slurm_amlfs.domain.errand import (
     Exported,
     Fault,
     Freed,
+    Notify,
     Report,
     Result,
     Start,
@@ -79,6 +80,7 @@ def decide(
         take_turn(draft, fs)
     for job in list(draft.jobs.values()):
         receipts.want(draft, job)
+        telling.want(draft, job)
     for job_id in draft.closed:
         _forget(draft, job_id)
     return Decision(
@@ -129,6 +131,8 @@ def _take(draft: Draft, report: Report) -> None:
             receipts.dropped(draft, job_id, result)
         case Comment():
             _take_comment(draft, errand, result)
+        case Notify():
+            telling.told(draft, errand)
         case _:
             _take_stage(draft, report)
 

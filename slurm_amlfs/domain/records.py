@@ -100,6 +100,7 @@ class Job:
     None until Slurm has told the end; `exit_note` is the exit code that a hook noted, -1 if none. `announced` says that
     Slurm was nudged after it had seen the stage-in done, `receipt` that the nodes can see it, `stale_receipt` that one
     of an earlier ask may still lie there. `refusal` is why the daemon will not do what the directives ask.
+    `told` is since when the failure had been that was last told to an interactive job's terminal.
     `not_before`, `waits_in_a_row` and `trouble` are the wait after an error with what is done for the job as a whole.
     """
 
@@ -123,6 +124,7 @@ class Job:
     comment: str = ""
     commented: datetime | None = None
     exit_note: int = -1
+    told: datetime | None = None
     not_before: datetime | None = None
     waits_in_a_row: int = 0
     trouble: str = ""

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
-from slurm_amlfs.domain.errand import Clear, Start
+from slurm_amlfs.domain.errand import Clear, Start, key_of
 from slurm_amlfs.domain.overwriting import check, disturb, held, is_checked
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import reduce
@@ -174,7 +174,7 @@ def _check_again(draft: Draft, transfer: Transfer, seen: FsSeen) -> bool:
     """Send back the stages of an overwriting import that waited too long, unless Azure may have it by now."""
     stages = [it for it in draft.stages.values() if it.transfer_id == transfer.transfer_id and not it.phase.over]
     looked_since = transfer.asked is None or seen.seen > transfer.asked
-    asking = Start(transfer).key in draft.seen.running
+    asking = key_of(Start(transfer)) in draft.seen.running
     if asking or not looked_since or all(is_checked(draft, it) for it in stages):
         return False
     for stage in stages:

@@ -92,20 +92,36 @@ def exported(draft: Draft, stage: Stage, result: Exported) -> None:
     where = ", ".join(stage.ask.prefixes)
     left = result.files - result.files_done
     if not result.files:
-        draft.move(stage, Phase.SETTLED, "nothing to export", f"no files under {where}")
+        draft.move(stage, Phase.SETTLED, "nothing to export", f"no files under {where}{_symlinks(result)}")
     elif not left:
         release = stage.ask.release is not False
-        detail = f"{result.files} files, {result.bytes_done} bytes under {where}"
+        detail = f"{result.files} files, {result.bytes_done} bytes under {where}{_symlinks(result)}"
         draft.move(stage, Phase.RELEASING if release else Phase.SETTLED, "exported", detail)
     elif stage.progressed is not None and draft.now - stage.progressed < _patience(draft, stage, coming=coming):
         draft.pause(replace(stage, message=f"waiting for the archive of {left} files"), _LOOK_AGAIN)
     elif stage.turns >= draft.rules.attempts:
-        said = f"; Azure said: {stage.said}" if stage.said else ""
+        said = _linked(result) + (f"; Azure said: {stage.said}" if stage.said else "")
         draft.fail(stage, f"{left} of {result.files} files under {where} are not proved to be in Blob after "
                           f"{stage.turns} exports, and stay on Lustre: {names_some(result.names)}{said}")  # fmt: skip
     else:
         todo = result.todo or whole_prefixes(draft, stage)
         draft.put(replace(stage, todo=todo, message="waiting for the slot"))
+
+
+def _symlinks(result: Exported) -> str:
+    """Say how many symbolic links are left out: no blob is looked for that would prove one."""
+    if not result.symlinks:
+        return ""
+    return f" ({result.symlinks} symbolic link{' is' if result.symlinks == 1 else 's are'} not proved)"
+
+
+def _linked(result: Exported) -> str:
+    """Name hard links as what can never be proved: the copytool archives a file by its id, under one of its names."""
+    if not result.linked:
+        return ""
+    return (
+        f"; {result.linked} of them have other hard links, and may have a blob under one name only: make copies of them"
+    )
 
 
 def _patience(draft: Draft, stage: Stage, *, coming: bool) -> timedelta:
@@ -117,5 +133,16 @@ def _patience(draft: Draft, stage: Stage, *, coming: bool) -> timedelta:
 def freed(draft: Draft, stage: Stage, result: Freed) -> None:
     """Settle a stage whose space was given back."""
     if stage.phase is Phase.RELEASING:
-        kept = f", {result.kept} kept" if result.kept else ""
-        draft.move(stage, Phase.SETTLED, "released", f"{result.files} files, {result.freed_bytes} bytes{kept}")
+        draft.move(stage, Phase.SETTLED, "released", f"{result.files} files, {result.freed_bytes} bytes{_kept(result)}")
+
+
+def _kept(result: Freed) -> str:
+    """Say how many files stay whole on Lustre, and why."""
+    reasons = (
+        (result.needed, "needed by another job or kept by release=no"),
+        (result.dirty, "written since their archive"),
+        (result.unproved, "not proved to be in Blob"),
+        (result.refused, "not released by Lustre"),
+    )
+    kept = sum(number for number, _ in reasons)
+    return f"; {kept} kept: " + ", ".join(f"{number} {why}" for number, why in reasons if number) if kept else ""

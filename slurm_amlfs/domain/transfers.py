@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from slurm_amlfs.domain.draft import Draft
-from slurm_amlfs.domain.errand import Fault, Start, Started, Stop, Trouble
+from slurm_amlfs.domain.errand import Fault, Start, Started, Stop, Trouble, key_of
 from slurm_amlfs.domain.records import Outcome, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
 from slurm_amlfs.domain.world import FsSeen, backoff
@@ -114,7 +114,7 @@ def _end(draft: Draft, transfer: Transfer, outcome: Outcome) -> None:
 def _unseen(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
     """Decide about a transfer that Azure does not show: not asked yet, not shown yet, or gone."""
     if transfer.phase is TransferPhase.INTENDED:
-        asking = Start(transfer).key in draft.seen.running
+        asking = key_of(Start(transfer)) in draft.seen.running
         looked_since = transfer.asked is None or seen.seen > transfer.asked
         if transfer.unwanted and not asking and looked_since:
             _end(draft, transfer, Outcome.CANCELLED)

@@ -110,13 +110,17 @@ class FileKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FileView:
-    """A path on Lustre. `path` is absolute in the file system, "/" first; undecodable bytes are surrogate-escaped."""
+    """A path on Lustre.
+
+    `path` is absolute in the file system, "/" first; undecodable bytes are surrogate-escaped. `links` counts its names.
+    """
 
     path: str
     kind: FileKind
     size_bytes: int
     mtime_ns: int = 0
     uid: int = 0
+    links: int = 1
 
 
 class HsmState(Flag):
@@ -152,7 +156,7 @@ class JobView:
     `job_state` is Slurm's base or flag word as squeue prints it (PENDING, RUNNING, STAGE_OUT, ...), `reason` its
     reason word, `bb_state` the burst buffer state ("staging-in", ...; "" if none). `exit_code` and `exit_signal` are 0
     until the job has ended. `restarts` counts requeues. `held`: its priority is 0, so it starts only when
-    it is released.
+    it is released. `interactive`: srun or salloc waits for it; not a batch job.
     """
 
     job_id: int
@@ -166,3 +170,4 @@ class JobView:
     user: str = ""
     restarts: int = 0
     held: bool = False
+    interactive: bool = False

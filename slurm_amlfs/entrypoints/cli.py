@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from slurm_amlfs import config
-from slurm_amlfs.entrypoints import asking, status
+from slurm_amlfs.entrypoints import asking, checking, status
 from slurm_amlfs.errors import AmlfsError, UserError
 from slurm_amlfs.wire import RequestKind
 
@@ -73,9 +73,8 @@ def cancel(context: typer.Context, job: JobId) -> None:
 
 @config_app.command("check")
 def check(context: typer.Context) -> None:
-    """Read the configuration and say whether it is right."""
-    config.load(context.obj)
-    sys.stdout.write(f"{context.obj}: right\n")
+    """Read the configuration and say what it means, or what is wrong with it."""
+    sys.stdout.write(checking.as_text(context.obj, config.check(context.obj, checking.is_user)))
 
 
 def main() -> None:

@@ -13,6 +13,9 @@ from slurm_amlfs.domain.bulletin import progress
 from slurm_amlfs.errors import AmlfsError, UserError
 from slurm_amlfs.wire import MAX_BYTES, Board, load_board
 
+_CLOSED = "closed"
+"""The last word of a job's timeline."""
+
 
 def read(state_dir: Path, job_id: int | None) -> list[Board]:
     """Read one job's board, or all that this user may read.
@@ -38,7 +41,7 @@ def _read_one(state_dir: Path, job_id: int) -> Board:
         with (state_dir / "board" / str(job_id)).open("rb") as file:
             return load_board(file.read(MAX_BYTES + 1))
     except PermissionError as error:
-        raise UserError(f"job {job_id} is another user's; its owner and operators may see it") from error
+        raise UserError(f"job {job_id} is another user's; it is for its owner and operators") from error
     except FileNotFoundError as error:
         return _from_history(state_dir, job_id, error)
     except OSError as error:
@@ -57,7 +60,12 @@ def _from_history(state_dir: Path, job_id: int, cause: Exception) -> Board:
     if not events:
         raise UserError(unknown) from cause
     timeline = tuple(f"{int(it.at.timestamp())} {it.word}: {it.detail}".removesuffix(": ") for it in events)
-    return Board(job_id=job_id, uid=-1, epoch="", phase_in="closed", message="closed", timeline=timeline)
+    return Board(job_id=job_id, uid=-1, epoch="", phase_in=_CLOSED, message=_CLOSED, timeline=timeline)
+
+
+def is_closed(board: Board) -> bool:
+    """Say whether everything for the job is done, whether its board is still kept or only its history is."""
+    return board.phase_in == _CLOSED or (bool(board.timeline) and board.timeline[-1].partition(" ")[2] == _CLOSED)
 
 
 def as_json(boards: Sequence[Board], *, single: bool) -> str:

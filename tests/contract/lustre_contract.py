@@ -38,6 +38,9 @@ class LustreWorld(Protocol):
     def link(self, path: str) -> None:
         """Make a symlink to /etc at this path."""
 
+    def hard_link(self, path: str, name: str) -> None:
+        """Give a file another name."""
+
     def mark_archived(self, path: str) -> None:
         """Take a file as archived."""
 
@@ -61,8 +64,15 @@ class LustreContract:
         file = lustre.look("/d/file")
         assert file is not None
         assert (file.path, file.kind, file.size_bytes, file.mtime_ns > 0) == ("/d/file", FileKind.REGULAR, 5, True)
+        assert file.links == 1
         kinds = {path: view.kind for path in ("/", "/d", "/d/link", "/d/no") if (view := lustre.look(path))}
         assert kinds == {"/": FileKind.DIRECTORY, "/d": FileKind.DIRECTORY, "/d/link": FileKind.SYMLINK}
+
+    def test_hard_links(self, lustre: Lustre, world: LustreWorld) -> None:
+        """Each name of a file tells how many there are."""
+        world.write("/d/file", 5)
+        world.hard_link("/d/file", "/d/other")
+        assert {view.path: view.links for view in lustre.walk("/d/")} == {"/d/file": 2, "/d/other": 2}
 
     @pytest.mark.parametrize(
         "path", ["/../etc/passwd", "/d/../d/file", "/d//file", "/./d", "/d/file\0", f"/{'x' * 300}"]

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import pytest
+
 from slurm_amlfs.application.ports import Slurm
+from slurm_amlfs.errors import TemporaryError
 
 NOBODYS_JOB = 2_000_000_000
 NO_IDS = (4_000_000_000, 2**31, 0, -1)
@@ -59,6 +62,14 @@ class SlurmContract:
         world.wait_until(lambda: slurm.jobs([job_id])[job_id].job_state == "FAILED")
         job = slurm.jobs([job_id])[job_id]
         assert (job.exit_code, job.exit_signal) == (3, 0)
+
+    def test_a_batch_job_has_no_terminal(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """It is told from srun's and salloc's; to say something there is an error, as for a job that is not there."""
+        job_id = world.hold()
+        assert not slurm.jobs([job_id])[job_id].interactive
+        for nowhere in (job_id, NOBODYS_JOB):
+            with pytest.raises(TemporaryError, match="nobody who waits for job"):
+                slurm.notify(nowhere, "x")
 
     def test_comment(self, slurm: Slurm, world: SlurmWorld) -> None:
         """The latest comment is the job's; on a job that is gone it is success."""

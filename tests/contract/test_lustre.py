@@ -20,6 +20,7 @@ class FakeLustreWorld:
         self.write = lustre.write
         self.add_released = lustre.add_released
         self.link = lustre.link
+        self.hard_link = lustre.hard_link
         self.mark_archived = lustre.mark_archived
         self.finish_restores = lustre.finish_restores
         self._lustre = lustre
@@ -56,6 +57,10 @@ class FolderWorld:
     def link(self, path: str) -> None:
         """Make a symlink to /etc."""
         self.place(path).symlink_to("/etc")
+
+    def hard_link(self, path: str, name: str) -> None:
+        """Give a file another name."""
+        self.place(name).hardlink_to(self.place(path))
 
     def mark_archived(self, path: str) -> None:
         """Take a file as archived."""

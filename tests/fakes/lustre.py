@@ -56,6 +56,12 @@ class FakeLustre:
         """Add a symlink; the fake does not say where to."""
         self.files[path] = FileView(path, FileKind.SYMLINK, 1)
 
+    def hard_link(self, path: str, name: str) -> None:
+        """Give a file another name; both show its one state."""
+        self.files[path] = replace(self.files[path], links=self.files[path].links + 1)
+        self.files[name] = replace(self.files[path], path=name)
+        self.states[name] = self.states[path]
+
     def mark_archived(self, path: str) -> None:
         """Take a file's contents as archived, as the copytool does."""
         self.states[path] = WHOLE

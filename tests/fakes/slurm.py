@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from slurm_amlfs.domain.view import JobView
-from slurm_amlfs.errors import AmlfsError
+from slurm_amlfs.errors import AmlfsError, TemporaryError
 
 
 class FakeSlurm:
@@ -14,6 +14,7 @@ class FakeSlurm:
     def __init__(self) -> None:
         self.records: dict[int, JobView] = {}
         self.comments: dict[int, list[str]] = {}
+        self.notices: dict[int, list[str]] = {}
         self.faults: list[AmlfsError] = []
 
     def jobs(self, job_ids: Iterable[int]) -> dict[int, JobView]:
@@ -26,6 +27,13 @@ class FakeSlurm:
         self._called()
         if job_id in self.records:
             self.comments.setdefault(job_id, []).append(text)
+
+    def notify(self, job_id: int, text: str) -> None:
+        """Keep what the terminal of an interactive job is told."""
+        self._called()
+        if job_id not in self.records or not self.records[job_id].interactive:
+            raise TemporaryError(f"nobody who waits for job {job_id} can be told")
+        self.notices.setdefault(job_id, []).append(text)
 
     def _called(self) -> None:
         if self.faults:

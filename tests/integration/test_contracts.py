@@ -166,6 +166,10 @@ class EmulatedLustre:
         """Make a symlink to /etc."""
         self._place(path).symlink_to("/etc")
 
+    def hard_link(self, path: str, name: str) -> None:
+        """Give a file another name."""
+        self._place(name).hardlink_to(self._place(path))
+
     def mark_archived(self, path: str) -> None:
         """Archive a file, and wait until it is."""
         place = self._place(path)

@@ -18,12 +18,19 @@ TRUE = "#!/bin/sh\n#SBATCH --output=/dev/null\n"
 
 
 def test_a_node_without_its_lustre_is_drained_and_the_job_goes_back(make_site: MakeSite) -> None:
-    """The job is not held, the log says why in one line, and the node stays away from everybody's jobs."""
+    """The job is not held, the log says why in one line, and the node stays away from everybody's jobs.
+
+    A job that only exports drains nothing.
+    """
     site = make_site(Options())
     conf = site.slurm_conf.parent / "prolog" / "amlfs-hooks.conf"
     missing = f"{site.mount}-elsewhere"
     conf.write_text(conf.read_text(encoding="utf-8").replace(str(site.mount), missing), encoding="utf-8")
-    job = site.submit("alice", TRUE, "--amlfs-export=/jobs/x/")
+    other = site.submit("alice", TRUE, "--amlfs-export=/jobs/x/")
+    seeing.wait_for_state(site, other, "COMPLETED")
+    assert "DRAIN" not in node(site)
+    seeing.put_blob(site, "x/in", b"x")
+    job = site.submit("alice", TRUE, "--amlfs-import=/x/")
     site.wait(lambda: "DRAIN" in node(site), seeing.LONG, "the node is drained")
     site.wait(lambda: site.job(job)["Restarts"] == "1", seeing.LONG, "the job goes back")
     record = site.job(job)
@@ -46,7 +53,7 @@ def test_a_job_whose_stage_in_is_not_proved_is_sent_back(make_site: MakeSite) ->
         shutil.chown(path, "slurm", "slurm")
     site.run("alice", ["scontrol", "release", str(job)])
     site.wait(lambda: site.job(job)["Restarts"] == "1", seeing.LONG, "the job is sent back")
-    assert site.job(job)["JobState"] == "PENDING"
+    seeing.wait_for_state(site, job, "PENDING")
     assert "DRAIN" not in node(site)
 
 

@@ -8,41 +8,28 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from slurm_amlfs.config import Config, load
+from slurm_amlfs.config import load
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.errors import UserError
-
-SAMPLE = Path(__file__).parents[2] / "etc" / "amlfs.toml"
-SYSTEM = """
-[[file_system]]
-name = "lustre"
-mount = "/lustre"
-namespace = "hierarchical"
-subscription = "0b2d2d5c-0000-4000-8000-000000000001"
-resource_group = "hpc"
-amlfs = "amlfs1"
-container_url = "https://account.blob.core.windows.net/data"
-"""
+from tests.unit.config_files import SAMPLE, SYSTEM, faults, read
 
 
-def read(tmp_path: Path, text: str) -> Config:
-    path = tmp_path / "amlfs.toml"
-    path.write_text(text, encoding="utf-8")
-    return load(path)
+def filled_in(text: str) -> str:
+    """Put a site's own names for the sample's placeholders."""
+    return (
+        text.replace("00000000-0000-0000-0000-000000000000", "0b2d2d5c-0000-4000-8000-000000000001")
+        .replace("//ACCOUNT.", "//hpcblobs.")
+        .replace('/CONTAINER"', '/data"')
+    )
 
 
-def faults(tmp_path: Path, text: str) -> list[str]:
-    with pytest.raises(UserError) as caught:
-        read(tmp_path, text)
-    name = str(tmp_path / "amlfs.toml") + ": "
-    lines = caught.value.message.split("\n")
-    assert all(line.startswith(name) and line.isprintable() for line in lines)
-    return [line.removeprefix(name) for line in lines]
+def sample() -> str:
+    return filled_in(SAMPLE.read_text(encoding="utf-8"))
 
 
-def test_sample_is_read() -> None:
-    """The sample that is installed is a right configuration, but for the account's name."""
-    config = load(SAMPLE)
+def test_sample_is_read(tmp_path: Path) -> None:
+    """The sample that is installed is a right configuration, but for what only the site knows."""
+    config = read(tmp_path, sample())
     assert [(system.name, system.mount) for system in config.file_systems] == [("lustre", Path("/lustre"))]
     assert config.grants[0].imports == ("/",)
     assert config.grants[0].exports == ("/jobs/",)
@@ -54,9 +41,9 @@ def uncommented() -> str:
     return "\n".join(line[1:] if line.startswith("#") and not line.startswith("# ") else line for line in lines)
 
 
-def test_sample_shows_every_key() -> None:
+def test_sample_shows_every_key(tmp_path: Path) -> None:
     """No key is known only to those who read the source."""
-    config = load(SAMPLE)
+    config = read(tmp_path, sample())
     shown = {line.partition(" = ")[0].strip("[]") for line in uncommented().splitlines()}
     for part in (config, config.slurm, config.azure, config.limits, config.file_systems[0], config.grants[0]):
         assert {field.alias or name for name, field in type(part).model_fields.items()} <= shown
@@ -64,7 +51,7 @@ def test_sample_shows_every_key() -> None:
 
 def test_sample_defaults_are_true(tmp_path: Path) -> None:
     """What the sample shows behind a comment sign is the default."""
-    assert read(tmp_path, uncommented()) == load(SAMPLE)
+    assert read(tmp_path, filled_in(uncommented())) == read(tmp_path, sample())
 
 
 def test_values_are_typed_and_frozen(tmp_path: Path) -> None:

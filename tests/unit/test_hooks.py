@@ -73,9 +73,17 @@ class TestProlog:
     def test_a_node_without_its_lustre_is_at_fault(self, site: Site) -> None:
         """Non-zero drains the node, so that it does not swallow job after job; one line says why."""
         site.mounted = False
-        done = site.run("prolog/amlfs", SLURMD_NODENAME="n1", **EXPORT)
+        done = site.run("prolog/amlfs", SLURMD_NODENAME="n1", **IMPORT)
         assert done.returncode == 1
         assert done.stderr == f"amlfs: {site.lustre} is not mounted on n1; mount it, then resume the node\n"
+
+    def test_a_job_that_only_exports_drains_no_node(self, site: Site) -> None:
+        """It fails by itself where it writes, if it does: the node stays in service, and one line says what is so."""
+        site.mounted = False
+        done = site.run("prolog/amlfs", SLURMD_NODENAME="n1", **EXPORT)
+        assert done.returncode == 0
+        assert f"{site.lustre} is not mounted on n1; job {JOB} cannot write its exports there" in site.told("logger")
+        assert site.told("logger").count("\n") == 1
 
     def test_a_missing_receipt_is_logged_and_no_drain(self, site: Site) -> None:
         """The node did not lose the receipt: it stays in service."""

@@ -34,6 +34,13 @@ def test_another_file_system_or_user_is_refused() -> None:
         assert "may not export" in refusal(ask_out("/alice/x"), fs_name, uid, [EVERYBODY, ALICE])
 
 
+def test_the_refusal_names_the_user() -> None:
+    """By name where one is known, else by uid."""
+    with pytest.raises(UserError, match=r"^amlfs: alice may not export"):
+        check(ask_out("/x/"), "scratch", 61001, [], "alice")
+    assert refusal(ask_out("/x/"), "scratch", 61001, []).startswith("amlfs: uid 61001 may not export")
+
+
 def test_each_prefix_counts() -> None:
     """One prefix outside refuses the whole ask, by name."""
     assert '"/etc/"' in refusal(ask_out("/jobs/a", "/etc/"), "scratch", 61002, [EVERYBODY])

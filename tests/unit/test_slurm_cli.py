@@ -29,7 +29,8 @@ def squeue(folder: Path, known: set[int]) -> Path:
         "for a; do case $a in --Format=*) m=${a#*:12}; m=${m%%,*};; --jobs=*) ids=${a#*=};; esac; done\n"
         f"echo $ids >> {folder}/calls\n"
         f"some=; for id in $(echo $ids | tr , ' ' | xargs -n1 | sort -u); do case ' {' '.join(map(str, known))} ' in\n"
-        '*" $id "*) some=1; for f in $id 1 PENDING none 0 0 1 none alice None; do printf %s%s "$f" "$m"; done; echo;;\n'
+        '*" $id "*) some=1; for f in $id 1 PENDING none 0 0 1 1 none alice None; do printf %s%s "$f" "$m"; done\n'
+        "echo;;\n"
         "esac; done\n"
         'case $ids in *,*) exit 0;; esac; [ -n "$some" ]',
     )
@@ -45,11 +46,15 @@ def program(folder: Path, name: str, text: str) -> None:
 
 def test_records() -> None:
     """Each field of the record is the job's; what Slurm prints for none is none."""
-    text = record("7", "61001", "PENDING", "staging-in", "0", "2", "4294901759", "phys", "alice", "BurstBufferStageIn")
-    text += record("8", "61002", "STAGE_OUT", "(null)", "768", "0", "0", "(null)", "bob", "None")
+    text = record(
+        "7", "61001", "PENDING", "staging-in", "0", "2", "4294901759", "1", "phys", "alice", "BurstBufferStageIn"
+    )
+    text += record("8", "61002", "STAGE_OUT", "(null)", "768", "0", "0", "0", "(null)", "bob", "None")
+    text += record("9", "61003", "PENDING", "(null)", "0", "0", "1", "1", "(null)", "nobody", "None")
     assert parse_jobs(text, MARK) == {
         7: JobView(7, 61001, "PENDING", "BurstBufferStageIn", "staging-in", account="phys", user="alice", restarts=2),
-        8: JobView(8, 61002, "STAGE_OUT", "None", exit_code=3, user="bob", held=True),
+        8: JobView(8, 61002, "STAGE_OUT", "None", exit_code=3, user="bob", held=True, interactive=True),
+        9: JobView(9, 61003, "PENDING", "None"),
     }
 
 
@@ -59,14 +64,14 @@ def test_records() -> None:
 )
 def test_ends(text: str, expected: tuple[int, int]) -> None:
     """22.05 prints a wait status, 23.02 and later code and signal."""
-    [job] = parse_jobs(record("7", "1", "FAILED", "", text, "0", "1", "", "alice", ""), MARK).values()
+    [job] = parse_jobs(record("7", "1", "FAILED", "", text, "0", "1", "1", "", "alice", ""), MARK).values()
     assert (job.exit_code, job.exit_signal) == expected
 
 
 def test_a_reason_may_be_any_text() -> None:
     """A message with lines and bars in it stays in its own field."""
     reason = "burst_buffer/lua: bad\n9|x|1|x|RUNNING"
-    jobs = parse_jobs(record("7", "1", "PENDING", "", "0", "0", "1", "", "alice", reason), MARK)
+    jobs = parse_jobs(record("7", "1", "PENDING", "", "0", "0", "1", "1", "", "alice", reason), MARK)
     assert {job_id: job.reason for job_id, job in jobs.items()} == {7: reason}
 
 
@@ -113,6 +118,18 @@ def test_comment_on_a_job_that_is_gone(tmp_path: Path) -> None:
     squeue(tmp_path, {7})
     with pytest.raises(PermanentError, match="run the daemon as root or SlurmUser"):
         SlurmCommands(tmp_path).comment(7, "x")
+
+
+def test_notify(tmp_path: Path) -> None:
+    """One argument that no shell reads; who cannot be told is one line."""
+    program(
+        tmp_path, "scontrol", f'for a; do echo "<$a>"; done > {tmp_path}/told; [ "$2" != 8 ] || {{ echo no; exit 1; }}'
+    )
+    slurm = SlurmCommands(tmp_path)
+    slurm.notify(7, "amlfs: no blobs under '/$(touch x)/'\nJobId=1")
+    assert (tmp_path / "told").read_text() == "<notify>\n<7>\n<amlfs: no blobs under '/$(touch x)/' JobId=1>\n"
+    with pytest.raises(TemporaryError, match="nobody who waits for job 8 can be told"):
+        slurm.notify(8, "x")
 
 
 def test_few_jobs_are_asked_for_one_by_one(tmp_path: Path) -> None:

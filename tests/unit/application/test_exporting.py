@@ -53,7 +53,9 @@ def test_one_file_that_is_not_in_blob_is_named(spoiled: str) -> None:
     assert found.files - found.files_done == 1
     assert found.todo == ("/jobs/7/",)
     assert len(found.names) == 1
-    assert free(blobs, lustre, FREE, Namespace.FLAT).kept == 1
+    expected = Freed(1, 10, dirty=1) if spoiled in {"new", "dirty"} else Freed(1, 10, unproved=1)
+    left = expected if spoiled != "new" else replace(expected, files=2, freed_bytes=20)
+    assert free(blobs, lustre, FREE, Namespace.FLAT) == left
 
 
 def test_a_file_whose_archive_has_begun_is_under_way() -> None:
@@ -82,7 +84,18 @@ def test_links_and_our_own_folder_are_nobodys_export() -> None:
     lustre.write("/.amlfs/receipts/7", 10)
     errand = replace(PROVE, prefixes=("/",))
 
-    assert prove_out(blobs, lustre, errand, Namespace.FLAT).files == 1
+    assert prove_out(blobs, lustre, errand, Namespace.FLAT) == Exported(1, 1, 10, 10, symlinks=1)
+
+
+def test_a_second_hard_link_is_told_as_one() -> None:
+    """A file is archived under one of its names; the other has no blob, and its kind says why."""
+    blobs, lustre = exported("a")
+    lustre.hard_link("/jobs/7/a", "/jobs/7/b")
+    lustre.write("/jobs/7/new", 10)
+    found = prove_out(blobs, lustre, PROVE, Namespace.FLAT)
+
+    assert (found.files, found.files_done, found.linked) == (3, 1, 1)
+    assert found.names == ("/jobs/7/b", "/jobs/7/new")
 
 
 def test_a_file_that_goes_meanwhile_is_nobodys_loss() -> None:
@@ -108,7 +121,7 @@ def test_what_is_proved_is_given_back() -> None:
     blobs, lustre = exported("a", "b", "c")
     lustre.release(["/jobs/7/c"])
 
-    assert free(blobs, lustre, FREE, Namespace.FLAT) == Freed(2, 20, 0)
+    assert free(blobs, lustre, FREE, Namespace.FLAT) == Freed(2, 20)
     assert all(state & HsmState.RELEASED for state in lustre.states.values())
 
 
@@ -116,7 +129,7 @@ def test_what_others_need_stays_whole() -> None:
     """Under a spared prefix nothing is released."""
     blobs, lustre = exported("a", "keep/b")
 
-    assert free(blobs, lustre, replace(FREE, spare=("/jobs/7/keep/",)), Namespace.FLAT) == Freed(1, 10, 1)
+    assert free(blobs, lustre, replace(FREE, spare=("/jobs/7/keep/",)), Namespace.FLAT) == Freed(1, 10, needed=1)
     assert not lustre.states["/jobs/7/keep/b"] & HsmState.RELEASED
 
 
@@ -125,7 +138,7 @@ def test_what_lustre_refuses_is_kept() -> None:
     blobs, lustre = exported("a", "b")
     lustre.states["/jobs/7/b"] |= HsmState.NORELEASE
 
-    assert free(blobs, lustre, FREE, Namespace.FLAT) == Freed(1, 10, 1)
+    assert free(blobs, lustre, FREE, Namespace.FLAT) == Freed(1, 10, refused=1)
 
 
 def test_more_files_than_a_batch() -> None:
@@ -133,4 +146,4 @@ def test_more_files_than_a_batch() -> None:
     blobs, lustre = exported(*(f"{number:04}" for number in range(1203)))
 
     assert prove_out(blobs, lustre, PROVE, Namespace.FLAT).files_done == 1203
-    assert free(blobs, lustre, FREE, Namespace.FLAT) == Freed(1203, 12030, 0)
+    assert free(blobs, lustre, FREE, Namespace.FLAT) == Freed(1203, 12030)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from slurm_amlfs.application.noticing import Notices
 from slurm_amlfs.domain.ask import Ask, Direction
+from slurm_amlfs.domain.errand import key_of
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
@@ -149,12 +150,12 @@ def test_comments_that_hang_or_fail_do_not_use_up_the_budget() -> None:
     records = many(5)
     notices = Notices(FakeBoard(), RULES)
     notices.update(EMPTY, records, (), NOW)
-    begun = {it.key for it in notices.comments(records, NOW, (), {"comment 5"})}
+    begun = {key_of(it) for it in notices.comments(records, NOW, (), {"comment 5"})}
     later = NOW + timedelta(seconds=30)
 
     assert begun == {"comment 1", "comment 2"}
     assert list(notices.comments(records, later, begun)) == []
-    assert [it.key for it in notices.comments(records, later, {"comment 1"})] == ["comment 5"]
+    assert [key_of(it) for it in notices.comments(records, later, {"comment 1"})] == ["comment 5"]
 
 
 def test_there_is_nothing_to_say_of_a_job_that_runs_or_is_gone() -> None:

@@ -293,4 +293,4 @@ def test_space_is_freed() -> None:
     world.blobs.put("jobs/7/a", 5)
     world.lustre.mark_archived("/jobs/7/a")
 
-    assert world.do(FREE) == Freed(1, 5, 1)
+    assert world.do(FREE) == Freed(1, 5, dirty=1)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.bulletin import compose
-from slurm_amlfs.domain.errand import Errand, Free, Report
+from slurm_amlfs.domain.errand import Errand, Free, Report, key_of
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.reconcile import decide
@@ -97,7 +97,7 @@ class Town(TownSlurm):
         for job_id, job in self.records.jobs.items():
             self.boards[job_id] = compose(self.records, RULES, job, self.now, ())
         for errand in decision.errands:
-            self.running.setdefault(errand.key, errand)
+            self.running.setdefault(key_of(errand), errand)
         if decision.wake is None or decision.wake > self.now:
             self._rests(replace(seen, asked_jobs=self.asked))
 
@@ -146,7 +146,7 @@ class Town(TownSlurm):
     def _do(self, errand: Errand) -> None:
         before = dict(self.lustre.states)
         self._done = self.performer.perform(errand)
-        del self.running[errand.key]
+        del self.running[key_of(errand)]
         if isinstance(errand, Free):
             for path, state in self.lustre.states.items():
                 if state & HsmState.RELEASED and not before[path] & HsmState.RELEASED:

@@ -15,6 +15,7 @@ from slurm_amlfs.domain.errand import (
     Count,
     Counted,
     Done,
+    DropReceipt,
     Errand,
     Examined,
     Exported,
@@ -235,12 +236,12 @@ class Desk:
         """Answer every wish to drop a receipt."""
         assert self.decision is not None
         for errand in self.decision.errands:
-            if errand.key.startswith("receipt") and not isinstance(errand, WriteReceipt):
+            if isinstance(errand, DropReceipt):
                 self.report(errand, Done())
 
     def free(self) -> None:
         """Answer every wish to free space."""
-        self.go(reports=tuple(Report(it, Freed(3, 300, 0)) for it in self.wished(Free)))
+        self.go(reports=tuple(Report(it, Freed(3, 300)) for it in self.wished(Free)))
 
     # Whole stretches of a job's life.
 

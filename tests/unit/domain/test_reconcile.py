@@ -193,7 +193,7 @@ def test_reports_about_what_is_gone_change_nothing() -> None:
         Counted(1, 1),
         Examined(settled=True, files=1, files_done=1, total_bytes=1, bytes_done=1),
         proved(),
-        Freed(1, 1, 0),
+        Freed(1, 1),
         Done(),
         Started("c"),
         Done(),

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from slurm_amlfs.domain.errand import Fault, ProveOut, Start, Started, Stop, Trouble
+from slurm_amlfs.domain.errand import Fault, ProveOut, Start, Started, Stop, Trouble, key_of
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import TransferPhase
 from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
@@ -156,7 +156,7 @@ def test_what_may_have_been_taken_is_looked_for_before_it_is_dropped() -> None:
     desk = wanting_import()
     errand = desk.wish(Start)
     desk.show("CANCELLED")
-    desk.running = {errand.key}
+    desk.running = {key_of(errand)}
     desk.settle()
     asking = desk.transfer().phase
     desk.running = set()

@@ -1,0 +1,97 @@
+"""The configuration's parts: which keys there are, and their bounds and defaults.
+
+What a key is for stands in `etc/amlfs.toml`. The `examples` are what a message shows where there is no default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from slurm_amlfs.config.values import (
+    AbsolutePath,
+    ArmName,
+    ContainerUrl,
+    Count,
+    GrantPrefixes,
+    Name,
+    SafeUrl,
+    Subscription,
+    absolute,
+)
+from slurm_amlfs.domain.prefix import Namespace
+
+ANY = "*"
+"""Stands for every file system, and for every user."""
+
+
+class Part(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Slurm(Part):
+    """How to reach Slurm. `user` is slurm.conf's SlurmUser; `conf` is SLURM_CONF for the commands, None for theirs."""
+
+    user: Name = "slurm"
+    bin_dir: AbsolutePath = Path("/usr/bin")
+    conf: Annotated[Path | None, BeforeValidator(lambda text: None if text == "" else absolute(text))] = None
+
+
+class Azure(Part):
+    """How to reach ARM, how many retries an hour all of the daemon may make, and how often it looks."""
+
+    arm_url: SafeUrl = "https://management.azure.com"
+    retries_per_hour: Annotated[int, Field(strict=True, ge=0)] = 600
+    poll_seconds: Annotated[float, Field(strict=True, ge=0.05, le=300)] = 5.0
+
+
+class Limits(Part):
+    """Bounds of one daemon's work; their reasons and units are in the sample."""
+
+    attempts: Count = 3
+    prefixes_per_import: Annotated[int, Field(strict=True, ge=1, le=100)] = 100
+    restore_window: Count = 2000
+    comment_seconds: Count = 10
+    workers: Annotated[int, Field(strict=True, ge=1, le=64)] = 8
+    stall_minutes: Count = 10
+
+
+class FileSystem(Part):
+    """One AMLFS file system: where it is mounted here, which Azure resource it is, and the container behind it."""
+
+    name: Annotated[Name, Field(examples=["lustre"])]
+    mount: Annotated[AbsolutePath, Field(examples=["/lustre"])]
+    namespace: Annotated[Namespace, Field(examples=["flat"])]
+    subscription: Annotated[Subscription, Field(examples=["UUID"])]
+    resource_group: Annotated[ArmName, Field(examples=["hpc"])]
+    amlfs: Annotated[ArmName, Field(examples=["amlfs1"])]
+    container_url: Annotated[ContainerUrl, Field(examples=["https://ACCOUNT.blob.core.windows.net/CONTAINER"])]
+    lfs: AbsolutePath = Path("/usr/bin/lfs")
+
+
+class Grant(Part):
+    """Who may move what. `users` are login names or "*"; prefixes end with "/"."""
+
+    file_system: Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,62})$")] = ANY
+    users: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(\*|[^\s:*/]{1,256})$")], ...],
+        Field(min_length=1, examples=[["alice", "bob"]]),
+    ]
+    imports: Annotated[GrantPrefixes, Field(alias="import", examples=[["/data/"]])] = ()
+    exports: Annotated[GrantPrefixes, Field(alias="export", examples=[["/jobs/"]])] = ()
+
+
+class Config(Part):
+    """The whole file. The first file system is the site's default."""
+
+    state_dir: AbsolutePath = Path("/var/lib/slurm-amlfs")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    slurm: Slurm = Slurm()
+    azure: Azure = Azure()
+    limits: Limits = Limits()
+    file_systems: Annotated[tuple[FileSystem, ...], Field(alias="file_system")] = ()
+    grants: Annotated[tuple[Grant, ...], Field(alias="grant")] = ()

@@ -1,0 +1,76 @@
+"""What is wrong with the whole, when each key is right by itself."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID
+
+from slurm_amlfs.config.parts import ANY, Config
+from slurm_amlfs.domain.endpoint import on_loopback
+from slurm_amlfs.domain.quote import quote
+
+_NOBODYS = str(UUID(int=0))
+"""The sample's subscription. The emulator may have it: there it names nothing."""
+
+_BLANKS = frozenset({"ACCOUNT", "CONTAINER", "PORT"})
+"""The sample's words for what an admin fills in. No account or container is named so: theirs are lower case."""
+
+
+def contradictions(config: Config) -> Iterator[str]:
+    """Yield what is wrong between keys that are each right."""
+    systems = config.file_systems
+    if not systems:
+        yield "file_system: there is none; add a [[file_system]] block"
+    yield from _twice("name", [system.name for system in systems], "give each its own")
+    yield from _twice("mount", [str(system.mount) for system in systems], "one mount is one file system")
+    resources = [f"{one.subscription}/{one.resource_group}/{one.amlfs}".lower() for one in systems]
+    yield from _twice("amlfs", resources, "name each Azure resource once, it has one slot only")
+    known = {ANY, *(system.name for system in systems)}
+    for number, grant in enumerate(config.grants, 1):
+        if grant.file_system not in known:
+            yield (
+                f"grant[{number}].file_system: {grant.file_system!r} is no configured file system; "
+                f"write one of {', '.join(sorted(known))}"
+            )
+
+
+def _twice(key: str, values: Sequence[str], mend: str) -> Iterator[str]:
+    for value, count in Counter(values).items():
+        if count > 1:
+            yield f"file_system.{key}: {value!r} is there {count} times; {mend}"
+
+
+def left_as_they_were(config: Config) -> Iterator[str]:
+    """Yield where the sample's placeholders still stand."""
+    emulated = on_loopback(config.azure.arm_url)
+    for number, system in enumerate(config.file_systems, 1):
+        if system.subscription == _NOBODYS and not emulated:
+            yield (
+                f"file_system[{number}].subscription: {quote(_NOBODYS)} is the sample's; "
+                f"write yours, as `az account show --query id` tells it"
+            )
+        words = re.split("[/.:]+", system.container_url)
+        if blanks := [word for word in words if word in _BLANKS]:
+            yield (
+                f"file_system[{number}].container_url: {quote(system.container_url)} is the sample's; "
+                f"write the site's own name for {' and '.join(blanks)}"
+            )
+
+
+def idle(config: Config, is_user: Callable[[str], bool]) -> Iterator[str]:
+    """Yield what lets nobody move anything, and names that this host does not know."""
+    if not is_user(config.slurm.user):
+        yield f"slurm.user: there is no user {quote(config.slurm.user)} on this host; write slurm.conf's SlurmUser"
+    if not config.grants:
+        yield "grant: there is none, so nobody may move anything; add a [[grant]] block, as in etc/amlfs.toml"
+    for number, grant in enumerate(config.grants, 1):
+        if not grant.imports and not grant.exports:
+            yield f'grant[{number}]: grants nothing; add import = ["/data/"] or export = ["/jobs/"], or remove it'
+        for place, user in enumerate(grant.users, 1):
+            if user != ANY and not is_user(user):
+                yield (
+                    f"grant[{number}].users[{place}]: there is no user {quote(user)} on this host; "
+                    f"correct the name or create the user"
+                )
