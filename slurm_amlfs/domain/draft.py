@@ -11,8 +11,11 @@ from datetime import datetime, timedelta
 
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.errand import Errand, Fault, Trouble
+from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, StageKey, Transfer
+from slurm_amlfs.domain.tempo import Tempo
 from slurm_amlfs.domain.world import Rules, Seen, backoff
 
 
@@ -20,7 +23,8 @@ from slurm_amlfs.domain.world import Rules, Seen, backoff
 class Draft:
     """The working copy of one pass.
 
-    `spoken_for` are jobs that began or ended anew in this pass: what was seen of them before is out of date.
+    `spoken_for` are jobs that began or ended anew in this pass: what was seen of them before is out of date. `riders`
+    are the living stage-ins of each lease, as they were when `importing.take_stock` listed them.
     """
 
     rules: Rules
@@ -28,6 +32,9 @@ class Draft:
     jobs: dict[int, Job]
     stages: dict[StageKey, Stage]
     transfers: dict[str, Transfer]
+    leases: dict[LeaseKey, Lease]
+    tempos: dict[str, Tempo]
+    riders: dict[LeaseKey, list[StageKey]] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
     spoken_for: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
@@ -37,7 +44,15 @@ class Draft:
     @classmethod
     def of(cls, records: Records, rules: Rules, seen: Seen) -> Draft:
         """Begin a pass."""
-        return cls(rules, seen, dict(records.jobs), dict(records.stages), dict(records.transfers))
+        return cls(
+            rules,
+            seen,
+            dict(records.jobs),
+            dict(records.stages),
+            dict(records.transfers),
+            dict(records.leases),
+            dict(records.tempos),
+        )
 
     @property
     def now(self) -> datetime:
@@ -46,7 +61,7 @@ class Draft:
 
     def records(self) -> Records:
         """End the pass."""
-        return Records(self.jobs, self.stages, self.transfers)
+        return Records(self.jobs, self.stages, self.transfers, self.leases, self.tempos)
 
     def of_job(self, job_id: int, direction: Direction | None = None) -> Iterator[Stage]:
         """Yield a job's stages in the order of its lines."""
@@ -110,8 +125,34 @@ class Draft:
             return self.wait(stage, trouble)
         return self.fail(stage, trouble.message, trouble.correlation_id)
 
-    def ready(self, stage: Stage) -> bool:
-        """Say whether a stage may act now; if it still waits, see to it that the pass after the wait comes."""
+    def namespace(self, fs: str) -> Namespace:
+        """Say how the container behind a configured file system reads prefixes."""
+        return self.rules.file_systems[fs].namespace
+
+    def tempo(self, fs: str) -> Tempo:
+        """Give the rates of a file system's slot, as measured or assumed."""
+        known = self.tempos.get(fs)
+        return known or Tempo.assume(self.rules.overhead.total_seconds(), self.rules.blobs_per_second)
+
+    def lease_waits(self, lease: Lease, trouble: Trouble) -> Lease:
+        """Let a lease sit out a temporary error."""
+        pause = backoff(lease.waits_in_a_row, trouble.retry_after, self.rules.longest_wait)
+        waiting = replace(
+            lease,
+            not_before=self.now + pause,
+            waits_in_a_row=lease.waits_in_a_row + 1,
+            message=trouble.message,
+            correlation_id=trouble.correlation_id or lease.correlation_id,
+        )
+        return self.put_lease(waiting)
+
+    def put_lease(self, lease: Lease) -> Lease:
+        """Keep a lease as it now is."""
+        self.leases[lease.key] = lease
+        return lease
+
+    def ready(self, stage: Stage | Lease) -> bool:
+        """Say whether it may act now; if it still waits, see to it that the pass after the wait comes."""
         if stage.not_before is not None and self.now < stage.not_before:
             self.wake_at(stage.not_before)
             return False

@@ -12,40 +12,62 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from slurm_amlfs.domain.ask import Conflict, Hydrate
+from slurm_amlfs.domain.cutting import Cut
+from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.records import StageKey, Transfer
 from slurm_amlfs.domain.view import ImportView
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """List the blobs that a stage-in wants; where their bytes are wanted too, say what the file system holds.
+    """List the blobs under a lease's prefix, cut it into parts of `target_blobs`, and see whether all are there.
 
-    `overwrites` asks also for the files under its prefixes that an overwriting import would destroy for good.
+    `whole` asks also what the file system holds, `overwrites` for the files under the prefix that an overwriting import
+    would destroy for good.
     """
 
-    stage: StageKey
+    lease: LeaseKey
     generation: int
-    fs: str
-    prefixes: tuple[str, ...]
-    hydrate: Hydrate
+    target_blobs: int
+    whole: bool
     overwrites: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """See whether the files of a lease are on Lustre already, while the import that brings them still runs."""
+
+    lease: LeaseKey
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProveIn:
-    """Compare Lustre with Blob for one stage-in, restoring released files on the way where bytes are wanted.
+    """Compare Lustre with Blob for one lease, restoring released files on the way where bytes are wanted.
 
     `proof` tells a proof that is begun anew from one that goes on.
     """
 
-    stage: StageKey
+    lease: LeaseKey
     generation: int
-    fs: str
-    prefixes: tuple[str, ...]
-    conflict: Conflict
     hydrate: Hydrate
     import_started: datetime | None
     proof: int = 0
+
+    @property
+    def fs(self) -> str:
+        """Name the file system."""
+        return self.lease.fs
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Give the one prefix."""
+        return (self.lease.prefix,)
+
+    @property
+    def conflict(self) -> Conflict:
+        """Say what its import did with what was there."""
+        return self.lease.conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +151,17 @@ class Notify:
     failed: datetime
 
 
-Errand = Count | ProveIn | ProveOut | Free | WriteReceipt | DropReceipt | Start | Stop | Clear | Comment | Notify
+Errand = Count | Probe | ProveIn | ProveOut | Free | WriteReceipt | DropReceipt | Start | Stop | Clear | Comment | Notify
 
 
 def key_of(errand: Errand) -> str:
     """Name what an errand does and to what, so that it is not done twice at once."""
     match errand:
-        case Count(stage):
-            key = f"count {stage}"
-        case ProveIn(stage) | ProveOut(stage):
+        case Count(lease):
+            key = f"count {lease}"
+        case Probe(lease) | ProveIn(lease):
+            key = f"prove {lease}"
+        case ProveOut(stage):
             key = f"prove {stage}"
         case Free(stage):
             key = f"free {stage}"
@@ -160,16 +184,25 @@ def key_of(errand: Errand) -> str:
 class Counted:
     """What `Count` found.
 
-    `empty` are prefixes with no blob under them. `room_bytes` is the size of the whole file system, 0 if not asked.
-    `unsaved_files` counts files that are on Lustre only, or changed since their archive; `unsaved` names some of them.
+    `there` says that every blob has its file already. `room_bytes` is the size of the whole file system, 0 if not
+    asked. `unsaved_files` counts files that are on Lustre only, or changed since their archive; `unsaved` names some of
+    them.
     """
 
     files: int
     total_bytes: int
-    empty: tuple[str, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+    there: bool = False
     room_bytes: int = 0
     unsaved_files: int = 0
     unsaved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What `Probe` found."""
+
+    there: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +291,7 @@ class Trouble:
     correlation_id: str = ""
 
 
-Result = Counted | Examined | Exported | Freed | Started | Done | Trouble
+Result = Counted | Probed | Examined | Exported | Freed | Started | Done | Trouble
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,22 @@
 """What an overwriting import must not touch: what living jobs use, and what is nowhere but on Lustre.
 
-Jobs have one order, by age. An overwrite waits for jobs that run or have outputs to save, for older jobs, and for
-younger ones that can start without anybody; a younger job that waits for something itself gives way, and proves again
-afterwards. A stage-in waits for overwrites of older jobs. So the oldest of the jobs that wait always goes on.
+Jobs have one order, by age; a lease is as old as the oldest job that waits for it. An overwrite waits for jobs that run
+or have outputs to save, for older jobs, and for younger ones that can start without anybody; a younger job that waits
+for something itself gives way, and its files are proved again afterwards. A stage-in waits for overwrites of older
+jobs. So the oldest of the jobs that wait always goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from slurm_amlfs.domain import lease, riding
 from slurm_amlfs.domain.ask import OVERWRITES, Direction
 from slurm_amlfs.domain.draft import Draft
-from slurm_amlfs.domain.errand import Count
+from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.prefix import overlaps, reduce
+from slurm_amlfs.domain.prefix import overlaps
 from slurm_amlfs.domain.records import Life, Stage
 
 _USES = frozenset({Phase.IMPORTING, Phase.RESTORING, Phase.STAGED_IN, Phase.RUNNING})
@@ -27,112 +28,119 @@ _YIELDING = frozenset({Phase.IMPORTING, Phase.RESTORING, Phase.STAGED_IN})
 _FRESH = timedelta(minutes=1)
 """How long a look at Lustre may be believed before an import overwrites."""
 
+WAITING = "waiting for job"
+"""How the message of a lease begins that has to wait for others."""
 
-def overwrites(stage: Stage) -> bool:
-    """Say whether the stage's import may replace what is on Lustre."""
-    return stage.key.direction is Direction.IN and stage.ask.conflict in OVERWRITES
+Age = tuple[datetime, int]
 
-
-def count(draft: Draft, stage: Stage) -> Count:
-    """Make the wish to count. While others use the files, what is unsaved may be theirs, and is not looked at."""
-    namespace = draft.rules.file_systems[stage.fs].namespace
-    looks = overwrites(stage) and user(draft, stage) is None
-    prefixes = reduce(namespace, stage.ask.prefixes)
-    return Count(stage.key, stage.generation, stage.fs, prefixes, stage.ask.hydrate, looks)
+_YOUNGEST: Age = (datetime.max.replace(tzinfo=UTC), 0)
 
 
-def is_checked(draft: Draft, stage: Stage) -> bool:
-    """Say whether the stage's import destroys nothing, as seen a short while ago."""
-    return not overwrites(stage) or (stage.checked is not None and draft.now - stage.checked <= _FRESH)
+def overwrites(key: LeaseKey) -> bool:
+    """Say whether a lease's import may replace what is on Lustre."""
+    return key.conflict in OVERWRITES
 
 
-def check(draft: Draft, stages: Iterable[Stage]) -> None:
-    """Have Lustre looked at; the slot is kept for the first of the stages meanwhile, so that it is not overtaken."""
-    message = "looking at what the import would overwrite"
-    for stage in stages:
-        draft.want(count(draft, stage))
-        if stage.message != message:
-            draft.put(replace(stage, message=message))
+def is_checked(draft: Draft, held: Lease) -> bool:
+    """Say whether the lease's import destroys nothing, as seen a short while ago."""
+    return not overwrites(held.key) or (held.checked is not None and draft.now - held.checked <= _FRESH)
 
 
-def held(draft: Draft, stage: Stage) -> bool:
-    """Say whether an import has to wait for others, and let it say for whom."""
-    other, why = user(draft, stage), f"uses what conflict={stage.ask.conflict.value} may overwrite"
-    if other is None:
-        other, why = _ahead(draft, stage), "came first and may overwrite the same files"
-    if other is None:
-        return False
-    waiting = replace(stage, message=f"waiting for job {other.key.job_id}, which {why}", checked=None)
-    if stage != waiting:
-        draft.put(waiting)
-    return True
+def hinders(draft: Draft, held: Lease) -> str:
+    """Say in words for whom a lease's import has to wait; empty if for nobody."""
+    other = user(draft, held)
+    if other is not None:
+        why = f"uses what conflict={held.key.conflict.value} may overwrite"
+        return f"{WAITING} {other.key.job_id}, which {why}"
+    ahead = _ahead(draft, held)
+    if ahead is not None:
+        return f"{WAITING} {_eldest(draft, ahead)[1]}, which came first and may overwrite the same files"
+    return ""
 
 
-def _ahead(draft: Draft, stage: Stage) -> Stage | None:
-    """Find an overwrite of an older job that waits for the same files, and does not go along in the same import."""
-    if stage.key.direction is Direction.OUT:
+def user(draft: Draft, held: Lease) -> Stage | None:
+    """Find what a living job uses, or has still to export, and the lease's import would overwrite."""
+    if not overwrites(held.key):
         return None
+    waiting = {it.key for it in riding.waiting(draft, held)}
+    mine = {key.job_id for key in waiting}
+    age = _eldest(draft, held)
     for other in draft.stages.values():
-        if other.phase is not Phase.WAITING or not overwrites(other) or not shared(draft, stage, other):
+        if other.key in waiting or not _touches(draft, held, other) or not _in_use(draft, other):
             continue
-        together = (stage.ask.conflict, stage.ask.max_errors) == (other.ask.conflict, other.ask.max_errors)
-        if _older(draft, other, stage) and not (together and user(draft, other) is None):
+        # A job's own other lines are its own affair, as long as it is the only one that waits.
+        if mine == {other.key.job_id} or _yields(draft, other, age):
+            continue
+        return other
+    return None
+
+
+def _ahead(draft: Draft, held: Lease) -> Lease | None:
+    """Find an overwrite of an older job that waits for the same files, and does not go along in the same import."""
+    age = _eldest(draft, held)
+    namespace = draft.namespace(held.key.fs)
+    for other in draft.leases.values():
+        if other.key == held.key or other.key.fs != held.key.fs or not overwrites(other.key) or not other.wants:
+            continue
+        together = (held.key.conflict, held.key.max_errors) == (other.key.conflict, other.key.max_errors)
+        if not overlaps(namespace, held.key.prefix, other.key.prefix) or _eldest(draft, other) >= age:
+            continue
+        if not (together and user(draft, other) is None):
             return other
     return None
 
 
-def _older(draft: Draft, one: Stage, other: Stage) -> bool:
-    return _age(draft, one) < _age(draft, other)
+def _eldest(draft: Draft, held: Lease) -> Age:
+    """Give the age of the oldest job that waits for a lease, so that none waits for one that waits for it."""
+    return min((_age(draft, it) for it in riding.waiting(draft, held)), default=_YOUNGEST)
 
 
-def _age(draft: Draft, stage: Stage) -> tuple[datetime, int]:
-    """Order jobs, so that none waits for one that waits for it."""
+def _age(draft: Draft, stage: Stage) -> Age:
     return draft.jobs[stage.key.job_id].submitted, stage.key.job_id
 
 
-def _yields(draft: Draft, other: Stage, stage: Stage) -> bool:
+def _yields(draft: Draft, other: Stage, age: Age) -> bool:
     """Say whether a stage that is in use gives way to an overwrite: its job is younger, and cannot start yet itself."""
-    if other.phase not in _YIELDING or other.key.direction is Direction.OUT or not _older(draft, stage, other):
+    if other.phase not in _YIELDING or other.key.direction is Direction.OUT or not age < _age(draft, other):
         return False
     return any(it.phase is Phase.WAITING for it in draft.of_job(other.key.job_id, Direction.IN))
 
 
-def disturb(draft: Draft, stage: Stage) -> None:
+def disturb(draft: Draft, held: Lease) -> None:
     """Have what gives way to an overwriting import proved again after it."""
-    for other in list(draft.stages.values()):
-        if not overwrites(stage) or other.phase not in _YIELDING or not shared(draft, stage, other):
+    if not overwrites(held.key):
+        return
+    namespace = draft.namespace(held.key.fs)
+    for other in list(draft.leases.values()):
+        shares = other.key.fs == held.key.fs and overlaps(namespace, other.key.prefix, held.key.prefix)
+        if other.key != held.key and shares:
+            draft.put_lease(replace(other.doubted(), checked=None))
+    for stage in list(draft.stages.values()):
+        if stage.phase is Phase.STAGED_IN and _touches(draft, held, stage):
+            draft.move(stage, Phase.RESTORING, "proving again", "")
+
+
+def being_overwritten(draft: Draft, held: Lease) -> LeaseKey | None:
+    """Find an import of another lease under way that may overwrite files of this one."""
+    namespace = draft.namespace(held.key.fs)
+    for transfer in draft.transfers.values():
+        if not transfer.holds_slot or transfer.fs != held.key.fs or transfer.conflict not in OVERWRITES:
             continue
-        if other.phase is Phase.STAGED_IN:
-            other = draft.move(other, Phase.RESTORING, "proving again", "")  # noqa: PLW2901 - the same, as it now is
-        draft.put(replace(other, proof=other.proof + 1))
-
-
-def being_overwritten(draft: Draft, stage: Stage) -> Stage | None:
-    """Find an import of another job under way that may overwrite files of this stage."""
-    for other in draft.stages.values():
-        if other.phase is Phase.IMPORTING and overwrites(other) and shared(draft, stage, other):
-            mine = draft.transfers.get(other.transfer_id)
-            if mine is not None and mine.holds_slot:
-                return other
+        for key in transfer.leases:
+            if key != held.key and overlaps(namespace, key.prefix, held.key.prefix):
+                return key
     return None
 
 
-def user(draft: Draft, stage: Stage) -> Stage | None:
-    """Find what a living job of another uses, or has still to export, and the stage's import would overwrite."""
-    if not overwrites(stage):
-        return None
-    for other in draft.stages.values():
-        if shared(draft, stage, other) and _in_use(draft, other) and not _yields(draft, other, stage):
-            return other
-    return None
-
-
-def shared(draft: Draft, stage: Stage, other: Stage) -> bool:
-    """Say whether stages of two jobs have paths in common."""
-    if other.fs != stage.fs or other.key.job_id == stage.key.job_id:
+def _touches(draft: Draft, held: Lease, stage: Stage) -> bool:
+    """Say whether a stage has paths in common with a lease."""
+    if stage.fs != held.key.fs:
         return False
-    namespace = draft.rules.file_systems[stage.fs].namespace
-    return any(overlaps(namespace, one, its) for one in stage.ask.prefixes for its in other.ask.prefixes)
+    namespace = draft.namespace(stage.fs)
+    if stage.key.direction is Direction.IN:
+        keys = lease.keys(namespace, stage.fs, stage.ask)
+        return any(overlaps(namespace, held.key.prefix, key.prefix) for key in keys)
+    return any(overlaps(namespace, held.key.prefix, its) for its in stage.ask.prefixes)
 
 
 def _in_use(draft: Draft, stage: Stage) -> bool:

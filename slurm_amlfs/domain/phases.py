@@ -44,7 +44,7 @@ Table = Mapping[Phase, frozenset[Phase]]
 STAGE_IN: Table = MappingProxyType(
     {
         _P.DECLARED: frozenset({_P.WAITING, _P.CANCELLED, _P.FAILED}),
-        _P.WAITING: frozenset({_P.IMPORTING, _P.CANCELLED, _P.FAILED}),
+        _P.WAITING: frozenset({_P.IMPORTING, _P.RESTORING, _P.CANCELLED, _P.FAILED}),
         _P.IMPORTING: frozenset({_P.RESTORING, _P.WAITING, _P.CANCELLED, _P.FAILED}),
         _P.RESTORING: frozenset({_P.STAGED_IN, _P.WAITING, _P.CANCELLED, _P.FAILED}),
         _P.STAGED_IN: frozenset({_P.RUNNING, _P.RESTORING, _P.CANCELLED}),

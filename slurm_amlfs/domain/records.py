@@ -12,7 +12,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction
+from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase, check_move
+from slurm_amlfs.domain.tempo import Tempo
 
 
 class StageKey(NamedTuple):
@@ -30,14 +32,12 @@ class StageKey(NamedTuple):
 class Stage:
     """One directive line on its way.
 
-    `generation` counts how often the job asked anew, `turns` how often a slot action was spent on it without success;
-    `alone` says that a batch with it failed, so that its next turn is its own. `import_errors` are the errors that its
-    last import counted: as many blobs may be missing at most. `not_before` is the end of a wait after an error.
-    `missing` and `kept` name blobs that have no file of theirs (see errand.Examined). `todo` are prefixes that an
-    archive still has to take, `progressed` when their proof last came forward, `most_done` how far it ever was, and
-    `said` what Azure said of the last archive, and `revivals` counts how often a failed export was tried again since a
-    file was last proved. `proof` counts proofs that were begun anew because nothing moved.
-    `checked` is when Lustre was last found to hold nothing that an overwriting import would destroy for good.
+    `generation` counts how often the job asked anew. `not_before` is the end of a wait after an error. Of a stage-in,
+    whose work is its leases', `asked` is when its job last asked, `missing_count` and `kept_count` are sums of theirs.
+    Of a stage-out, `turns` counts archives that did not help, `transfer_id` names the one under way, `todo` are
+    prefixes that an archive still has to take, `progressed` when their proof last came forward, `most_done` how far it
+    ever was, `said` what Azure said of the last archive, and `revivals` how often a failed export was tried again since
+    a file was last proved.
     """
 
     key: StageKey
@@ -46,11 +46,9 @@ class Stage:
     phase: Phase
     since: datetime
     generation: int = 0
+    asked: datetime | None = None
     turns: int = 0
-    alone: bool = False
     transfer_id: str = ""
-    import_errors: int = 0
-    import_started: datetime | None = None
     not_before: datetime | None = None
     waits_in_a_row: int = 0
     message: str = ""
@@ -59,14 +57,12 @@ class Stage:
     files_done: int = 0
     bytes_total: int = 0
     bytes_done: int = 0
-    missing: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
+    missing_count: int = 0
+    kept_count: int = 0
     todo: tuple[str, ...] = ()
     progressed: datetime | None = None
     most_done: int = 0
     said: str = ""
-    proof: int = 0
-    checked: datetime | None = None
     revivals: int = 0
 
     def move(self, phase: Phase, now: datetime, message: str = "") -> Stage:
@@ -160,6 +156,8 @@ class Outcome(StrEnum):
 class Transfer:
     """One use of a file system's slot: an import job (its ARM name is `transfer_id`) or an archive of one path.
 
+    An import serves `leases`, an archive one of `stages`; `landed` says that they know of its end. `blobs` is
+    what an import is expected to bring, `started` and `completed` are Azure's clock.
     `asked` is when Azure was last asked for it, whether it took it or not. `baseline` is the archive start that ARM
     showed before ours was asked: a different one is ours. `unwanted` says that no living stage needs it any more, so it
     is cancelled.
@@ -169,15 +167,19 @@ class Transfer:
     fs: str
     kind: TransferKind
     prefixes: tuple[str, ...]
-    stages: tuple[StageKey, ...]
     created: datetime
+    leases: tuple[LeaseKey, ...] = ()
+    stages: tuple[StageKey, ...] = ()
     conflict: Conflict = Conflict.SKIP
     max_errors: int = 0
+    blobs: int = 0
     phase: TransferPhase = TransferPhase.INTENDED
     asked: datetime | None = None
     ended: datetime | None = None
     baseline: datetime | None = None
     started: datetime | None = None
+    completed: datetime | None = None
+    landed: bool = False
     outcome: Outcome = Outcome.NONE
     errors: int = 0
     conflicts: int = 0
@@ -205,11 +207,16 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Everything remembered about what is not closed. The dictionaries are never changed in place."""
+    """Everything remembered about what is not closed. The dictionaries are never changed in place.
+
+    `tempos` are the measured rates of each file system's slot, by its name.
+    """
 
     jobs: dict[int, Job] = field(default_factory=dict)
     stages: dict[StageKey, Stage] = field(default_factory=dict)
     transfers: dict[str, Transfer] = field(default_factory=dict)
+    leases: dict[LeaseKey, Lease] = field(default_factory=dict)
+    tempos: dict[str, Tempo] = field(default_factory=dict)
 
     def of_job(self, job_id: int, direction: Direction | None = None) -> Iterator[Stage]:
         """Yield a job's stages in the order of its lines."""

@@ -36,7 +36,7 @@ def follow(draft: Draft, transfer: Transfer, seen: FsSeen | None) -> None:
     """Take what the latest look at the file system says of a transfer that holds the slot."""
     if not transfer.holds_slot:
         return
-    wanted = any(
+    wanted = any(draft.riders.get(key) for key in transfer.leases) or any(
         (stage := draft.stages.get(key)) is not None
         and stage.transfer_id == transfer.transfer_id
         and not stage.phase.over
@@ -61,6 +61,7 @@ def _follow_import(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
     transfer = replace(
         transfer,
         started=view.started or transfer.started,
+        completed=view.completed or transfer.completed,
         errors=view.errors,
         conflicts=view.conflicts,
         imported=view.blobs_imported,
@@ -92,7 +93,8 @@ def _asked(draft: Draft, transfer: Transfer) -> Transfer:
     if transfer.phase is not TransferPhase.INTENDED:
         return transfer
     word = "import started" if transfer.kind is TransferKind.IMPORT else "export started"
-    for job_id in sorted({key.job_id for key in transfer.stages}):
+    riders = [key for held in transfer.leases for key in draft.riders.get(held, ())]
+    for job_id in sorted({key.job_id for key in (*riders, *transfer.stages)}):
         draft.note(job_id, word, f"{transfer.transfer_id} {', '.join(transfer.prefixes)}")
     return replace(transfer, phase=TransferPhase.ASKED, asked=draft.now, not_before=None, waits_in_a_row=0)
 

@@ -24,7 +24,9 @@ class FsRules:
 class Rules:
     """What the configuration decides. The first file system is the default.
 
-    `epoch` is the store's name (see wire.Site).
+    `epoch` is the store's name (see wire.Site). `turn` is the longest that one import should hold the slot, `cut` the
+    most of it that one part takes; `overhead` and `blobs_per_second` are believed until rates are measured. A proof is
+    believed for `fresh`; a lease is kept for `keep_lease` after it was last needed.
     """
 
     file_systems: Mapping[str, FsRules]
@@ -37,6 +39,12 @@ class Rules:
     keep_board: timedelta = timedelta(hours=1)
     longest_wait: timedelta = timedelta(minutes=1)
     retry_exports: timedelta = timedelta(minutes=15)
+    turn: timedelta = timedelta(seconds=60)
+    cut: timedelta = timedelta(seconds=10)
+    overhead: timedelta = timedelta(seconds=5)
+    blobs_per_second: float = 2000.0
+    fresh: timedelta = timedelta(minutes=10)
+    keep_lease: timedelta = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,179 @@
+"""What waits for a file system's slot, as loads among which `turn.choose` chooses, and the transfer that comes of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from statistics import median
+from typing import NamedTuple
+
+from slurm_amlfs.domain import importing, overwriting, riding
+from slurm_amlfs.domain.ask import Conflict, Direction
+from slurm_amlfs.domain.draft import Draft
+from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
+from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.prefix import reduce
+from slurm_amlfs.domain.records import Stage, StageKey, Transfer, TransferKind
+from slurm_amlfs.domain.turn import Bounds, Load, Pace, Piece, Turn, choose
+from slurm_amlfs.domain.world import FsSeen
+
+NAME_PREFIX = "amlfs-"
+"""Beginning of our imports' names in ARM. One that we no longer know is met again by its name, not waited for."""
+
+_LEAST_WEIGHT, _MOST_WEIGHT = 0.1, 10.0
+"""Bounds of a job's weight, which is its priority set beside the median of those that wait."""
+
+_FILES_PER_SECOND = 500.0
+"""How fast an archive is taken to go, for its order among imports only."""
+
+
+class _Kind(NamedTuple):
+    """What imports must have in common to share a turn."""
+
+    conflict: Conflict
+    max_errors: int
+    suspect: str
+
+
+_ARCHIVE = "archive"
+
+
+def waits_for_slot(stage: Stage) -> bool:
+    """Say whether a stage-out waits for its turn."""
+    return stage.key.direction is Direction.OUT and stage.phase is Phase.WAITING and bool(stage.todo)
+
+
+def next_turn(draft: Draft, fs: str) -> Turn | None:
+    """Choose what the slot does next; None if nothing waits that may go.
+
+    What has first to be looked at, because its import overwrites, is looked at, and keeps its place meanwhile.
+    """
+    weights = _Weights(draft)
+    loads = [*_imports(draft, fs, weights), *_archives(draft, fs, weights)]
+    tempo = draft.tempo(fs)
+    now = draft.now.timestamp()
+    pace = Pace(tempo.overhead_seconds, tempo.weight_per_second(now))
+    bounds = Bounds(draft.rules.turn.total_seconds(), draft.rules.prefixes_per_import)
+    turn = choose(loads, pace, bounds, now)
+    if turn is None or turn.kind == _ARCHIVE:
+        return turn
+    served = [draft.leases[key] for key, _ in turn.loads]  # type: ignore[misc] - keys of _imports
+    unchecked = [held for held in served if not overwriting.is_checked(draft, held)]
+    for held in unchecked:
+        importing.check(draft, held)
+    return None if unchecked else turn
+
+
+class _Weights:
+    """How much each waiting job's wait weighs."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._jobs = draft.seen.jobs or {}
+        known = [view.priority for view in self._jobs.values() if view.priority > 0]
+        self._usual = median(known) if known else 1
+
+    def of(self, stage: Stage) -> float:
+        view = self._jobs.get(stage.key.job_id)
+        if view is None:
+            return 1.0
+        return min(max(view.priority / self._usual, _LEAST_WEIGHT), _MOST_WEIGHT)
+
+
+def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
+    tempo = draft.tempo(fs)
+    rate = tempo.blobs_per_second
+    for held in list(draft.leases.values()):
+        if held.key.fs != fs or held.counted is None or held.landed or not draft.ready(held):
+            continue
+        stages = list(riding.waiting(draft, held))
+        if not stages:
+            continue
+        if why := overwriting.hinders(draft, held):
+            riding.say(draft, replace(held, checked=None), why)
+            continue
+        if held.message.startswith(overwriting.WAITING):
+            riding.say(draft, held, "")
+        weight = sum(weights.of(stage) for stage in stages)
+        alone = tempo.overhead_seconds + held.files_total / rate
+        by_suspect: dict[str, list[Part]] = {}
+        for part in held.wants:
+            by_suspect.setdefault(part.suspect, []).append(part)
+        for suspect, parts in by_suspect.items():
+            pieces = tuple(Piece(part.prefix, part.blobs / rate) for part in parts)
+            kind = _Kind(held.key.conflict, held.key.max_errors, suspect)
+            yield Load((held.key, suspect), kind, weight, held.since.timestamp(), alone, pieces)
+
+
+def _archives(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
+    overhead = draft.tempo(fs).overhead_seconds
+    for stage in draft.stages.values():
+        if stage.fs != fs or not waits_for_slot(stage) or not draft.ready(stage):
+            continue
+        seconds = max(stage.files_total - stage.files_done, 1) / _FILES_PER_SECOND
+        pieces = tuple(Piece(path, seconds / len(stage.todo)) for path in stage.todo)
+        alone = overhead + seconds
+        yield Load(stage.key, _ARCHIVE, weights.of(stage), stage.since.timestamp(), alone, pieces, single=True)
+
+
+def begin(draft: Draft, fs: str, turn: Turn, seen: FsSeen) -> Transfer | None:
+    """Record what takes the slot next; None while the record of an earlier import of the same name is being deleted."""
+    if turn.kind == _ARCHIVE:
+        return _begin_archive(draft, fs, turn, seen)
+    return _begin_import(draft, fs, turn)
+
+
+def _begin_archive(draft: Draft, fs: str, turn: Turn, seen: FsSeen) -> Transfer:
+    [key] = turn.loads
+    stage = draft.stages[key]  # type: ignore[index] - a key of _archives
+    path = turn.pieces[0].prefix
+    archives = seen.view.archives if seen.view is not None else ()
+    baseline = next((it.started for it in archives if it.path == path), None)
+    ident = f"archive-{_digest(fs, path, str(stage.key), stage.generation, stage.turns, draft.now.isoformat())}"
+    made = Transfer(
+        ident, fs, TransferKind.ARCHIVE, (path,), draft.now, stages=(stage.key,), baseline=baseline
+    )
+    draft.move(replace(stage, transfer_id=ident), Phase.EXPORTING)
+    draft.transfers[ident] = made
+    return made
+
+
+def _begin_import(draft: Draft, fs: str, turn: Turn) -> Transfer | None:
+    held = [draft.leases[key] for key, _ in turn.loads]  # type: ignore[misc] - keys of _imports
+    kept = set(reduce(draft.namespace(fs), [piece.prefix for piece in turn.pieces]))
+    prefixes = tuple(piece.prefix for piece in turn.pieces if piece.prefix in kept)
+    ident = _import_name(draft, prefixes, held)
+    if ident in draft.transfers:
+        return None
+    blobs = sum(part.blobs for it in held for part in it.wants if part.prefix in kept)
+    first = held[0].key
+    made = Transfer(
+        ident,
+        fs,
+        TransferKind.IMPORT,
+        prefixes,
+        draft.now,
+        leases=tuple(it.key for it in held),
+        conflict=first.conflict,
+        max_errors=first.max_errors,
+        blobs=blobs,
+    )
+    draft.transfers[ident] = made
+    for it in held:
+        overwriting.disturb(draft, it)
+    for it in held:
+        for stage in riding.waiting(draft, draft.put_lease(replace(draft.leases[it.key], message="", probed=None))):
+            if stage.phase is Phase.WAITING:
+                draft.move(stage, Phase.IMPORTING)
+    return made
+
+
+def _import_name(draft: Draft, prefixes: Sequence[str], held: Iterable[Lease]) -> str:
+    """Make a name that is the same for the same turn of the same leases, and legal in ARM (2..80 of [-0-9a-zA-Z_])."""
+    carried = [f"{it.key} {it.turns} {[(part.suspect, part.turns) for part in it.wants]}" for it in held]
+    jobs = [stage.key.job_id for it in held for stage in riding.waiting(draft, it)]
+    return f"{NAME_PREFIX}{min(jobs, default=0)}-{_digest(*prefixes, *sorted(carried))}"
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("\n".join(str(part) for part in parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -1,0 +1,243 @@
+"""One lease, from wanted to proved: what it wants done next, and what a report makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from slurm_amlfs.domain import freeing, overwriting, riding
+from slurm_amlfs.domain.ask import Conflict, Hydrate
+from slurm_amlfs.domain.draft import Draft, names_some
+from slurm_amlfs.domain.errand import Count, Counted, Examined, Fault, Probe, Probed, ProveIn, Trouble
+from slurm_amlfs.domain.lease import Lease, Part
+from slurm_amlfs.domain.records import TransferKind
+
+_LOOK_AGAIN = timedelta(milliseconds=300)
+"""Pause between two looks at restores that are under way: short against the 3 s in which a job has to start."""
+
+_PROBE_AGAIN = timedelta(seconds=2)
+_PROBED_PER_SECOND = 20_000
+
+
+def step(draft: Draft, held: Lease) -> None:
+    """Want what the lease needs next; nothing while nobody waits for it, or it waits itself."""
+    if held.key.fs not in draft.rules.file_systems:
+        return
+    stages = list(riding.waiting(draft, held))
+    if not stages:
+        _rest(draft, held)
+        return
+    if not draft.ready(held):
+        return
+    whole = any(stage.ask.hydrate is Hydrate.ALL for stage in stages)
+    if held.counted is None:
+        draft.want(count(draft, held))
+    elif held.landed and not held.holds(whole=whole):
+        _prove(draft, held, Hydrate.ALL if whole else Hydrate.NONE)
+    elif not held.landed:
+        _probe(draft, held)
+
+
+def _rest(draft: Draft, held: Lease) -> None:
+    """Keep a lease that nobody waits for, for a while after it was last needed."""
+    if draft.riders.get(held.key):
+        if draft.now - held.used > draft.rules.keep_lease / 100:
+            draft.put_lease(replace(held, used=draft.now))
+        return
+    under_way = any(it.holds_slot and held.key in it.leases for it in draft.transfers.values())
+    if not under_way and (held.proved is None or abs(draft.now - held.used) > draft.rules.keep_lease):
+        del draft.leases[held.key]
+
+
+def count(draft: Draft, held: Lease) -> Count:
+    """Make the wish to count. While others use the files, what is unsaved may be theirs, and is not looked at."""
+    looks = overwriting.overwrites(held.key) and overwriting.user(draft, held) is None
+    whole = any(stage.ask.hydrate is Hydrate.ALL for stage in riding.waiting(draft, held))
+    target = max(1, int(draft.tempo(held.key.fs).blobs_per_second * draft.rules.cut.total_seconds()))
+    return Count(held.key, held.generation, target, whole, looks)
+
+
+def check(draft: Draft, held: Lease) -> None:
+    """Have Lustre looked at before the lease's import may overwrite."""
+    riding.say(draft, held, "looking at what the import would overwrite")
+    draft.want(count(draft, draft.leases[held.key]))
+
+
+def counted(draft: Draft, held: Lease, errand: Count, result: Counted) -> None:
+    """Take the size of what is wanted; what can never be brought in is the user's mistake, and costs no import."""
+    where = held.key.prefix
+    if not result.files:
+        riding.fail(draft, held, f"no blobs under {where}; check its spelling, scancel this job and submit again")
+        return
+    if 0 < result.room_bytes < result.total_bytes:
+        riding.fail(draft, held, f"{result.total_bytes} bytes under {where} are more than the whole file system "
+                          f"{held.key.fs} holds ({result.room_bytes} bytes); ask for less, or for hydrate=none")  # fmt: skip
+        return
+    if errand.overwrites and result.unsaved_files and overwriting.user(draft, held) is None:
+        riding.fail(draft, held, f"{result.unsaved_files} files under {where} are on Lustre only or changed since their "
+                          f"archive, first {names_some(result.unsaved)}; export or remove them, or use "
+                          "conflict=skip")  # fmt: skip
+        return
+    checked = draft.now if errand.overwrites and not result.unsaved_files else None
+    first = held.counted is None
+    if first:
+        there = result.there and held.key.conflict is Conflict.SKIP
+        held = replace(held, counted=draft.now, parts=_parts(draft, held, result, there=there))
+    if first and not held.landed:
+        came = sum(1 for _ in riding.waiting(draft, held))
+        fs = held.key.fs
+        draft.tempos[fs] = draft.tempo(fs).weight_came(came, draft.now.timestamp())
+    draft.put_lease(
+        replace(
+            held,
+            files_total=result.files,
+            bytes_total=result.total_bytes,
+            checked=checked,
+            not_before=None,
+            waits_in_a_row=0,
+            message="" if held.landed else "waiting for the slot",
+        )
+    )
+    draft.wake_at(draft.now)
+
+
+def _parts(draft: Draft, held: Lease, result: Counted, *, there: bool) -> tuple[Part, ...]:
+    """Cut the lease; what was imported and is as it was needs no second import."""
+    before = {(it.prefix, it.blobs, it.total_bytes): it for it in held.parts if it.imported is not None}
+    if held.key.conflict is not Conflict.SKIP:
+        before = {}
+    made = []
+    for cut in result.cuts:
+        old = before.get((cut.prefix, cut.blobs, cut.total_bytes))
+        imported = draft.now if there else (old.imported if old is not None else None)
+        made.append(Part(cut.prefix, cut.blobs, cut.total_bytes, imported))
+    return tuple(made)
+
+
+def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
+    if freeing.is_freed_now(draft, held):
+        riding.say(draft, held, "waiting until the space of an earlier job is given back")
+        return
+    other = overwriting.being_overwritten(draft, held)
+    if other is not None:
+        riding.say(draft, held, f"waiting until the import of {other.prefix} has overwritten the same files")
+        return
+    draft.want(ProveIn(held.key, held.generation, hydrate, held.import_started, held.proof))
+
+
+def _probe(draft: Draft, held: Lease) -> None:
+    """Look for the files of a lease while the import that brings them still runs, so that it need not wait for all.
+
+    The first look is when they can be there at the earliest; then at a pace that costs little beside the listing.
+    """
+    if held.key.conflict is not Conflict.SKIP:
+        return
+    for transfer in draft.transfers.values():
+        if transfer.kind is not TransferKind.IMPORT or not transfer.holds_slot or transfer.asked is None:
+            continue
+        if held.key not in transfer.leases or len(transfer.prefixes) == 1:
+            continue
+        carried = set(transfer.prefixes)
+        if any(part.prefix not in carried for part in held.wants):
+            continue
+        tempo = draft.tempo(held.key.fs)
+        blobs = sum(part.blobs for part in held.wants)
+        seconds = tempo.overhead_seconds + blobs / tempo.blobs_per_second
+        again = _PROBE_AGAIN + timedelta(seconds=held.files_total / _PROBED_PER_SECOND)
+        due = transfer.asked + timedelta(seconds=seconds)
+        if held.probed is not None and held.probed > transfer.asked:
+            due = max(due, held.probed + again)
+        if draft.now >= due:
+            draft.want(Probe(held.key, held.generation))
+        else:
+            draft.wake_at(due)
+
+
+def probed(draft: Draft, held: Lease, result: Probed) -> None:
+    """Take what is there already as imported."""
+    held = replace(held, probed=draft.now)
+    if result.there:
+        began = next(
+            (it.started or it.created for it in draft.transfers.values() if it.holds_slot and held.key in it.leases),
+            draft.now,
+        )
+        parts = tuple(part if part.imported is not None else replace(part, imported=began) for part in held.parts)
+        held = replace(held, parts=parts)
+        draft.wake_at(draft.now)
+    draft.put_lease(held)
+
+
+def examined(draft: Draft, held: Lease, errand: ProveIn, result: Examined) -> None:
+    """Take what the comparison found: go on looking, call it proved, or import again."""
+    if errand.proof != held.proof or not held.landed:
+        return
+    moved = result.files_done != held.files_done
+    held = replace(
+        held,
+        files_total=max(result.files, held.files_total),
+        files_done=result.files_done,
+        bytes_total=max(result.total_bytes, held.bytes_total),
+        bytes_done=result.bytes_done,
+        missing=result.missing,
+        missing_count=result.missing_count,
+        kept=result.kept,
+        kept_count=result.kept_count,
+        waits_in_a_row=0,
+        progressed=draft.now if moved or held.progressed is None else held.progressed,
+        message="" if moved else held.message,
+    )
+    if not result.settled:
+        again = draft.now + (timedelta(0) if moved else _LOOK_AGAIN)
+        draft.put_lease(replace(_unstick(draft, held), not_before=again))
+        draft.wake_at(again)
+        return
+    held = replace(held, files_total=result.files, bytes_total=result.total_bytes, progressed=None, not_before=None)
+    if not result.newer_count and result.missing_count <= min(held.import_errors, _limit(held)):
+        whole = errand.hydrate is Hydrate.ALL
+        draft.put_lease(replace(held, proved=draft.now, whole=whole, used=draft.now, message="", turns=0))
+    elif held.import_errors and not held.alone and not result.newer_count:
+        # The errors may be another's, from the same batch: its own import tells.
+        anew = tuple(replace(part, imported=None, suspect=f"alone {held.key}") for part in held.parts)
+        draft.put_lease(replace(held, parts=anew, import_errors=0, message="importing by itself"))
+    else:
+        names = result.missing + result.newer
+        number = result.missing_count + result.newer_count
+        _bring_again(draft, held, f"{number} blobs under {held.key.prefix} are not on Lustre as they are in Blob: "
+                                  f"{names_some(names)}")  # fmt: skip
+
+
+def _limit(held: Lease) -> int:
+    return held.key.max_errors if held.key.max_errors >= 0 else held.import_errors
+
+
+def _bring_again(draft: Draft, held: Lease, message: str) -> None:
+    anew = replace(held, parts=tuple(replace(part, imported=None) for part in held.parts), import_errors=0, alone=False)
+    spend_turn(draft, anew, message)
+
+
+def spend_turn(draft: Draft, held: Lease, message: str) -> None:
+    """Count a turn that did not help; wait for the next one, or give up after the configured number."""
+    held = replace(held, turns=held.turns + 1)
+    if held.turns >= draft.rules.attempts:
+        riding.fail(draft, held, f"{message} ({held.turns} tries)")
+    else:
+        draft.lease_waits(held, Trouble(Fault.TEMPORARY, message))
+        riding.tell(draft, held)
+
+
+def _unstick(draft: Draft, held: Lease) -> Lease:
+    """Begin a proof anew that has not come forward for long: what it waits for may be gone from Blob by now."""
+    if held.progressed is None or draft.now - held.progressed < draft.rules.stall:
+        return held
+    minutes = round(draft.rules.stall.total_seconds() / 60)
+    left = held.files_total - held.files_done
+    message = f"no restore of the last {left} files has ended for {minutes} minutes; see the HSM of {held.key.fs}"
+    return replace(held, proof=held.proof + 1, progressed=draft.now, message=message)
+
+
+def troubled(draft: Draft, held: Lease, trouble: Trouble) -> None:
+    """Wait or give up, as an error asks."""
+    if trouble.fault is Fault.TEMPORARY:
+        riding.tell(draft, draft.lease_waits(held, trouble))
+    else:
+        riding.fail(draft, held, trouble.message, trouble.correlation_id)

@@ -1,0 +1,116 @@
+"""What the end of an import means for the leases that it carried, and for all others whose prefixes it brought.
+
+A failed batch is halved, and its halves again, until the prefix that it fails for stands alone: the others go on, and
+only those who want that one are told, with Azure's words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from slurm_amlfs.domain import importing, riding
+from slurm_amlfs.domain.ask import Conflict
+from slurm_amlfs.domain.draft import Draft
+from slurm_amlfs.domain.lease import Lease, Part
+from slurm_amlfs.domain.prefix import covers
+from slurm_amlfs.domain.records import Outcome, Transfer
+
+_BROUGHT = frozenset({Outcome.COMPLETED, Outcome.PARTIAL})
+
+
+def land(draft: Draft, transfer: Transfer) -> None:
+    """Take the end of an import, once."""
+    draft.wake_at(draft.now)
+    if transfer.outcome in _BROUGHT:
+        _learn(draft, transfer)
+        for held in list(draft.leases.values()):
+            if held.key.fs == transfer.fs and not held.landed:
+                _bring(draft, transfer, held)
+    elif len(transfer.prefixes) > 1:
+        _halve(draft, transfer)
+    else:
+        for key in transfer.leases:
+            if (held := draft.leases.get(key)) is not None:
+                _failed_alone(draft, transfer, held)
+
+
+def _learn(draft: Draft, transfer: Transfer) -> None:
+    if transfer.started is None or transfer.completed is None:
+        return
+    seconds = (transfer.completed - transfer.started).total_seconds()
+    draft.tempos[transfer.fs] = draft.tempo(transfer.fs).turn_took(transfer.blobs, seconds)
+
+
+def _bring(draft: Draft, transfer: Transfer, held: Lease) -> None:
+    """Take parts as imported that the import carried, or took in."""
+    riding_along = held.key in transfer.leases
+    if not riding_along and held.key.conflict is not Conflict.SKIP:
+        return
+    began = transfer.started or transfer.created
+    parts = tuple(
+        replace(part, imported=began, suspect="", turns=0)
+        if part.imported is None and _carried(draft, transfer, part)
+        else part
+        for part in held.parts
+    )
+    if parts == held.parts:
+        return
+    alone = riding_along and len(transfer.leases) == 1
+    draft.put_lease(
+        replace(
+            held,
+            parts=parts,
+            import_errors=held.import_errors + transfer.errors,
+            alone=alone,
+            correlation_id=transfer.correlation_id or held.correlation_id,
+            files_done=0,
+            bytes_done=0,
+            progressed=None,
+            not_before=None,
+        )
+    )
+
+
+def _carried(draft: Draft, transfer: Transfer, part: Part) -> bool:
+    if part.prefix in transfer.prefixes:
+        return True
+    namespace = draft.namespace(transfer.fs)
+    return any(covers(namespace, prefix, part.prefix) for prefix in transfer.prefixes)
+
+
+def _halve(draft: Draft, transfer: Transfer) -> None:
+    """Let the two halves of a failed batch go separate ways."""
+    middle = (len(transfer.prefixes) + 1) // 2
+    for key in transfer.leases:
+        held = draft.leases.get(key)
+        if held is None:
+            continue
+        parts = []
+        for part in held.parts:
+            half = next(
+                (
+                    number // middle
+                    for number, prefix in enumerate(transfer.prefixes)
+                    if part.imported is None and covers(draft.namespace(transfer.fs), prefix, part.prefix)
+                ),
+                None,
+            )
+            parts.append(part if half is None else replace(part, suspect=f"{transfer.transfer_id} {half}"))
+        said = transfer.message or transfer.outcome.value
+        message = f"an import of {len(transfer.prefixes)} prefixes failed, and is taken apart: {said}"
+        riding.tell(draft, draft.put_lease(replace(held, parts=tuple(parts), message=message)))
+
+
+def _failed_alone(draft: Draft, transfer: Transfer, held: Lease) -> None:
+    """Decide what a failed import of one prefix means; its counters tell, not its words."""
+    where = transfer.prefixes[0]
+    held = draft.put_lease(replace(held, correlation_id=transfer.correlation_id or held.correlation_id))
+    if transfer.outcome is Outcome.FAILED and held.key.conflict is Conflict.FAIL and transfer.conflicts:
+        riding.fail(draft, held, f"{transfer.conflicts} paths under {where} are on Lustre already and differ "
+                                 f"(conflict=fail); use conflict=skip or an overwrite mode: {transfer.message}")  # fmt: skip
+    elif transfer.outcome is Outcome.FAILED and 0 <= held.key.max_errors < transfer.errors:
+        riding.fail(draft, held, f"the import of {where} met {transfer.errors} errors, more than max_errors="
+                                 f"{held.key.max_errors}; see the logging container: {transfer.message}")  # fmt: skip
+    else:
+        said = transfer.message or "Azure gave no reason"
+        importing.spend_turn(draft, held, f"the import of {where} {transfer.outcome.value}: {said}")

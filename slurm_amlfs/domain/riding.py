@@ -1,0 +1,102 @@
+"""Who rides on which lease. What befalls a lease befalls all who ride on it and still wait; nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from slurm_amlfs.domain import lease
+from slurm_amlfs.domain.ask import OVERWRITES, Direction, Hydrate
+from slurm_amlfs.domain.draft import Draft
+from slurm_amlfs.domain.lease import Lease, LeaseKey
+from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.prefix import covers
+from slurm_amlfs.domain.records import Stage
+
+WAITS = frozenset({Phase.WAITING, Phase.IMPORTING, Phase.RESTORING})
+"""A stage-in that is this far waits for its leases."""
+
+NEEDS = WAITS | {Phase.STAGED_IN, Phase.RUNNING}
+"""A stage-in that is this far needs its leases' files."""
+
+
+def take_stock(draft: Draft) -> None:
+    """List who rides on which lease, and make the leases that somebody waits for and nobody has yet."""
+    draft.riders = {}
+    for stage in draft.stages.values():
+        if stage.key.direction is Direction.IN and stage.phase in NEEDS and stage.fs in draft.rules.file_systems:
+            for key in lease.keys(draft.namespace(stage.fs), stage.fs, stage.ask):
+                _ride(draft, stage, key)
+
+
+def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:
+    held = draft.leases.get(key)
+    if stage.phase in WAITS:
+        if held is None and _covering(draft, stage, key) is not None:
+            return
+        if held is None:
+            draft.put_lease(Lease(key, draft.now, draft.now, generation=int(draft.now.timestamp() * 1e6)))
+        elif held.proved is not None and not _believed(draft, held, stage):
+            draft.put_lease(held.doubted() if stage.phase is Phase.RESTORING else held.begun_anew(draft.now))
+    draft.riders.setdefault(key, []).append(stage.key)
+
+
+def _believed(draft: Draft, held: Lease, stage: Stage) -> bool:
+    """Say whether a proof serves a stage: it is fresh, or was made while the stage waited."""
+    return held.is_fresh(draft.now, draft.rules.fresh) or (held.proved is not None and held.proved >= stage.since)
+
+
+def _covering(draft: Draft, stage: Stage, key: LeaseKey) -> Lease | None:
+    """Find a proved lease of the same kind that takes in the prefix, and more."""
+    if key.conflict in OVERWRITES:
+        return None
+    namespace = draft.namespace(stage.fs)
+    for end in range(1, len(key.prefix)):
+        outer = draft.leases.get(key._replace(prefix=key.prefix[:end]))
+        if (
+            outer is not None
+            and covers(namespace, outer.key.prefix, key.prefix)
+            and outer.holds(whole=stage.ask.hydrate is Hydrate.ALL)
+            and _believed(draft, outer, stage)
+        ):
+            return outer
+    return None
+
+
+def serving(draft: Draft, stage: Stage) -> list[Lease]:
+    """List the leases that a stage rides on, in the order of its prefixes; one that is not known is left out."""
+    found = []
+    for key in lease.keys(draft.namespace(stage.fs), stage.fs, stage.ask):
+        held = draft.leases.get(key) or _covering(draft, stage, key)
+        if held is not None:
+            found.append(held)
+    return found
+
+
+def waiting(draft: Draft, held: Lease) -> Iterator[Stage]:
+    """Yield the stages that wait for a lease."""
+    for key in draft.riders.get(held.key, ()):
+        stage = draft.stages.get(key)
+        if stage is not None and stage.phase in WAITS:
+            yield stage
+
+
+def fail(draft: Draft, held: Lease, message: str, correlation_id: str = "") -> None:
+    """Give a lease up, in words for all who wait for it. Who asks again begins anew."""
+    for stage in waiting(draft, held):
+        draft.fail(stage, message, correlation_id or held.correlation_id)
+    draft.leases.pop(held.key, None)
+
+
+def say(draft: Draft, held: Lease, message: str) -> None:
+    """Let a lease, and all who wait for it, say why it waits."""
+    if held.message != message:
+        tell(draft, draft.put_lease(replace(held, message=message)))
+
+
+def tell(draft: Draft, held: Lease) -> None:
+    """Let all who wait for a lease say what it says."""
+    held = draft.leases.get(held.key, held)
+    for stage in waiting(draft, held):
+        if stage.message != held.message or stage.correlation_id != held.correlation_id:
+            draft.put(replace(stage, message=held.message, correlation_id=held.correlation_id))
