@@ -48,8 +48,7 @@ return function(text)
   -- directives, so nothing is said below one.
   function hints.find(body)
     local head = head_of(body)
-    local found, ended = {}, {}
-    local word, from, number = next_word(head, 1), 1, 0
+    local found, ended, word, from, number = {}, {}, next_word(head, 1), 1, 0
     while word and #found < MOST do
       local stop = head:find("\n", from, true) or #head + 1
       number = number + 1

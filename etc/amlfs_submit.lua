@@ -65,8 +65,7 @@ return function(amlfs)
 
   -- What the job asks for, and the burst_buffer it then has if there is more to it than before; nil and a line if it
   -- cannot be.
-  local function asks_of(job_desc, given)
-    local theirs, body = job_desc.burst_buffer, job_desc.script
+  local function asks_of(given, theirs, body)
     local asks, problem, burst_buffer
     if given then
       local lines
@@ -88,12 +87,12 @@ return function(amlfs)
     return asks, problem or burst_buffer
   end
 
-  local function check(job_desc)
-    local given = given_options(job_desc.spank_job_env)
-    if not given and not mentions(job_desc.script) and not mentions(job_desc.burst_buffer) then
+  local function check(job_desc, body)
+    local given, theirs = given_options(job_desc.spank_job_env), job_desc.burst_buffer
+    if not given and not mentions(body) and not mentions(theirs) then
       return true -- every other job of the cluster
     end
-    local asks, burst_buffer = asks_of(job_desc, given)
+    local asks, burst_buffer = asks_of(given, theirs, body)
     if not asks then
       return nil, burst_buffer
     end
@@ -110,7 +109,7 @@ return function(amlfs)
 
   -- Say what looks like a directive and is none; sbatch shows it whether the job is taken or not.
   local function warn(body)
-    for _, line in ipairs(body and hints.find(body) or {}) do
+    for _, line in ipairs(hints.find(body)) do
       slurm.log_user("%s", line)
     end
   end
@@ -119,8 +118,11 @@ return function(amlfs)
   -- A mistake of ours refuses the job: slurmctld 22.05 would take it (job_submit_lua.c ignores a failed pcall) and
   -- start it without its data.
   function submit.job_submit(job_desc)
-    local ran, passed, problem = pcall(check, job_desc)
-    pcall(warn, job_desc.script)
+    local body = job_desc.script
+    local ran, passed, problem = pcall(check, job_desc, body)
+    if body then
+      pcall(warn, body)
+    end
     if ran and passed then
       return slurm.SUCCESS
     end
