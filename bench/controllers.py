@@ -74,7 +74,7 @@ class Controller:
 LEAST_JOB_SUBMIT = """
 local lines = "#AMLFS stage_in prefix=/genomics/run7/\\n#AMLFS stage_out prefix=/jobs/run7/"
 function slurm_job_submit(job_desc)
-  for _, option in pairs(job_desc.spank_job_env) do
+  for _, option in pairs(job_desc.spank_job_env or {}) do
     job_desc.burst_buffer = lines
     break
   end

@@ -47,10 +47,11 @@ class Kind:
 PLAIN = Kind("plain", "plain", NO_DIRECTIVES)
 KINDS = (
     Kind("options", "ours", OPTIONS),
-    Kind("lines", "ours", LINES),
-    Kind("no_directives", "ours", NO_DIRECTIVES),
     Kind("floor_options", "floor", OPTIONS),
+    Kind("lines", "ours", LINES),
     Kind("floor_lines", "floor", LINES),
+    Kind("no_directives", "ours", NO_DIRECTIVES),
+    Kind("floor_no_directives", "floor", NO_DIRECTIVES),
 )
 
 
@@ -73,7 +74,7 @@ def main() -> int:
             controller.run("/usr/bin/sdiag", "--reset")
             _launch([(controller, scripts[one.name])] * PAIRS)
             figures[f"{one.name}_rpc_us"] = controller.submit_rpc_us()
-    for script in ("options", "lines"):
+    for script in ("options", "lines", "no_directives"):
         figures[f"{script}_over_floor_ratio"] = figures[f"{script}_ms"] / figures[f"floor_{script}_ms"]
     bars = ("no_directives_ratio", "options_over_floor_ratio", "lines_over_floor_ratio")
     return publish(Report("submit", figures, [Bar(ratio, figures[ratio], LIMIT_RATIO) for ratio in bars]))

@@ -3,7 +3,7 @@
 --
 --   local amlfs = dofile("/etc/slurm/amlfs.lua")("/var/lib/slurm-amlfs")
 --
--- amlfs.submit.job_submit serves job_submit.lua, amlfs.hooks serves burst_buffer.lua.
+-- amlfs.submit.job_submit serves job_submit.lua; amlfs.process and amlfs.hooks serve burst_buffer.lua.
 
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 
@@ -22,8 +22,14 @@ return function(state_dir)
     options = function(amlfs)
       return part("options")(amlfs.text, amlfs.grammar)
     end,
+    hints = function(amlfs)
+      return part("hints")(amlfs.text)
+    end,
     submit = function(amlfs)
-      return part("submit")(amlfs.text, amlfs.grammar, amlfs.options, amlfs.script, amlfs.state)
+      return part("submit")(amlfs)
+    end,
+    process = function(amlfs)
+      return part("process")(amlfs.grammar, amlfs.script)
     end,
     hooks = function(amlfs)
       return part("hooks")(amlfs.script, amlfs.state)

@@ -1,7 +1,6 @@
 -- The #AMLFS grammar. Pure: values in, values out. Its twins are slurm_amlfs/domain/directive.py and prefix.validate;
 -- a property test holds results and error texts equal. A function that can refuse returns nil and one line: what is
--- wrong and the mend. slurm_bb_job_process loads this file for every submission, so what it does not need is in
--- amlfs_options.lua.
+-- wrong and the mend. What slurm_bb_job_process does not need is in amlfs_options.lua.
 
 return function(text)
   local grammar = {}
@@ -40,21 +39,17 @@ return function(text)
 
   -- Return the prefix if it is one that we carry.
   function grammar.validate(prefix)
-    local shown = quote(prefix)
     local length = text.utf8_length(prefix)
     if not length then
-      return refuse("prefix %s is not UTF-8 text; name a folder above it", shown)
+      return refuse("prefix %s is not UTF-8 text; name a folder above it", quote(prefix))
     elseif prefix:sub(1, 1) ~= "/" then
-      return refuse('prefix %s does not begin with "/"; write it from the root of the container', shown)
+      return refuse('prefix %s does not begin with "/"; write it from the root of the container', quote(prefix))
     elseif length > LONGEST_PREFIX then
       return refuse("a prefix of %d characters; at most %d are taken: name a folder above", length, LONGEST_PREFIX)
     elseif prefix:find("[^ -~\128-\255]") then
-      return refuse("prefix %s has a control character in it; name a folder above it", shown)
-    end
-    for segment in (prefix == "/" and "" or prefix:sub(2):gsub("/$", "") .. "/"):gmatch("([^/]*)/") do
-      if segment == "" or segment == "." or segment == ".." then
-        return refuse('prefix %s has an empty, "." or ".." part; write the path plainly', shown)
-      end
+      return refuse("prefix %s has a control character in it; name a folder above it", quote(prefix))
+    elseif prefix:find("//", 1, true) or (prefix .. "/"):find("/%.%.?/") then
+      return refuse('prefix %s has an empty, "." or ".." part; write the path plainly', quote(prefix))
     end
     return prefix
   end
@@ -98,8 +93,21 @@ return function(text)
     return value
   end
 
+  -- What nearly every line is, one plain prefix; nil for any other line.
+  local function read_plain(line)
+    local head, prefix = line:match("^(stage_[a-z]+) prefix=(/[A-Za-z0-9._/-]*)$")
+    if head and WORDS[head] and grammar.validate(prefix) then
+      return { direction = head, prefixes = { prefix } }
+    end
+    return nil
+  end
+
   -- Read one directive line, given without its `#AMLFS `: {direction=, prefixes={...}, fs=, ...} with what it says.
   function grammar.parse(line)
+    local plain = read_plain(line)
+    if plain then
+      return plain
+    end
     local words = line:gmatch("[^ \t]+")
     local head = words() or ""
     if not has(HEADS, head) then

@@ -56,7 +56,16 @@ return function(text, grammar)
     return table.concat(words, " ")
   end
 
-  -- Turn sbatch's --amlfs-* values, {import=, max_errors=, ...}, into checked directive lines (at most two).
+  local function refuse_alone(name, heads)
+    local needs = {}
+    for i, head in ipairs(heads) do
+      needs[i] = flag(SOURCE[head]) .. "=/PATH/"
+    end
+    return refuse("%s says nothing by itself; add %s", flag(name), table.concat(needs, " or "))
+  end
+
+  -- Turn sbatch's --amlfs-* values, {import=, max_errors=, ...}, into directive lines (at most two), and give with them
+  -- what the grammar reads in each.
   function options.to_lines(given)
     for _, option in ipairs(OPTIONS) do
       local name = option[1]
@@ -68,28 +77,23 @@ return function(text, grammar)
       end
     end
     for _, option in ipairs(OPTIONS) do
-      local name, heads, needs, served = option[1], option[3], {}, false
-      for i, head in ipairs(heads) do
-        needs[i] = flag(SOURCE[head]) .. "=/PATH/"
-        served = served or given[SOURCE[head]]
-      end
-      if given[name] and not served then
-        return refuse("%s says nothing by itself; add %s", flag(name), table.concat(needs, " or "))
+      local name, heads = option[1], option[3]
+      if given[name] and not given[SOURCE[heads[1]]] and not (heads[2] and given[SOURCE[heads[2]]]) then
+        return refuse_alone(name, heads)
       end
     end
-    local lines = {}
+    local lines, asks = {}, {}
     for _, head in ipairs(HEADS) do
       if given[SOURCE[head]] then
-        table.insert(lines, to_line(head, given))
+        local line = to_line(head, given)
+        local ask, problem = grammar.parse(line)
+        if not ask then
+          return nil, problem
+        end
+        lines[#lines + 1], asks[#asks + 1] = line, ask
       end
     end
-    for _, line in ipairs(lines) do
-      local ask, problem = grammar.parse(line)
-      if not ask then
-        return nil, problem
-      end
-    end
-    return lines
+    return lines, asks
   end
 
   -- Return the file system that fs= means; nil or "" means the site's first.
@@ -104,31 +108,54 @@ return function(text, grammar)
     return name
   end
 
-  -- Let the ask pass if each prefix begins with one granted. `lines` are the site file's "FS UID PREFIX"; uid is text.
-  function options.check(ask, fs_name, uid, lines)
-    local granted, seen = {}, {}
+  -- Read the site file's "FS UID PREFIX" lines.
+  function options.grants(lines)
+    local grants = {}
     for _, line in ipairs(lines) do
       local fs, who, prefix = line:match("^([^ ]+) ([^ ]+) (.*)$")
-      if fs and (fs == "*" or fs == fs_name) and (who == "*" or who == uid) and not seen[prefix] then
-        seen[prefix] = true
-        table.insert(granted, prefix)
+      if fs then
+        grants[#grants + 1] = { fs = fs, who = who, prefix = prefix }
+      end
+    end
+    return grants
+  end
+
+  local function is_for(grant, fs_name, uid)
+    return (grant.fs == "*" or grant.fs == fs_name) and (grant.who == "*" or grant.who == uid)
+  end
+
+  local function may(prefix, fs_name, uid, grants)
+    for _, grant in ipairs(grants) do
+      if prefix:sub(1, #grant.prefix) == grant.prefix and is_for(grant, fs_name, uid) then
+        return true
+      end
+    end
+    return false
+  end
+
+  local function refuse_prefix(ask, prefix, fs_name, uid, grants)
+    local granted, seen = {}, {}
+    for _, grant in ipairs(grants) do
+      if is_for(grant, fs_name, uid) and not seen[grant.prefix] then
+        seen[grant.prefix] = true
+        granted[#granted + 1] = grant.prefix
       end
     end
     local verb = ask.direction == "stage_in" and "import" or "export"
+    local mend = "no " .. verb .. " is granted there: ask the site's admins"
+    if seen[prefix .. "/"] then
+      mend = 'write it with a "/" at its end: ' .. quote(prefix .. "/")
+    elseif #granted > 0 then
+      mend = "granted are " .. text.quote_list(granted)
+    end
+    return refuse("uid %s may not %s %s on file system %s; %s", uid, verb, quote(prefix), quote(fs_name), mend)
+  end
+
+  -- Let the ask pass if each prefix begins with one granted. `grants` is what options.grants gave; uid is text.
+  function options.check(ask, fs_name, uid, grants)
     for _, prefix in ipairs(ask.prefixes) do
-      local open = false
-      for _, beginning in ipairs(granted) do
-        open = open or prefix:sub(1, #beginning) == beginning
-      end
-      if not open then
-        local mend = "no " .. verb .. " is granted there: ask the site's admins"
-        if seen[prefix .. "/"] then
-          mend = 'write it with a "/" at its end: ' .. quote(prefix .. "/")
-        elseif #granted > 0 then
-          mend = "granted are " .. text.quote_list(granted)
-        end
-        local fs = quote(fs_name)
-        return refuse("uid %s may not %s %s on file system %s; %s", uid, verb, quote(prefix), fs, mend)
+      if not may(prefix, fs_name, uid, grants) then
+        return refuse_prefix(ask, prefix, fs_name, uid, grants)
       end
     end
     return true

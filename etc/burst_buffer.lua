@@ -4,19 +4,43 @@
 -- older releases do not pass as nil.
 --
 -- job_process, pools and paths run inside slurmctld; the others run as SlurmUser in a child that is killed without
--- warning. What each may and may not do is said in amlfs_process.lua and amlfs_hooks.lua.
+-- warning. What each may and may not do is said here and in amlfs_hooks.lua.
 
 local STATE_DIR = "/var/lib/slurm-amlfs" -- the one line to edit: state_dir of amlfs.toml
 
-local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
-
 local function amlfs()
+  local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
   return dofile(here .. "amlfs.lua")(STATE_DIR)
 end
 
--- Slurm makes a new Lua for every call, so each loads only what it needs.
+-- "#AMLFS stage_in prefix=/a/ prefix=/b/" and the like, which the grammar accepts for certain: prefixes of plain
+-- characters, none longer than the line may be, without an empty, "." or ".." part.
+local function is_plain(line)
+  local head, prefixes = line:gsub(" prefix=/[A-Za-z0-9._/-]*", "")
+  return (head == "#AMLFS stage_in" or head == "#AMLFS stage_out")
+    and prefixes > 0
+    and #line <= 1024
+    and not line:find("//", 1, true)
+    and not (line .. " "):find("/%.%.?[ /]")
+end
+
+-- Slurm makes a new Lua for every call, and this one holds slurmctld's job lock at every submission with directives. So
+-- the lines of nearly every job are told here, and files are opened only for the others. Lines end as Slurm's own scan
+-- ends them, at the first that is no comment. A script that cannot be read passes: data_in waits for it.
 function slurm_bb_job_process(job_script)
-  return dofile(here .. "amlfs_process.lua")(amlfs, job_script)
+  local file = io.open(job_script, "rb")
+  if file then
+    for line in file:lines() do
+      if line:find("^[^#]") then
+        break
+      elseif line:find("^#AMLFS") and not is_plain(line) then
+        file:close()
+        return amlfs().process(job_script)
+      end
+    end
+    file:close()
+  end
+  return slurm.SUCCESS
 end
 
 -- No pools: the daemon keeps count of space. Without a second value Slurm takes that as said; an empty list it calls

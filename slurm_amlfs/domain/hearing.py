@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import combinations, product
 from types import MappingProxyType
 
-from slurm_amlfs.domain import directive, policy
-from slurm_amlfs.domain.ask import OVERWRITES, Ask, Direction
+from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.declaring import stages_of
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.prefix import overlaps, reduce
-from slurm_amlfs.domain.quote import quote
-from slurm_amlfs.domain.records import Job, Life, Stage, StageKey
+from slurm_amlfs.domain.records import Job, Life, Stage
 from slurm_amlfs.errors import UserError
 from slurm_amlfs.wire import Request, RequestKind
 
@@ -31,12 +28,24 @@ _MAKES_JOBS = frozenset({RequestKind.SETUP, RequestKind.DATA_IN, RequestKind.DAT
 def hear(draft: Draft, request: Request) -> bool:
     """Take one request into the records; False if it has to be heard again once Slurm can say whose job it is."""
     known = draft.seen.jobs is not None and request.job_id in draft.seen.asked_jobs
-    if request.kind in _MAKES_JOBS and not known and _uid(draft, request) is None:
+    if request.kind in _MAKES_JOBS and not known and _lacks_owner(draft, request):
         return False
     if request.kind is RequestKind.DATA_IN and _failed_before(draft, request):
         return _hear_again(draft, request, known=known)
     _HEARERS[request.kind](draft, request)
     return True
+
+
+def _lacks_owner(draft: Draft, request: Request) -> bool:
+    """Say whether Slurm has to tell first whose job it is: its uid, or the name that a refusal says."""
+    uid = _uid(draft, request)
+    if uid is None:
+        return True
+    try:
+        stages_of(draft, Job(request.job_id, uid, request.gid, request.directives, draft.now))
+    except UserError:
+        return True
+    return False
 
 
 def _failed_before(draft: Draft, request: Request) -> bool:
@@ -107,8 +116,7 @@ def _declare(draft: Draft, job: Job) -> Job:
     for stage in list(draft.of_job(job.job_id)):
         del draft.stages[stage.key]
     try:
-        stages = [stage for direction in Direction for stage in _stages(draft, job, direction)]
-        _refuse_self_overwrite(draft, [stage for stage in stages if stage.key.direction is Direction.IN])
+        stages = stages_of(draft, job)
     except UserError as error:
         job = replace(job, refusal=error.message)
         draft.note(job.job_id, "refused", error.message)
@@ -120,40 +128,6 @@ def _declare(draft: Draft, job: Job) -> Job:
     draft.jobs[job.job_id] = job
     draft.speak_for(job.job_id)
     return job
-
-
-def _stages(draft: Draft, job: Job, direction: Direction) -> list[Stage]:
-    asks = [directive.parse(line) for line in job.directives]
-    return [
-        _stage(draft, job, StageKey(job.job_id, direction, line), ask)
-        for line, ask in enumerate(ask for ask in asks if ask.direction is direction)
-    ]
-
-
-def _stage(draft: Draft, job: Job, key: StageKey, ask: Ask) -> Stage:
-    fs = policy.choose_file_system(ask.fs, tuple(draft.rules.file_systems))
-    view = (draft.seen.jobs or {}).get(job.job_id)
-    policy.check(ask, fs, job.uid, draft.rules.grants, "" if view is None else view.user)
-    several, most = len(reduce(draft.rules.file_systems[fs].namespace, ask.prefixes)), draft.rules.prefixes_per_import
-    if key.direction is Direction.IN and several > most:
-        raise UserError(
-            f"amlfs: {several} prefixes in one stage_in, {quote(ask.prefixes[0])} first; at most {most} are taken:"
-            " name a folder above them"
-        )
-    return Stage(key, ask, fs, Phase.DECLARED, draft.now, job.generation)
-
-
-def _refuse_self_overwrite(draft: Draft, stages: list[Stage]) -> None:
-    for one, other in combinations(stages, 2):
-        if one.fs != other.fs or OVERWRITES.isdisjoint({one.ask.conflict, other.ask.conflict}):
-            continue
-        namespace = draft.rules.file_systems[one.fs].namespace
-        for prefix, second in product(one.ask.prefixes, other.ask.prefixes):
-            if overlaps(namespace, prefix, second):
-                raise UserError(
-                    f"amlfs: {quote(prefix)} and {quote(second)} overlap in two stage_in lines, one of which may"
-                    " overwrite what the other brought; put them on one line"
-                )
 
 
 def _set_up(draft: Draft, request: Request) -> None:

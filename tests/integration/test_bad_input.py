@@ -60,6 +60,20 @@ def test_odd_prefixes_are_carried_and_come_to_nothing_worse_than_no_blobs(site: 
     assert not site.exists("/tmp/amlfs-pwned")  # noqa: S108 - what the shell text would have made
 
 
+def test_a_near_miss_is_said_and_the_job_is_taken(site: Site) -> None:
+    """What sbatch prints names the line that nobody reads, and how to write it; the job runs as it stands."""
+    script = "#!/bin/sh\n# AMLFS stage_in prefix=/a/\ntrue\n#SBATCH --amlfs-import=/a/\n"
+    path = site.folder / "scripts/near-miss.sh"
+    path.write_text(script)
+    said = site.run("alice", ["sh", "-c", f"sbatch --parsable {path} 2>&1"]).splitlines()
+    assert said[0].endswith(
+        'amlfs: line 2 "# AMLFS stage_in prefix=/a/" is not a directive; write "#AMLFS" at its beginning'
+    )
+    assert said[1].endswith('"#SBATCH --amlfs-import=/a/" is not read, for line 3 is no comment; move it above that')
+    job = int(said[2])
+    site.wait(lambda: site.job(job)["JobState"] == "COMPLETED", 60, "the job's end")
+
+
 def refusal(site: Site, *options: str) -> str:
     """Submit, and return the one line of the refusal."""
     with pytest.raises(SubmitRefused) as refused:

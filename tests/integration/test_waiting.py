@@ -41,8 +41,11 @@ def test_others_may_not_read_a_board(site: Site, name: str) -> None:
     seeing.put_blob(site, f"{name}/in", b"x")
     job = site.submit("alice", TRUE, f"--amlfs-import=/{name}/")
     seeing.wait_until_closed(site, job)
-    with pytest.raises(RuntimeError, match="another user"):
-        site.run("bob", [*site.cli, "status", str(job)])
+    for command in ("status", "retry", "cancel"):
+        with pytest.raises(RuntimeError, match="another user"):
+            site.run("bob", [*site.cli, command, str(job)])
+    with pytest.raises(RuntimeError, match=f"exited with 1: slurm-amlfs: job {job} is closed: nothing to retry"):
+        site.run("alice", [*site.cli, "retry", str(job)])
 
 
 def test_scancel_during_stage_in_leaves_nothing(site: Site, name: str) -> None:

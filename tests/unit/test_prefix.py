@@ -1,7 +1,9 @@
 """Prefixes take in what Azure says they take in."""
 
+from itertools import combinations
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.prefix import LONGEST_CHARACTERS, Namespace, covers, matches, overlaps, reduce, validate
@@ -9,7 +11,7 @@ from slurm_amlfs.errors import UserError
 
 FLAT, HIERARCHICAL = Namespace.FLAT, Namespace.HIERARCHICAL
 
-NAMES = st.sampled_from(["a", "a2", "a-b", "a.b", "b", "A"])
+NAMES = st.sampled_from(["a", "a2", "a-b", "a.b", "b", "A", ".a", "...", "é", "\U0001f600", "data", "data2"])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map(lambda names: "/" + "/".join(names))
 PREFIXES = st.one_of(st.just("/"), PATHS, PATHS.map(lambda path: path + "/"))
 NAMESPACES = st.sampled_from(Namespace)
@@ -74,6 +76,39 @@ def test_reduce_keeps_every_path_and_no_overlap(namespace: Namespace, prefixes: 
     assert not [(one, other) for one in small for other in small if one != other and overlaps(namespace, one, other)]
     assert reduce(namespace, small) == small
     assert set(small) <= set(prefixes)
+
+
+@given(
+    NAMESPACES, st.lists(PREFIXES, max_size=12).flatmap(lambda those: st.tuples(st.just(those), st.permutations(those)))
+)
+def test_reduce_does_not_see_the_order(namespace: Namespace, both: tuple[list[str], list[str]]) -> None:
+    """The order in which prefixes are asked for, and how often, changes nothing."""
+    once, again = both
+    assert reduce(namespace, once) == reduce(namespace, [*again, *once])
+
+
+@given(NAMESPACES, st.lists(PREFIXES, min_size=1, max_size=12))
+def test_reduce_leaves_nothing_to_spare(namespace: Namespace, prefixes: list[str]) -> None:
+    """Each prefix that is kept takes a path that no other one takes, and each asked one is covered by one kept."""
+    small = reduce(namespace, prefixes)
+    for one in small:
+        assert not [other for other in small if other != one and matches(namespace, other, one)]
+    assert all(sum(covers(namespace, one, asked) for one in small) == 1 for asked in prefixes)
+
+
+@settings(max_examples=50)
+@given(NAMESPACES, st.lists(PREFIXES, min_size=1, max_size=5))
+def test_no_smaller_set_says_the_same(namespace: Namespace, prefixes: list[str]) -> None:
+    """No fewer prefixes, beginnings of the asked ones included, take just the paths that the asked ones take."""
+    beginnings = {prefix[:end] for prefix in prefixes for end in range(1, len(prefix) + 1)}
+    witnesses = [beginning + more for beginning in beginnings for more in ("", "~", "/~", "~/~")]
+    taken = {beginning: {path for path in witnesses if matches(namespace, beginning, path)} for beginning in beginnings}
+    asked = set().union(*(taken[prefix] for prefix in prefixes))
+    candidates = [beginning for beginning in beginnings if taken[beginning] <= asked]
+    small = reduce(namespace, prefixes)
+    assert set().union(*(taken[prefix] for prefix in small)) == asked
+    for fewer in combinations(candidates, len(small) - 1):
+        assert set().union(*(taken[prefix] for prefix in fewer)) != asked
 
 
 @pytest.mark.parametrize("prefix", ["/", "/a", "/a/", "/a b/ü", "/...", "/" + "é" * (LONGEST_CHARACTERS - 1)])

@@ -70,6 +70,20 @@ def test_a_refusal_is_told_too() -> None:
     assert desk.wish(Notify).text.startswith("amlfs: job 7 is held: uid 61001 may not export")
 
 
+def test_a_refusal_waits_for_the_users_name() -> None:
+    """The hook tells a uid; Slurm is asked for the name before anybody reads the line."""
+    desk = Desk()
+    jobs, desk.jobs = desk.jobs, None
+    ask = desk.request(RequestKind.DATA_IN, "stage_out prefix=/genomes/")
+    early = desk.go(ask).unheard
+    desk.jobs = jobs
+    desk.show("PENDING", user="alice")
+    desk.go(ask)
+
+    assert early == (ask,)
+    assert desk.job().refusal.startswith('amlfs: alice may not export "/genomes/"')
+
+
 def test_many_failures_go_out_a_few_at_a_time() -> None:
     """Announcements of starts share the pool."""
     desk = Desk()

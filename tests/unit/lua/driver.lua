@@ -10,10 +10,7 @@ local wire = dofile(etc .. "/amlfs_wire.lua")
 local script = dofile(etc .. "/amlfs_script.lua")
 
 slurm = { SUCCESS = 0, ERROR = -1 }
-local process = dofile(etc .. "/amlfs_process.lua")
-local function parts()
-  return { grammar = grammar, script = script }
-end
+dofile(etc .. "/burst_buffer.lua")
 
 local function number(value)
   return value and string.format("%.0f", value) or ""
@@ -73,7 +70,7 @@ local answers = {
     local file = io.open(path, "wb")
     file:write("#!/bin/sh\n#AMLFS " .. args[1] .. "\n")
     file:close()
-    local code = process(parts, path)
+    local code = slurm_bb_job_process(path)
     local _, problem = grammar.parse_all(script.read(path))
     os.remove(path)
     return { code == slurm.SUCCESS and "yes" or "no", problem and "no" or "yes" }
@@ -86,7 +83,12 @@ local answers = {
     for _, pair in ipairs(to_pairs(args)) do
       given[pair[1]] = pair[2]
     end
-    return list_words(options.to_lines(given))
+    local lines, asks = options.to_lines(given)
+    for i, line in ipairs(lines or {}) do
+      local mine, its = ask_words(asks[i]), ask_words(grammar.parse(line))
+      assert(table.concat(mine, "\t") == table.concat(its, "\t"), "the asks are not what the lines say")
+    end
+    return list_words(lines, asks)
   end,
   choose = function(args)
     local asked = table.remove(args, 1)
@@ -95,7 +97,7 @@ local answers = {
   end,
   check = function(args)
     local line, fs_name, uid = table.remove(args, 1), table.remove(args, 1), table.remove(args, 1)
-    local _, problem = options.check(grammar.parse(line), fs_name, uid, args)
+    local _, problem = options.check(grammar.parse(line), fs_name, uid, options.grants(args))
     return { problem or "" }
   end,
   dump = function(args)

@@ -128,6 +128,58 @@ def test_a_mistake_of_ours_refuses_the_job(slurm: SlurmMock) -> None:
     assert submit(slurm) == Returned(TAKEN)
 
 
+NO_DIRECTIVE = 'is not a directive; write "{}" at its beginning'
+NOT_READ = "is not read, for line {} is no comment; move it above that"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("# AMLFS stage_in prefix=/in/", NO_DIRECTIVE.format("#AMLFS")),
+        ("#amlfs stage_in prefix=/in/", NO_DIRECTIVE.format("#AMLFS")),
+        ("# amlfs prefix=/in/", NO_DIRECTIVE.format("#AMLFS")),
+        ("\t#AMLFS\tstage_out prefix=/jobs/", NO_DIRECTIVE.format("#AMLFS")),
+        ("# SBATCH --amlfs-import=/in/", NO_DIRECTIVE.format("#SBATCH")),
+        ("#sbatch -N1 --amlfs-import=/in/", NO_DIRECTIVE.format("#SBATCH")),
+        ("true\n#AMLFS stage_in prefix=/in/", NOT_READ.format(2)),
+        ("true\n\n#SBATCH --amlfs-import=/in/", NOT_READ.format(2)),
+        (" # indented\n#AMLFS stage_in prefix=/in/", NOT_READ.format(2)),
+    ],
+)
+def test_near_misses_are_said(slurm: SlurmMock, line: str, words: str) -> None:
+    """A line that looks like a directive and is none does not pass in silence; the job is taken all the same."""
+    returned = submit(slurm, f"#!/bin/sh\n{line}\nhostname\n")
+    assert returned.values == TAKEN
+    (said,) = returned.said
+    number = 2 + line.count("\n")
+    shown = line.splitlines()[-1].replace("\t", r"\x09")
+    assert said == f'amlfs: line {number} "{shown}" {words}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "# amlfs is a file system\n# AMLFS\n##AMLFS stage_in prefix=/in/\ncp x /amlfs/prefix=1\n",
+        "#SBATCH --amlfs-import=/in/\n# read by sbatch\n \n#SBATCH --amlfs-fs=scratch\nls /amlfs\n",
+        "#AMLFS stage_in prefix=/in/\n\n#other\n#AMLFS stage_out prefix=/jobs/\ntrue\n",
+        "cat >job <<END\n#!/bin/sh\n#AMLFS stage_in prefix=/in/\nEND\nsbatch job\n",
+        "true\n" + "#\n" * 9000 + "#AMLFS stage_in prefix=/in/\n",
+    ],
+)
+def test_other_lines_are_not_near_misses(slurm: SlurmMock, body: str) -> None:
+    """Directives in their place, other comments, scripts that a script writes, and what is far down are not named."""
+    assert submit(slurm, "#!/bin/sh\n" + body) == Returned(TAKEN)
+
+
+def test_hints_are_few_and_plain(slurm: SlurmMock) -> None:
+    """Three at most, in printable ASCII, also for a job that is refused."""
+    returned = submit(slurm, "#!/bin/sh\n" + "# AMLFS stage_in prefix=/\x1b\udcff%s\n" * 5, options={"fs": "scratch"})
+    assert returned.values == REFUSED
+    assert len(returned.said) == 4
+    assert all(line.isascii() and line.isprintable() for line in returned.said)
+    assert "--amlfs-fs says nothing by itself" in returned.said[-1]
+
+
 def test_job_modify_passes(slurm: SlurmMock) -> None:
     """Slurm itself lets nobody change a burst buffer."""
     assert slurm.call("slurm_job_modify").values == TAKEN
