@@ -20,7 +20,9 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from slurm_amlfs.adapters.clock import SystemClock
+from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, Transfer
+from slurm_amlfs.domain.tempo import Tempo
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
 FILE_NAME = "amlfs.db"
@@ -39,10 +41,21 @@ CREATE TABLE event (
 CREATE INDEX event_job ON event (job_id, at);
 """
 
+_STEPS = (
+    _SCHEMA,
+    """
+CREATE TABLE lease (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+CREATE TABLE tempo (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+""",
+)
+"""What leads from each format of the database to the next; the first from an empty file."""
+
 _PUT = {
     "job": "INSERT OR REPLACE INTO job VALUES (?, ?)",
     "stage": "INSERT OR REPLACE INTO stage VALUES (?, ?)",
     "transfer": "INSERT OR REPLACE INTO transfer VALUES (?, ?)",
+    "lease": "INSERT OR REPLACE INTO lease VALUES (?, ?)",
+    "tempo": "INSERT OR REPLACE INTO tempo VALUES (?, ?)",
 }
 _DROP = {
     "job": (
@@ -54,6 +67,8 @@ _DROP = {
         "DELETE FROM stage WHERE id = ?",
     ),
     "transfer": ("DELETE FROM transfer WHERE id = ?",),
+    "lease": ("DELETE FROM lease WHERE id = ?",),
+    "tempo": ("DELETE FROM tempo WHERE id = ?",),
 }
 
 KEPT = timedelta(days=90)
@@ -72,7 +87,7 @@ AND NOT EXISTS (SELECT 1 FROM event AS later WHERE later.job_id = event.job_id A
 
 _CLOCK = SystemClock()
 
-VERSION = 1
+VERSION = len(_STEPS)
 """Of the schema above; kept in SQLite's user_version."""
 
 K = TypeVar("K")
@@ -81,6 +96,8 @@ T = TypeVar("T")
 _JOB = TypeAdapter(Job)
 _STAGE = TypeAdapter(Stage)
 _TRANSFER = TypeAdapter(Transfer)
+_LEASE = TypeAdapter(Lease)
+_TEMPO = TypeAdapter(Tempo)
 
 
 class SqliteStore:
@@ -112,9 +129,11 @@ class SqliteStore:
             )
         if version < VERSION:
             with self._transaction():
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute("INSERT INTO meta VALUES ('epoch', ?)", (uuid.uuid4().hex,))
+                for step in _STEPS[version:]:
+                    for statement in step.split(";"):
+                        self._db.execute(statement)
+                if version == 0:
+                    self._db.execute("INSERT INTO meta VALUES ('epoch', ?)", (uuid.uuid4().hex,))
                 self._db.execute(f"PRAGMA user_version={VERSION}")
 
     @property
@@ -134,11 +153,17 @@ class SqliteStore:
             jobs = [_JOB.validate_json(row) for (row,) in self._db.execute("SELECT record FROM job")]
             stages = [_STAGE.validate_json(row) for (row,) in self._db.execute("SELECT record FROM stage")]
             transfers = [_TRANSFER.validate_json(row) for (row,) in self._db.execute("SELECT record FROM transfer")]
+            leases = [_LEASE.validate_json(row) for (row,) in self._db.execute("SELECT record FROM lease")]
+            tempos = {
+                name: _TEMPO.validate_json(row) for name, row in self._db.execute("SELECT id, record FROM tempo")
+            }
             events = [event for job in jobs for event in self.events(job.job_id)]
         records = Records(
             {job.job_id: job for job in jobs},
             {stage.key: stage for stage in stages},
             {transfer.transfer_id: transfer for transfer in transfers},
+            {lease.key: lease for lease in leases},
+            tempos,
         )
         return records, tuple(events)
 
@@ -161,6 +186,8 @@ class SqliteStore:
             self._save("job", _JOB, before.jobs, after.jobs)
             self._save("stage", _STAGE, before.stages, after.stages)
             self._save("transfer", _TRANSFER, before.transfers, after.transfers)
+            self._save("lease", _LEASE, before.leases, after.leases)
+            self._save("tempo", _TEMPO, before.tempos, after.tempos)
             self._db.executemany(
                 "INSERT INTO event VALUES (?, ?, ?, ?)",
                 [(it.job_id, it.at.timestamp(), it.word, _storable(it.detail)) for it in events],

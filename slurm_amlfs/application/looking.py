@@ -76,8 +76,7 @@ class Looks:
         self.wanted_jobs = alive | more
         self.starting = frozenset(it for it in alive if _about_to_start(records, it))
         self.starting_since = {it: since for it, since in self.starting_since.items() if it in self.starting}
-        stages, transfers = records.stages.values(), records.transfers.values()
-        self.wanted_slots = frozenset(name for name in self.names if wants_look(transfers, stages, name))
+        self.wanted_slots = frozenset(name for name in self.names if wants_look(records, name))
         for name in set(self.file_systems) - self.wanted_slots:
             del self.file_systems[name]
             self.fs_looked.pop(name, None)

@@ -28,6 +28,7 @@ from slurm_amlfs.domain.errand import (
     Errand,
     Free,
     Notify,
+    Probe,
     ProveIn,
     ProveOut,
     Report,
@@ -52,7 +53,7 @@ _QUICK_WORKERS = 8
 _COMMENT_WORKERS = 2 * COMMENTS
 """Threads for comments and notices: half of them stay free for what announces a start."""
 
-_WALKS = (Count, ProveIn, ProveOut, Free)
+_WALKS = (Count, Probe, ProveIn, ProveOut, Free)
 
 _LONGEST_REST = timedelta(seconds=30)
 
@@ -179,7 +180,7 @@ class Loop:
         self._looks.doubt(frozenset(self._new))
         self._new.clear()
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
-        self._performer.keep({key for key, it in self._records.stages.items() if it.phase is Phase.RESTORING})
+        self._performer.keep({key for key, it in self._records.leases.items() if it.landed and it.proved is None})
         for errand in decision.errands:
             self._begin(errand, now)
         if again := self._notices.update(before, decision.records, decision.events, now):

@@ -9,10 +9,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from slurm_amlfs.application.counting import count, is_there
 from slurm_amlfs.application.exporting import free, prove_out, unsaved
 from slurm_amlfs.application.ports import Arm, Blobs, Lustre, Slurm
-from slurm_amlfs.application.proving import InProof, wanted_blobs
-from slurm_amlfs.domain.ask import Hydrate
+from slurm_amlfs.application.proving import InProof
+from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.errand import (
     Clear,
     Comment,
@@ -25,6 +26,8 @@ from slurm_amlfs.domain.errand import (
     Fault,
     Free,
     Notify,
+    Probe,
+    Probed,
     ProveIn,
     ProveOut,
     Report,
@@ -36,8 +39,9 @@ from slurm_amlfs.domain.errand import (
     WriteReceipt,
     key_of,
 )
+from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
+from slurm_amlfs.domain.records import Transfer, TransferKind
 from slurm_amlfs.errors import AmlfsError, TemporaryError
 
 log = logging.getLogger(__name__)
@@ -64,7 +68,7 @@ class Performer:
         self._file_systems = file_systems
         self._slurm = slurm
         self._window = restore_window
-        self._proofs: dict[StageKey, tuple[ProveIn, InProof]] = {}
+        self._proofs: dict[LeaseKey, tuple[ProveIn, InProof]] = {}
         self._lock = threading.Lock()
 
     def perform(self, errand: Errand) -> Report:
@@ -80,16 +84,18 @@ class Performer:
             log.exception("errand-broke", extra={"amlfs_pairs": {"errand": key_of(errand)}})
             return Report(errand, Trouble(Fault.TEMPORARY, f"internal error, see the daemon's log: {error!r}"))
 
-    def keep(self, stages: Collection[StageKey]) -> None:
-        """Forget the proofs of all other stages."""
+    def keep(self, leases: Collection[LeaseKey]) -> None:
+        """Forget the proofs of all other leases."""
         with self._lock:
-            for key in self._proofs.keys() - stages:
+            for key in self._proofs.keys() - leases:
                 del self._proofs[key]
 
     def _do(self, errand: Errand) -> Result:
         match errand:
             case Count():
                 return self._count(errand)
+            case Probe(key):
+                return self._probe(key)
             case ProveIn():
                 return self._prove_in(errand)
             case ProveOut():
@@ -132,42 +138,39 @@ class Performer:
         return fs
 
     def _count(self, errand: Count) -> Counted:
-        fs = self._file_systems[errand.fs]
-        files = total_bytes = 0
-        empty = []
-        for prefix in errand.prefixes:
-            before = files
-            for blob in wanted_blobs(fs.blobs, fs.namespace, prefix):
-                files += 1
-                total_bytes += blob.size_bytes
-            if files == before:
-                empty.append(prefix)
-        whole = errand.hydrate is Hydrate.ALL
-        room_bytes = self._fs(errand.fs).lustre.space().total_bytes if whole else 0
-        counted = Counted(files, total_bytes, tuple(empty), room_bytes)
-        return self._count_unsaved(errand, counted) if errand.overwrites else counted
+        key = errand.lease
+        fs = self._file_systems[key.fs]
+        looks = key.conflict is Conflict.SKIP
+        lustre = self._fs(key.fs).lustre if looks or errand.whole or errand.overwrites else None
+        counted = count(fs.blobs, lustre if looks else None, fs.namespace, key.prefix, errand.target_blobs)
+        if errand.whole and lustre is not None:
+            counted = replace(counted, room_bytes=lustre.space().total_bytes)
+        return self._count_unsaved(key, counted) if errand.overwrites else counted
 
-    def _count_unsaved(self, errand: Count, counted: Counted) -> Counted:
-        fs = self._fs(errand.fs)
+    def _count_unsaved(self, key: LeaseKey, counted: Counted) -> Counted:
+        fs = self._fs(key.fs)
         number = 0
         names: list[str] = []
-        for prefix in errand.prefixes:
-            for path in unsaved(fs.lustre, prefix, fs.namespace):
-                number += 1
-                if len(names) < _MOST_NAMES:
-                    names.append(path)
+        for path in unsaved(fs.lustre, key.prefix, fs.namespace):
+            number += 1
+            if len(names) < _MOST_NAMES:
+                names.append(path)
         return replace(counted, unsaved_files=number, unsaved=tuple(names))
+
+    def _probe(self, key: LeaseKey) -> Probed:
+        fs = self._fs(key.fs)
+        return Probed(is_there(fs.blobs, fs.lustre, fs.namespace, key.prefix))
 
     def _prove_in(self, errand: ProveIn) -> Examined:
         fs = self._fs(errand.fs)
         with self._lock:
-            kept, proof = self._proofs.pop(errand.stage, (None, None))
+            kept, proof = self._proofs.pop(errand.lease, (None, None))
         if proof is None or kept != errand:
             proof = InProof(fs.blobs, fs.lustre, errand, fs.namespace, window=self._window, clock=time.monotonic)
         result = proof.slice()
         if not result.settled:
             with self._lock:
-                self._proofs[errand.stage] = (errand, proof)
+                self._proofs[errand.lease] = (errand, proof)
         return result
 
     def _start(self, transfer: Transfer) -> Started:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from slurm_amlfs.domain import importing, overwriting, riding
 from slurm_amlfs.domain.ask import Conflict, Direction
@@ -58,11 +58,16 @@ def next_turn(draft: Draft, fs: str) -> Turn | None:
     turn = choose(loads, pace, bounds, now)
     if turn is None or turn.kind == _ARCHIVE:
         return turn
-    served = [draft.leases[key] for key, _ in turn.loads]  # type: ignore[misc] - keys of _imports
+    served = _leases(draft, turn)
     unchecked = [held for held in served if not overwriting.is_checked(draft, held)]
     for held in unchecked:
         importing.check(draft, held)
     return None if unchecked else turn
+
+
+def _leases(draft: Draft, turn: Turn) -> list[Lease]:
+    """List the leases that a turn of imports serves."""
+    return [draft.leases[key] for key, _ in cast("Sequence[tuple[LeaseKey, str]]", turn.loads)]
 
 
 class _Weights:
@@ -125,21 +130,19 @@ def begin(draft: Draft, fs: str, turn: Turn, seen: FsSeen) -> Transfer | None:
 
 def _begin_archive(draft: Draft, fs: str, turn: Turn, seen: FsSeen) -> Transfer:
     [key] = turn.loads
-    stage = draft.stages[key]  # type: ignore[index] - a key of _archives
+    stage = draft.stages[cast("StageKey", key)]
     path = turn.pieces[0].prefix
     archives = seen.view.archives if seen.view is not None else ()
     baseline = next((it.started for it in archives if it.path == path), None)
     ident = f"archive-{_digest(fs, path, str(stage.key), stage.generation, stage.turns, draft.now.isoformat())}"
-    made = Transfer(
-        ident, fs, TransferKind.ARCHIVE, (path,), draft.now, stages=(stage.key,), baseline=baseline
-    )
+    made = Transfer(ident, fs, TransferKind.ARCHIVE, (path,), draft.now, stages=(stage.key,), baseline=baseline)
     draft.move(replace(stage, transfer_id=ident), Phase.EXPORTING)
     draft.transfers[ident] = made
     return made
 
 
 def _begin_import(draft: Draft, fs: str, turn: Turn) -> Transfer | None:
-    held = [draft.leases[key] for key, _ in turn.loads]  # type: ignore[misc] - keys of _imports
+    held = _leases(draft, turn)
     kept = set(reduce(draft.namespace(fs), [piece.prefix for piece in turn.pieces]))
     prefixes = tuple(piece.prefix for piece in turn.pieces if piece.prefix in kept)
     ident = _import_name(draft, prefixes, held)

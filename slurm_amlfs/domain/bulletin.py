@@ -117,7 +117,7 @@ def _place(rules: Rules, fs: str, prefix: str) -> str:
 
 def missing_note(stages: Iterable[Stage]) -> str:
     """Count the blobs that did not come in, for the end of a sentence; nothing if there are none."""
-    missing = sum(len(stage.missing) for stage in stages)
+    missing = sum(stage.missing_count for stage in stages)
     return f"; {missing:,} blobs are missing, named in the receipt" if missing else ""
 
 

@@ -151,7 +151,9 @@ class Notify:
     failed: datetime
 
 
-Errand = Count | Probe | ProveIn | ProveOut | Free | WriteReceipt | DropReceipt | Start | Stop | Clear | Comment | Notify
+Errand = (
+    Count | Probe | ProveIn | ProveOut | Free | WriteReceipt | DropReceipt | Start | Stop | Clear | Comment | Notify
+)
 
 
 def key_of(errand: Errand) -> str:

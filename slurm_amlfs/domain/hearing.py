@@ -238,7 +238,7 @@ def _retry(draft: Draft, request: Request) -> None:
         return
     for stage in draft.of_job(job.job_id):
         if stage.phase is Phase.FAILED:
-            fresh = replace(stage, turns=0, todo=(), files_total=0, revivals=0)
+            fresh = replace(stage, turns=0, todo=(), revivals=0)
             draft.move(fresh, Phase.WAITING, "trying again", "asked for")
 
 

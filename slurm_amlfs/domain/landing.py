@@ -30,8 +30,9 @@ def land(draft: Draft, transfer: Transfer) -> None:
         _halve(draft, transfer)
     else:
         for key in transfer.leases:
-            if (held := draft.leases.get(key)) is not None:
-                _failed_alone(draft, transfer, held)
+            alone = draft.leases.get(key)
+            if alone is not None:
+                _failed_alone(draft, transfer, alone)
 
 
 def _learn(draft: Draft, transfer: Transfer) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from slurm_amlfs.domain import riding
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import environment
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Done, DropReceipt, Result, Trouble, WriteReceipt
+from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Job, Stage
 from slurm_amlfs.wire import escape
@@ -28,7 +30,8 @@ def want(draft: Draft, job: Job) -> None:
         draft.want(DropReceipt(job.job_id, systems))
     elif not job.stale_receipt and _proved(stages) and draft.job_ready(job):
         outs = list(draft.of_job(job.job_id, Direction.OUT))
-        text = _text(environment(draft.rules, stages, outs), stages)
+        leases = [held for stage in stages for held in riding.serving(draft, stage)]
+        text = _text(environment(draft.rules, stages, outs), leases)
         draft.want(WriteReceipt(job.job_id, job.generation, job.uid, job.gid, systems, text))
 
 
@@ -36,10 +39,17 @@ def _proved(stages: list[Stage]) -> bool:
     return bool(stages) and all(stage.phase is Phase.STAGED_IN for stage in stages)
 
 
-def _text(env: tuple[str, ...], stages: list[Stage]) -> str:
+def _text(env: tuple[str, ...], leases: list[Lease]) -> str:
     lines = [*env]
-    lines += [f"missing {escape(name)}" for stage in stages for name in stage.missing]
-    lines += [f"kept {escape(name)}" for stage in stages for name in stage.kept]
+    for held in leases:
+        lines += [f"missing {escape(name)}" for name in held.missing]
+        lines += [f"kept {escape(name)}" for name in held.kept]
+        for word, names, number in (
+            ("missing", held.missing, held.missing_count),
+            ("kept", held.kept, held.kept_count),
+        ):
+            if number > len(names):
+                lines.append(f"# {number - len(names)} more are {word} under {escape(held.key.prefix)}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from slurm_amlfs.domain import receipts, staging_in, staging_out, telling, transfers
+from slurm_amlfs.domain import importing, receipts, riding, staging_in, staging_out, telling, transfers
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import (
@@ -26,6 +26,9 @@ from slurm_amlfs.domain.errand import (
     Fault,
     Freed,
     Notify,
+    Probe,
+    Probed,
+    ProveIn,
     Report,
     Result,
     Start,
@@ -67,13 +70,17 @@ def decide(
         InvariantError: a phase was to move against the table; the records given are untouched.
     """
     draft = Draft.of(records, rules, seen)
+    riding.take_stock(draft)
     for report in reports:
         _take(draft, report)
     unheard = _hear_all(draft, requests)
     for job in list(draft.jobs.values()):
         watch(draft, job)
+    riding.take_stock(draft)
     for fs in rules.file_systems:
         follow_slot(draft, fs)
+    for held in list(draft.leases.values()):
+        importing.step(draft, held)
     for stage in list(draft.stages.values()):
         _step(draft, stage)
     for fs in rules.file_systems:
@@ -133,8 +140,27 @@ def _take(draft: Draft, report: Report) -> None:
             _take_comment(draft, errand, result)
         case Notify():
             telling.told(draft, errand)
+        case Count() | Probe() | ProveIn():
+            _take_lease(draft, errand, result)
         case _:
             _take_stage(draft, report)
+
+
+def _take_lease(draft: Draft, errand: Count | Probe | ProveIn, result: Result) -> None:
+    held = draft.leases.get(errand.lease)
+    if held is None or held.generation != errand.generation:
+        return
+    match errand, result:
+        case Probe(), Trouble():
+            importing.probed(draft, held, Probed(there=False))
+        case _, Trouble():
+            importing.troubled(draft, held, result)
+        case Count(), Counted():
+            importing.counted(draft, held, errand, result)
+        case Probe(), Probed():
+            importing.probed(draft, held, result)
+        case ProveIn(), Examined():
+            importing.examined(draft, held, errand, result)
 
 
 def _take_clear(draft: Draft, transfer_id: str, result: Result) -> None:
@@ -180,10 +206,6 @@ def _take_stage(draft: Draft, report: Report) -> None:
             draft.move(stage, Phase.SETTLED, "not released", report.result.message)
         case Trouble():
             draft.troubled(stage, report.result)
-        case Counted() if isinstance(report.errand, Count):
-            staging_in.counted(draft, stage, report.errand, report.result)
-        case Examined():
-            staging_in.examined(draft, stage, report.result)
         case Exported():
             staging_out.exported(draft, stage, report.result)
         case Freed():

@@ -149,4 +149,3 @@ def _name(draft: Draft, active: Transfer | None) -> str:
         return f"it is taken by an {active.kind.value} that nobody needs any more"
     others = f" and {len(owners) - 1} others" if len(owners) > 1 else ""
     return f"it is taken by the {active.kind.value} for job {owners[0]}{others}"
-

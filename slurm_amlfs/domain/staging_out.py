@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from slurm_amlfs.domain import freeing
 from slurm_amlfs.domain.draft import Draft, names_some
-from slurm_amlfs.domain.errand import Exported, Free, Freed, ProveOut
+from slurm_amlfs.domain.errand import Exported, Freed, ProveOut
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.records import Outcome, Stage, TransferPhase
-from slurm_amlfs.domain.staging_in import show_transfer, spared, whole_prefixes
+from slurm_amlfs.domain.prefix import reduce
+from slurm_amlfs.domain.records import Outcome, Stage, Transfer, TransferPhase
 
 _LOOK_AGAIN = timedelta(seconds=1)
 """Pause between two looks at archives that the copytool has under way."""
@@ -33,8 +34,7 @@ def step(draft: Draft, stage: Stage) -> None:
     elif stage.phase is Phase.WAITING and not stage.todo and draft.ready(stage):
         draft.want(ProveOut(stage.key, stage.generation, stage.fs, whole_prefixes(draft, stage)))
     elif stage.phase is Phase.RELEASING and draft.ready(stage):
-        prefixes = whole_prefixes(draft, stage)
-        draft.want(Free(stage.key, stage.generation, stage.fs, prefixes, spared(draft, stage)))
+        draft.want(freeing.free(draft, stage))
 
 
 def _revive(draft: Draft, stage: Stage) -> None:
@@ -52,7 +52,7 @@ def _land(draft: Draft, stage: Stage) -> None:
     """Look at the files when the archive is over, however it ended: only they tell what is in Blob."""
     transfer = draft.transfers.get(stage.transfer_id)
     if transfer is not None and transfer.phase is not TransferPhase.OVER:
-        show_transfer(draft, stage, transfer, files_done=stage.files_done)
+        _show(draft, stage, transfer)
         return
     completed = transfer is not None and transfer.outcome is Outcome.COMPLETED
     said = "" if transfer is None or completed else transfer.message or transfer.outcome.value
@@ -67,6 +67,19 @@ def _land(draft: Draft, stage: Stage) -> None:
         said=said,
     )
     draft.move(stage, Phase.WAITING, message=said)
+
+
+def _show(draft: Draft, stage: Stage, transfer: Transfer) -> None:
+    """Let a stage say how its archive goes."""
+    asked = transfer.phase is TransferPhase.ASKED
+    message = "" if asked else transfer.message or stage.message
+    if stage.message != message:
+        draft.put(replace(stage, message=message))
+
+
+def whole_prefixes(draft: Draft, stage: Stage) -> tuple[str, ...]:
+    """Give a stage's prefixes without those that another of them takes in, so that nothing counts twice."""
+    return reduce(draft.namespace(stage.fs), stage.ask.prefixes)
 
 
 def exported(draft: Draft, stage: Stage, result: Exported) -> None:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import compose
+from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.errand import (
     Count,
     Counted,
@@ -186,9 +187,9 @@ class Desk:
 
     # What the world does.
 
-    def count(self, files: int = 3, total_bytes: int = 300) -> None:
-        """Answer every wish to count."""
-        self.go(reports=tuple(Report(it, Counted(files, total_bytes)) for it in self.wished(Count)))
+    def count(self, files: int = 3, total_bytes: int = 300, *, there: bool = False) -> None:
+        """Answer every wish to count: each prefix is one part."""
+        self.go(reports=tuple(Report(it, counted(it, files, total_bytes, there=there)) for it in self.wished(Count)))
 
     def start(self) -> Transfer:
         """Let Azure take the transfer that is wished for, and show it under way."""
@@ -261,6 +262,12 @@ class Desk:
         """Let a job run."""
         self.show("RUNNING", job_id)
         self.settle(self.request(RequestKind.PRE_RUN, job_id=job_id))
+
+
+def counted(errand: Count, files: int = 3, total_bytes: int = 300, **more: object) -> Counted:
+    """Make what a count found: one part, nothing there yet unless said otherwise."""
+    found = Counted(files, total_bytes, (Cut(errand.lease.prefix, files, total_bytes),) if files else ())
+    return replace(found, **more)  # type: ignore[arg-type]
 
 
 def unproved(*todo: str, files: int = 3, done: int = 0, under_way: int = 0) -> Exported:

@@ -1,0 +1,65 @@
+"""List the blobs under a lease's prefix: how many, how large, where it can be cut, and whether they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from slurm_amlfs.application.ports import Blobs, Lustre
+from slurm_amlfs.application.proving import wanted_blobs
+from slurm_amlfs.domain.ask import Conflict
+from slurm_amlfs.domain.cutting import Cutter
+from slurm_amlfs.domain.errand import Counted
+from slurm_amlfs.domain.evidence import Verdict, judge_in, path_of
+from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.view import BlobView
+
+_BATCH = 500
+"""Blobs whose files are looked at in one go."""
+
+_THERE = frozenset({Verdict.PROVED, Verdict.KEPT})
+
+
+def count(blobs: Blobs, lustre: Lustre | None, namespace: Namespace, prefix: str, target_blobs: int) -> Counted:
+    """Count and cut what is under a prefix; where `lustre` is given, see as well whether all of it has its file.
+
+    Lustre is looked at until the first file that is not there, so a prefix that was never imported costs one look.
+
+    Raises:
+        TemporaryError, PermanentError: from the ports.
+    """
+    cutter = Cutter(namespace, prefix, target_blobs)
+    files = total_bytes = 0
+    complete = lustre is not None
+    walk = wanted_blobs(blobs, namespace, prefix)
+    while batch := list(islice(walk, _BATCH)):
+        for blob in batch:
+            cutter.take(blob.name, blob.size_bytes)
+            files += 1
+            total_bytes += blob.size_bytes
+        complete = complete and lustre is not None and _all_there(lustre, batch)
+    return Counted(files, total_bytes, cutter.parts() if files else (), there=bool(files) and complete)
+
+
+def is_there(blobs: Blobs, lustre: Lustre, namespace: Namespace, prefix: str) -> bool:
+    """Say whether every blob under a prefix has its file; false at the first that has not.
+
+    Raises:
+        TemporaryError, PermanentError: from the ports.
+    """
+    walk = wanted_blobs(blobs, namespace, prefix)
+    some = False
+    while batch := list(islice(walk, _BATCH)):
+        some = True
+        if not _all_there(lustre, batch):
+            return False
+    return some
+
+
+def _all_there(lustre: Lustre, blobs: Iterable[BlobView]) -> bool:
+    for blob in blobs:
+        path = path_of(blob.name)
+        file = None if path is None else lustre.look(path)
+        if judge_in(blob, file, Conflict.SKIP, None) not in _THERE:
+            return False
+    return True
