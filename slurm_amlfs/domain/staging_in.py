@@ -189,11 +189,12 @@ def examined(draft: Draft, stage: Stage, result: Examined) -> None:
     )
     if not result.settled:
         draft.pause(_unstick(draft, stage), timedelta(0) if moved else _LOOK_AGAIN)
-    elif result.newer or len(result.missing) > min(stage.import_errors, _limit(stage)):
+    elif result.newer or result.missing_count > min(stage.import_errors, _limit(stage)):
         names = result.missing + result.newer
+        number = result.missing_count + result.newer_count
         where = ", ".join(stage.ask.prefixes)
         spend_turn(
-            draft, stage, f"{len(names)} blobs under {where} are not on Lustre as they are in Blob: {names_some(names)}"
+            draft, stage, f"{number} blobs under {where} are not on Lustre as they are in Blob: {names_some(names)}"
         )
     else:
         draft.move(replace(stage, progressed=None), Phase.STAGED_IN, "restored")
