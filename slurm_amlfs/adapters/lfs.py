@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,16 +90,18 @@ class Lfs:
         return states
 
     def request(self, action: Action, files: Sequence[OpenName]) -> list[tuple[OpenName, int]]:
-        """Request an action; return the files that were refused, each with its errno.
+        """Request an action in the order given; return the files that were refused, each with its errno.
+
+        A request that one file spoils is taken apart until that file stands alone, so that the others are taken.
 
         Raises:
             PermanentError: not a Lustre file system.
             TemporaryError: the whole request failed for no file's fault.
         """
         refused: list[tuple[OpenName, int]] = []
-        batches = [files[at : at + self._request_files] for at in range(0, len(files), self._request_files)]
+        batches = deque(files[at : at + self._request_files] for at in range(0, len(files), self._request_files))
         while batches:
-            batch = batches.pop()
+            batch = batches.popleft()
             outcome = self._run(action, batch)
             if outcome.code == 0:
                 continue
@@ -107,7 +110,7 @@ class Lfs:
             if len(batch) == 1:
                 refused.append((batch[0], outcome.code))
             else:
-                batches += [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+                batches.extendleft((batch[len(batch) // 2 :], batch[: len(batch) // 2]))
         return refused
 
     def _run(self, command: str, files: Sequence[OpenName]) -> Outcome:

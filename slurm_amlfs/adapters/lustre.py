@@ -55,21 +55,28 @@ class LustreMount:
         Raises:
             TemporaryError: the file system is not mounted, or does not answer.
         """
-        parts = parts_of(path)
-        if parts is None:
-            return None
-        with self._failures(path), ExitStack() as stack:
-            folder = self._tree.folder(stack, parts[:-1])
-            if folder is None:
-                return None
-            try:
-                facts = os.stat(parts[-1] if parts else ".", dir_fd=folder, follow_symlinks=False)
-            except OSError as error:
-                if error.errno in NOT_THERE:
-                    return None
-                raise
-        view = _view(path, facts)
-        return None if path.endswith("/") and view.kind is not FileKind.DIRECTORY else view
+        return self.looks([path]).get(path)
+
+    def looks(self, paths: Sequence[str]) -> dict[str, FileView]:
+        """Stat many paths as `look` does one; what is not there is absent.
+
+        Each directory is walked to once and held open while paths in it come, so that a file costs one call: on
+        Lustre one trip to the metadata server.
+
+        Raises:
+            TemporaryError: the file system is not mounted, or does not answer.
+        """
+        views: dict[str, FileView] = {}
+        left = deque(dict.fromkeys(paths))
+        while left:
+            folders: dict[str, int | None] = {}
+            with ExitStack() as stack:
+                while left and len(folders) < OPEN_FOLDERS:
+                    path = left.popleft()
+                    facts = self._stat(stack, folders, path)
+                    if facts and (stat.S_ISDIR(facts.st_mode) or not path.endswith("/")):
+                        views[path] = _view(path, facts)
+        return views
 
     def walk(self, prefix: str) -> Iterator[FileView]:
         """Stream everything that is not a directory whose path begins with `prefix`; follows no link.
@@ -105,15 +112,20 @@ class LustreMount:
             states |= {path: state for (path, _), state in zip(named, told, strict=True) if state is not None}
         return states
 
-    def restore(self, paths: Sequence[str]) -> None:
+    def restore(self, paths: Sequence[str]) -> tuple[str, ...]:
         """Ask for the contents of released files. Asking twice, or for a file that is whole or gone, is success.
+
+        Returns the files that Lustre refuses and that are still released, where it takes others.
 
         Raises:
             TemporaryError: the file system or `lfs` does not answer.
-            PermanentError: Lustre refuses a file that is still released: its archive is lost, or we have no right.
+            PermanentError: Lustre refuses all: their archive is lost, or we have no right.
         """
-        refused = self._request(Action.RESTORE, paths)
-        _complain("restore", [path for path, state in refused.items() if state & HsmState.RELEASED])
+        states = self._request(Action.RESTORE, paths)
+        refused = tuple(path for path, state in states.items() if state & HsmState.RELEASED)
+        if len(refused) == len(set(paths)):
+            _complain("restore", refused)
+        return refused
 
     def release(self, paths: Sequence[str]) -> None:
         """Free the space of clean archived files.
@@ -208,10 +220,19 @@ class LustreMount:
                     yield named
 
     def _name(self, stack: ExitStack, folders: dict[str, int | None], path: str) -> OpenName | None:
-        parts = parts_of(path)
-        if not parts:
+        facts = self._stat(stack, folders, path)
+        if facts is None or not stat.S_ISREG(facts.st_mode):
             return None
-        above = path.rpartition("/")[0]
+        above, _, name = path.rpartition("/")
+        folder = folders[above]
+        return None if folder is None else OpenName(folder, name)
+
+    def _stat(self, stack: ExitStack, folders: dict[str, int | None], path: str) -> os.stat_result | None:
+        """Stat a path, following no link, and keep its directory open in `folders`; None if it is not there."""
+        parts = parts_of(path)
+        if parts is None:
+            return None
+        above = path.removesuffix("/").rpartition("/")[0]
         with self._failures(path):
             if above not in folders:
                 folders[above] = self._tree.folder(stack, parts[:-1])
@@ -219,12 +240,11 @@ class LustreMount:
             if folder is None:
                 return None
             try:
-                facts = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
+                return os.stat(parts[-1] if parts else ".", dir_fd=folder, follow_symlinks=False)
             except OSError as error:
                 if error.errno in NOT_THERE:
                     return None
                 raise
-        return OpenName(folder, parts[-1]) if stat.S_ISREG(facts.st_mode) else None
 
     def _receipts(self, stack: ExitStack) -> int:
         folder = self._tree.root(stack)

@@ -1,141 +1,157 @@
-"""Prove a stage-out by setting Lustre beside Blob, and give the space of what is proved back."""
+"""Prove a stage-out by setting Lustre beside Blob, and give the space of what is proved back, a slice at a time.
+
+As with a stage-in, what is half done lives in memory only: after a restart it is begun again from nothing.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 
+from slurm_amlfs.application.judging import Judged, Judging
 from slurm_amlfs.application.ports import Blobs, Lustre
-from slurm_amlfs.domain.errand import Exported, Free, Freed, ProveOut
-from slurm_amlfs.domain.evidence import Verdict, judge_out
+from slurm_amlfs.domain.errand import Exported, Freed
+from slurm_amlfs.domain.evidence import Verdict
 from slurm_amlfs.domain.prefix import Namespace, matches
-from slurm_amlfs.domain.view import FileKind, FileView, HsmState
+from slurm_amlfs.domain.view import FileKind, HsmState
 
-_BATCH = 500
-"""Files whose HSM state is asked for in one call of lfs."""
+_SLICE_SECONDS = 1.0
+"""How long a slice looks before it reports."""
 
 _MOST_NAMES = 100
 """Unproved files that a report names."""
 
-OWN_FOLDER = "/.amlfs/"
-"""Where receipts lie on Lustre; never part of anybody's export."""
+
+class OutProof:
+    """The proof of one stage-out: a look at every regular file under its prefixes."""
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        lustre: Lustre,
+        prefixes: Sequence[str],
+        namespace: Namespace,
+        clock: Callable[[], float],
+    ) -> None:
+        """Begin. `clock` counts seconds, from anywhere."""
+        self._judging = Judging(blobs, lustre, prefixes, namespace)
+        self._clock = clock
+        self._files = self._files_done = self._total_bytes = self._bytes_done = 0
+        self._under_way = self._linked = 0
+        self._todo: list[str] = []
+        self._names: list[str] = []
+
+    def slice(self) -> Exported:
+        """Go on for about a second, and say how far it is.
+
+        Raises:
+            TemporaryError, PermanentError: from the ports; the proof has to be begun again then.
+        """
+        until = self._clock() + _SLICE_SECONDS
+        while batch := self._judging.next():
+            prefix, judged = batch
+            for one in judged:
+                self._count(prefix, one)
+            if self._clock() >= until:
+                return self._exported(settled=False)
+        return self._exported(settled=True)
+
+    def close(self) -> None:
+        """End it. Twice is success."""
+        self._judging.close()
+
+    def _count(self, prefix: str, judged: Judged) -> None:
+        file, _, verdict = judged
+        self._files += 1
+        self._total_bytes += file.size_bytes
+        if verdict is Verdict.PROVED:
+            self._files_done += 1
+            self._bytes_done += file.size_bytes
+            return
+        if len(self._names) < _MOST_NAMES:
+            self._names.append(file.path)
+        self._linked += file.links > 1
+        if verdict is Verdict.UNDER_WAY:
+            self._under_way += 1
+        elif prefix not in self._todo:
+            self._todo.append(prefix)
+
+    def _exported(self, *, settled: bool) -> Exported:
+        return Exported(
+            files=self._files,
+            files_done=self._files_done,
+            total_bytes=self._total_bytes,
+            bytes_done=self._bytes_done,
+            under_way=self._under_way,
+            todo=tuple(self._todo),
+            names=tuple(self._names),
+            linked=self._linked,
+            symlinks=self._judging.kinds[FileKind.SYMLINK],
+            settled=settled,
+        )
 
 
-def prove_out(blobs: Blobs, lustre: Lustre, errand: ProveOut, namespace: Namespace) -> Exported:
-    """Look at every regular file under the stage's prefixes.
+class Freeing:
+    """The release of what is proved, still whole and needed by nobody under a stage's prefixes."""
 
-    Raises:
-        TemporaryError, PermanentError: from the ports.
-    """
-    files = files_done = total_bytes = bytes_done = under_way = linked = 0
-    kinds: Counter[FileKind] = Counter()
-    todo: list[str] = []
-    names: list[str] = []
-    for prefix in errand.prefixes:
-        for file, _, verdict in _judged(blobs, lustre, prefix, namespace, kinds):
-            files += 1
-            total_bytes += file.size_bytes
-            if verdict is Verdict.PROVED:
-                files_done += 1
-                bytes_done += file.size_bytes
+    def __init__(
+        self,
+        blobs: Blobs,
+        lustre: Lustre,
+        prefixes: Sequence[str],
+        namespace: Namespace,
+        clock: Callable[[], float],
+    ) -> None:
+        """Begin. `clock` counts seconds, from anywhere."""
+        self._judging = Judging(blobs, lustre, prefixes, namespace)
+        self._lustre = lustre
+        self._namespace = namespace
+        self._clock = clock
+        self._files = self._freed_bytes = 0
+        self._needed = self._dirty = self._unproved = self._refused = 0
+
+    def slice(self, spare: Sequence[str]) -> Freed:
+        """Go on for about a second, leaving whole what `spare` takes in: it may be more than at the last slice.
+
+        Raises:
+            TemporaryError, PermanentError: from the ports; it has to be begun again then.
+        """
+        until = self._clock() + _SLICE_SECONDS
+        settled = True
+        while batch := self._judging.next():
+            self._release(self._releasable(batch[1], spare))
+            if self._clock() >= until:
+                settled = False
+                break
+        counts = (self._files, self._freed_bytes, self._needed, self._dirty, self._unproved, self._refused)
+        return Freed(*counts, settled=settled)
+
+    def close(self) -> None:
+        """End it. Twice is success."""
+        self._judging.close()
+
+    def _releasable(self, judged: Sequence[Judged], spare: Sequence[str]) -> dict[str, int]:
+        wanted = {}
+        for file, state, verdict in judged:
+            if state & HsmState.RELEASED:
                 continue
-            if len(names) < _MOST_NAMES:
-                names.append(file.path)
-            linked += file.links > 1
-            if verdict is Verdict.UNDER_WAY:
-                under_way += 1
-            elif prefix not in todo:
-                todo.append(prefix)
-    return Exported(
-        files=files,
-        files_done=files_done,
-        total_bytes=total_bytes,
-        bytes_done=bytes_done,
-        under_way=under_way,
-        todo=tuple(todo),
-        names=tuple(names),
-        linked=linked,
-        symlinks=kinds[FileKind.SYMLINK],
-    )
+            if any(matches(self._namespace, prefix, file.path) for prefix in spare):
+                self._needed += 1
+            elif verdict is not Verdict.PROVED:
+                self._dirty += not state.clean
+                self._unproved += state.clean
+            else:
+                wanted[file.path] = file.size_bytes
+        return wanted
 
-
-def unsaved(lustre: Lustre, prefix: str, namespace: Namespace) -> Iterator[str]:
-    """Stream the regular files under a prefix whose bytes no archive holds as they are now.
-
-    Raises:
-        TemporaryError, PermanentError: from the ports.
-    """
-    return (file.path for file, state in _regular(lustre, prefix, namespace) if not state.clean)
-
-
-def free(blobs: Blobs, lustre: Lustre, errand: Free, namespace: Namespace) -> Freed:
-    """Release what is proved, still whole and needed by nobody; Lustre itself refuses what was changed meanwhile.
-
-    Raises:
-        TemporaryError, PermanentError: from the ports.
-    """
-    files = freed_bytes = needed = dirty = unproved = refused = 0
-    for prefix in errand.prefixes:
-        judged = _judged(blobs, lustre, prefix, namespace)
-        while batch := list(islice(judged, _BATCH)):
-            wanted = {}
-            for file, state, verdict in batch:
-                if state & HsmState.RELEASED:
-                    continue
-                if _spared(namespace, errand.spare, file.path):
-                    needed += 1
-                elif verdict is not Verdict.PROVED:
-                    dirty += not state.clean
-                    unproved += state.clean
-                else:
-                    wanted[file.path] = file.size_bytes
-            if not wanted:
-                continue
-            lustre.release(list(wanted))
-            states = lustre.hsm_states(list(wanted))
-            for path, size_bytes in wanted.items():
-                if states.get(path, HsmState.NONE) & HsmState.RELEASED:
-                    files += 1
-                    freed_bytes += size_bytes
-                else:
-                    refused += 1
-    return Freed(files, freed_bytes, needed, dirty, unproved, refused)
-
-
-def _spared(namespace: Namespace, spare: Sequence[str], path: str) -> bool:
-    return any(matches(namespace, prefix, path) for prefix in spare)
-
-
-def _judged(
-    blobs: Blobs, lustre: Lustre, prefix: str, namespace: Namespace, kinds: Counter[FileKind] | None = None
-) -> Iterator[tuple[FileView, HsmState, Verdict]]:
-    """Stream the regular files under a prefix with what is proved of each. Links and devices have no blob to prove.
-
-    `kinds` counts on the way everything that is there.
-    """
-    sizes = {blob.name: blob.size_bytes for blob in blobs.walk(prefix)}
-    for file, state in _regular(lustre, prefix, namespace, kinds):
-        yield file, state, judge_out(file, state, sizes.get(file.path.removeprefix("/")))
-
-
-def _regular(
-    lustre: Lustre, prefix: str, namespace: Namespace, kinds: Counter[FileKind] | None = None
-) -> Iterator[tuple[FileView, HsmState]]:
-    """Stream the regular files under a prefix that are still there when their state is read."""
-    there = _under(lustre, prefix, namespace, Counter() if kinds is None else kinds)
-    regular = (file for file in there if file.kind is FileKind.REGULAR)
-    while batch := list(islice(regular, _BATCH)):
-        states = lustre.hsm_states([file.path for file in batch])
-        for file in batch:
-            state = states.get(file.path)
-            if state is not None:
-                yield file, state
-
-
-def _under(lustre: Lustre, prefix: str, namespace: Namespace, kinds: Counter[FileKind]) -> Iterator[FileView]:
-    """Stream whatever is under a prefix and is not ours, and count it by its kind."""
-    for file in lustre.walk(prefix):
-        if matches(namespace, prefix, file.path) and not file.path.startswith(OWN_FOLDER):
-            kinds[file.kind] += 1
-            yield file
+    def _release(self, wanted: dict[str, int]) -> None:
+        """Release files; Lustre itself refuses what was changed meanwhile."""
+        if not wanted:
+            return
+        self._lustre.release(list(wanted))
+        states = self._lustre.hsm_states(list(wanted))
+        for path, size_bytes in wanted.items():
+            if states.get(path, HsmState.NONE) & HsmState.RELEASED:
+                self._files += 1
+                self._freed_bytes += size_bytes
+            else:
+                self._refused += 1

@@ -22,6 +22,7 @@ from slurm_amlfs.application.looking import Looks, Pace, look_at_slot, look_at_s
 from slurm_amlfs.application.noticing import COMMENTS, Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
+from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.errand import (
     Comment,
     Count,
@@ -37,7 +38,7 @@ from slurm_amlfs.domain.errand import (
 )
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.reconcile import Decision, decide
-from slurm_amlfs.domain.records import Event, Records
+from slurm_amlfs.domain.records import Event, Records, Stage
 from slurm_amlfs.domain.world import Rules, Seen, backoff
 from slurm_amlfs.errors import AmlfsError
 from slurm_amlfs.wire import Request
@@ -180,7 +181,10 @@ class Loop:
         self._looks.doubt(frozenset(self._new))
         self._new.clear()
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
-        self._performer.keep({key for key, it in self._records.leases.items() if it.landed and it.proved is None})
+        self._performer.keep(
+            {key for key, it in self._records.leases.items() if it.landed and it.proved is None},
+            {key for key, it in self._records.stages.items() if _goes_on(it)},
+        )
         for errand in decision.errands:
             self._begin(errand, now)
         if again := self._notices.update(before, decision.records, decision.events, now):
@@ -267,3 +271,9 @@ class Loop:
                 looks.fs_looked[name] = now
                 fs = self._outside.file_systems[name]
                 self._submit(self._calls, f"look {name}", partial(look_at_slot, looks, name, fs, now))
+
+
+def _goes_on(stage: Stage) -> bool:
+    """Say whether a proof or a release may be under way for a stage, from slice to slice."""
+    proving = stage.key.direction is Direction.OUT and stage.phase is Phase.WAITING
+    return proving or stage.phase is Phase.RELEASING

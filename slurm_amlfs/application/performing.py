@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from slurm_amlfs.application.counting import count, is_there
-from slurm_amlfs.application.exporting import free, prove_out, unsaved
+from slurm_amlfs.application.exporting import Freeing, OutProof
+from slurm_amlfs.application.judging import unsaved
 from slurm_amlfs.application.ports import Arm, Blobs, Lustre, Slurm
 from slurm_amlfs.application.proving import InProof
+from slurm_amlfs.application.restore_room import RestoreRoom
+from slurm_amlfs.application.slicing import Kept
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.errand import (
     Clear,
@@ -23,8 +25,10 @@ from slurm_amlfs.domain.errand import (
     DropReceipt,
     Errand,
     Examined,
+    Exported,
     Fault,
     Free,
+    Freed,
     Notify,
     Probe,
     Probed,
@@ -41,7 +45,7 @@ from slurm_amlfs.domain.errand import (
 )
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.records import Transfer, TransferKind
+from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
 from slurm_amlfs.errors import AmlfsError, TemporaryError
 
 log = logging.getLogger(__name__)
@@ -61,15 +65,17 @@ class FileSystem:
 
 
 class Performer:
-    """Does errands, each in whatever thread calls. Proofs go on from slice to slice, kept by their stage."""
+    """Does errands, each in whatever thread calls. Proofs and releases go on from slice to slice."""
 
     def __init__(self, file_systems: Mapping[str, FileSystem], slurm: Slurm, restore_window: int) -> None:
-        """Take the ports; `restore_window` is how many restores one stage may have outstanding."""
+        """Take the ports; `restore_window` is how many restores may be in flight on one file system."""
         self._file_systems = file_systems
         self._slurm = slurm
         self._window = restore_window
-        self._proofs: dict[LeaseKey, tuple[ProveIn, InProof]] = {}
-        self._lock = threading.Lock()
+        self._rooms = {name: RestoreRoom(restore_window, time.monotonic) for name in file_systems}
+        self._ins: Kept[LeaseKey, InProof] = Kept()
+        self._outs: Kept[StageKey, OutProof] = Kept()
+        self._frees: Kept[StageKey, Freeing] = Kept()
 
     def perform(self, errand: Errand) -> Report:
         """Do an errand; never raises."""
@@ -84,11 +90,11 @@ class Performer:
             log.exception("errand-broke", extra={"amlfs_pairs": {"errand": key_of(errand)}})
             return Report(errand, Trouble(Fault.TEMPORARY, f"internal error, see the daemon's log: {error!r}"))
 
-    def keep(self, leases: Collection[LeaseKey]) -> None:
-        """Forget the proofs of all other leases."""
-        with self._lock:
-            for key in self._proofs.keys() - leases:
-                del self._proofs[key]
+    def keep(self, leases: Collection[LeaseKey], stages: Collection[StageKey]) -> None:
+        """Forget the proofs of all other leases, and the proofs and releases of all other stages."""
+        self._ins.keep(leases)
+        self._outs.keep(stages)
+        self._frees.keep(stages)
 
     def _do(self, errand: Errand) -> Result:
         match errand:
@@ -99,11 +105,9 @@ class Performer:
             case ProveIn():
                 return self._prove_in(errand)
             case ProveOut():
-                fs = self._fs(errand.fs)
-                return prove_out(fs.blobs, fs.lustre, errand, fs.namespace)
+                return self._prove_out(errand)
             case Free():
-                fs = self._fs(errand.fs)
-                return free(fs.blobs, fs.lustre, errand, fs.namespace)
+                return self._free(errand)
             case Start(transfer):
                 return self._start(transfer)
             case _:
@@ -163,15 +167,32 @@ class Performer:
 
     def _prove_in(self, errand: ProveIn) -> Examined:
         fs = self._fs(errand.fs)
-        with self._lock:
-            kept, proof = self._proofs.pop(errand.lease, (None, None))
-        if proof is None or kept != errand:
-            proof = InProof(fs.blobs, fs.lustre, errand, fs.namespace, window=self._window, clock=time.monotonic)
-        result = proof.slice()
-        if not result.settled:
-            with self._lock:
-                self._proofs[errand.lease] = (errand, proof)
-        return result
+
+        def begin() -> InProof:
+            room = self._rooms[errand.fs]
+            return InProof(
+                fs.blobs, fs.lustre, errand, fs.namespace, window=self._window, clock=time.monotonic, room=room
+            )
+
+        return self._ins.go_on(errand.lease, errand, begin, InProof.slice)
+
+    def _prove_out(self, errand: ProveOut) -> Exported:
+        fs = self._fs(errand.fs)
+
+        def begin() -> OutProof:
+            return OutProof(fs.blobs, fs.lustre, errand.prefixes, fs.namespace, time.monotonic)
+
+        return self._outs.go_on(errand.stage, errand, begin, OutProof.slice)
+
+    def _free(self, errand: Free) -> Freed:
+        fs = self._fs(errand.fs)
+
+        def begin() -> Freeing:
+            return Freeing(fs.blobs, fs.lustre, errand.prefixes, fs.namespace, time.monotonic)
+
+        # What others need changes from slice to slice, and is no reason to begin again.
+        same = replace(errand, spare=())
+        return self._frees.go_on(errand.stage, same, begin, lambda it: it.slice(errand.spare))
 
     def _start(self, transfer: Transfer) -> Started:
         arm = self._file_systems[transfer.fs].arm

@@ -61,14 +61,20 @@ class Lustre(Protocol):
     def look(self, path: str) -> FileView | None:
         """Stat one path without following links and without touching its contents; None if it is not there."""
 
+    def looks(self, paths: Sequence[str]) -> dict[str, FileView]:
+        """Look at many paths at once, cheapest where neighbours follow each other; what is not there is absent."""
+
     def walk(self, prefix: str) -> Iterator[FileView]:
         """Stream everything that is not a directory whose path begins with `prefix`; never follows links."""
 
     def hsm_states(self, paths: Sequence[str]) -> dict[str, HsmState]:
         """Read the HSM state of many files at once; a path that is gone is absent from the answer."""
 
-    def restore(self, paths: Sequence[str]) -> None:
-        """Ask for the contents of released files. Asking twice, or for a file that is whole, is success."""
+    def restore(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """Ask for the contents of released files. Asking twice, or for a file that is whole or gone, is success.
+
+        Returns those that Lustre refuses though others were taken; to refuse all is an error.
+        """
 
     def release(self, paths: Sequence[str]) -> None:
         """Free the space of clean archived files. Lustre itself refuses dirty ones."""

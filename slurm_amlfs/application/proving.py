@@ -1,31 +1,29 @@
 """Prove a stage-in by setting Blob beside Lustre, restoring what is released on the way, a slice at a time.
 
 A proof lives in memory between slices and is begun again from nothing after a restart: it only reads, and asks for
-restores, which can be asked for twice.
+restores, which can be asked for twice. Nothing that it keeps grows with the number of files.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from slurm_amlfs.application.ports import Blobs, Lustre
+from slurm_amlfs.application.restore_room import RestoreRoom, RestoreShare
+from slurm_amlfs.application.restoring import Restores, lost
 from slurm_amlfs.domain.ask import Hydrate
-from slurm_amlfs.domain.errand import Examined, ProveIn
+from slurm_amlfs.domain.errand import MOST_NAMES, Examined, ProveIn
 from slurm_amlfs.domain.evidence import Verdict, judge_in, path_of
 from slurm_amlfs.domain.prefix import Namespace, matches
 from slurm_amlfs.domain.view import BlobView, FileKind, HsmState
 
 _BATCH = 500
-"""Files whose HSM state is asked for in one call of lfs."""
+"""Blobs whose files are looked at, and their HSM states asked for, in one go."""
 
 _SLICE_SECONDS = 1.0
 """How long a slice looks before it reports."""
-
-_ASK_AGAIN_SECONDS = 60.0
-"""A restore that has shown nothing for so long is asked for again: the coordinator can drop requests unheard."""
 
 
 def wanted_blobs(blobs: Blobs, namespace: Namespace, prefix: str) -> Iterator[BlobView]:
@@ -33,9 +31,23 @@ def wanted_blobs(blobs: Blobs, namespace: Namespace, prefix: str) -> Iterator[Bl
     return (blob for blob in blobs.walk(prefix) if matches(namespace, prefix, f"/{blob.name}"))
 
 
-def lost(hsm_state: HsmState) -> bool:
-    """Say whether the bytes are nowhere: neither on Lustre nor, as Lustre knows, in the archive."""
-    return HsmState.RELEASED | HsmState.LOST in hsm_state
+@dataclass(slots=True)
+class Named:
+    """Blobs of one verdict: all counted, the first of them by name."""
+
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+
+    def add(self, name: str) -> None:
+        """Count one."""
+        self.count += 1
+        if len(self.names) < MOST_NAMES:
+            self.names.append(name)
+
+    @property
+    def unnamed(self) -> int:
+        """Count those without a name."""
+        return self.count - len(self.names)
 
 
 @dataclass(slots=True)
@@ -46,12 +58,30 @@ class Tally:
     files_done: int = 0
     total_bytes: int = 0
     bytes_done: int = 0
-    names: dict[Verdict, list[str]] = field(default_factory=lambda: {verdict: [] for verdict in Verdict})
+    missing: Named = field(default_factory=Named)
+    newer: Named = field(default_factory=Named)
+    kept: Named = field(default_factory=Named)
 
-    def done(self, size_bytes: int) -> None:
-        """Count a file as proved."""
-        self.files_done += 1
-        self.bytes_done += size_bytes
+    def done(self, files: int, total_bytes: int) -> None:
+        """Count files as proved."""
+        self.files_done += files
+        self.bytes_done += total_bytes
+
+    def examined(self, *, settled: bool) -> Examined:
+        """Say how far it is."""
+        return Examined(
+            settled=settled,
+            files=self.files,
+            files_done=self.files_done,
+            total_bytes=self.total_bytes,
+            bytes_done=self.bytes_done,
+            missing=tuple(self.missing.names),
+            newer=tuple(self.newer.names),
+            kept=tuple(self.kept.names),
+            missing_unnamed=self.missing.unnamed,
+            newer_unnamed=self.newer.unnamed,
+            kept_unnamed=self.kept.unnamed,
+        )
 
 
 class InProof:
@@ -66,64 +96,98 @@ class InProof:
         *,
         window: int,
         clock: Callable[[], float],
+        room: RestoreRoom | None = None,
+        urgency: float = 0.0,
+        most_missing: int | None = None,
     ) -> None:
-        """Begin. `window` is how many restores may be outstanding; `clock` counts seconds, from anywhere."""
+        """Begin.
+
+        Args:
+            blobs: The container.
+            lustre: The file system.
+            errand: Its prefixes, conflict, hydrate and import_started say what is to be proved.
+            namespace: How the container reads a prefix.
+            window: How many restores may be in flight for this proof at most.
+            clock: Counts seconds, from anywhere.
+            room: What the restores of all proofs of the file system share; one of its own without.
+            urgency: A moment by that clock's measure or any other: the earlier, the sooner its restores are asked for.
+            most_missing: A proof that has found more than so many blobs missing or newer settles there and then.
+        """
         self._lustre = lustre
         self._errand = errand
-        self._window = window
         self._clock = clock
+        self._most_missing = most_missing
+        self._share = RestoreShare(room or RestoreRoom(window, clock), urgency)
+        self._restores = Restores(lustre, self._share, window, clock)
         self._walk: Iterator[BlobView] = chain.from_iterable(
             wanted_blobs(blobs, namespace, prefix) for prefix in errand.prefixes
         )
         self._walked = False
-        self._released: deque[tuple[str, int]] = deque()
-        self._asked: dict[str, tuple[int, float]] = {}
+        self._stopped = False
         self._tally = Tally()
 
-    def slice(self) -> Examined:
-        """Go on for about a second and say how far it is.
+    def slice(self, urgency: float | None = None) -> Examined:
+        """Go on for about a second, or until there is nothing to do but wait, and say how far it is.
 
         Raises:
             TemporaryError, PermanentError: from the ports; the proof has to be begun again then.
         """
+        if urgency is not None:
+            self._share.urgency = urgency
         until = self._clock() + _SLICE_SECONDS
-        while not self._walked and len(self._released) < self._window and self._clock() < until:
-            self._examine(list(islice(self._walk, _BATCH)))
-        self._ask()
-        self._check()
-        tally = self._tally
-        return Examined(
-            settled=self._walked and not self._released and not self._asked,
-            files=tally.files,
-            files_done=tally.files_done,
-            total_bytes=tally.total_bytes,
-            bytes_done=tally.bytes_done,
-            missing=tuple(tally.names[Verdict.MISSING]),
-            newer=tuple(tally.names[Verdict.NEWER]),
-            kept=tuple(tally.names[Verdict.KEPT]),
-        )
+        moved = True
+        while moved and not self._settled():
+            while not self._walked and not self._restores.full and self._clock() < until:
+                self._examine(list(islice(self._walk, _BATCH)))
+            moved = not self._settled() and self._restore(until) and self._clock() < until
+        if self._settled():
+            self.close()
+        return self._tally.examined(settled=self._settled())
+
+    def close(self) -> None:
+        """Leave the room for restores to others. Twice is success."""
+        self._restores.close()
+
+    def _settled(self) -> bool:
+        return self._walked and (self._stopped or self._restores.over)
+
+    def _restore(self, until: float) -> bool:
+        """Go on with the restores; say whether something came of it."""
+        ended = self._restores.step(until)
+        self._tally.done(ended.files, ended.total_bytes)
+        for path in ended.gone:
+            self._tally.missing.add(path.removeprefix("/"))
+        return bool(ended.number)
 
     def _examine(self, blobs: list[BlobView]) -> None:
         if not blobs:
             self._walked = True
             return
+        tally, errand = self._tally, self._errand
+        paths = [path_of(blob.name) for blob in blobs]
+        files = self._lustre.looks([path for path in paths if path is not None])
         regular: dict[str, int] = {}
-        for blob in blobs:
-            path = path_of(blob.name)
-            file = None if path is None else self._lustre.look(path)
-            verdict = judge_in(blob, file, self._errand.conflict, self._errand.import_started)
-            self._tally.files += 1
-            self._tally.total_bytes += blob.size_bytes
-            if verdict in {Verdict.MISSING, Verdict.NEWER}:
-                self._tally.names[verdict].append(blob.name)
+        for blob, path in zip(blobs, paths, strict=True):
+            file = None if path is None else files.get(path)
+            verdict = judge_in(blob, file, errand.conflict, errand.import_started)
+            tally.files += 1
+            tally.total_bytes += blob.size_bytes
+            if verdict is Verdict.MISSING:
+                tally.missing.add(blob.name)
+                continue
+            if verdict is Verdict.NEWER:
+                tally.newer.add(blob.name)
                 continue
             if verdict is Verdict.KEPT:
-                self._tally.names[verdict].append(blob.name)
-            if file is not None and file.kind is FileKind.REGULAR and self._errand.hydrate is Hydrate.ALL:
+                tally.kept.add(blob.name)
+            if file is not None and file.kind is FileKind.REGULAR and errand.hydrate is Hydrate.ALL:
                 regular[file.path] = blob.size_bytes
             else:
-                self._tally.done(blob.size_bytes)
+                tally.done(1, blob.size_bytes)
         self._sort(regular)
+        most = self._most_missing
+        if most is not None and tally.missing.count + tally.newer.count > most:
+            self._walked = self._stopped = True
 
     def _sort(self, regular: dict[str, int]) -> None:
         """Tell files that are whole from released ones."""
@@ -131,39 +195,8 @@ class InProof:
         for path, size_bytes in regular.items():
             state = states.get(path)
             if state is None or lost(state):
-                self._tally.names[Verdict.MISSING].append(path.removeprefix("/"))
+                self._tally.missing.add(path.removeprefix("/"))
             elif state & HsmState.RELEASED:
-                self._released.append((path, size_bytes))
+                self._restores.add(path, size_bytes)
             else:
-                self._tally.done(size_bytes)
-
-    def _ask(self) -> None:
-        room = self._window - len(self._asked)
-        fresh = [self._released.popleft() for _ in range(min(room, len(self._released)))]
-        if fresh:
-            self._lustre.restore([path for path, _ in fresh])
-        now = self._clock()
-        self._asked.update({path: (size_bytes, now) for path, size_bytes in fresh})
-
-    def _check(self) -> None:
-        """Look at what was asked for; what is whole is done, what hangs is asked for again."""
-        paths = list(self._asked)
-        now = self._clock()
-        for start in range(0, len(paths), _BATCH):
-            batch = paths[start : start + _BATCH]
-            states = self._lustre.hsm_states(batch)
-            hanging = []
-            for path in batch:
-                state = states.get(path)
-                size_bytes, since = self._asked[path]
-                if state is None or lost(state):
-                    del self._asked[path]
-                    self._tally.names[Verdict.MISSING].append(path.removeprefix("/"))
-                elif not state & HsmState.RELEASED:
-                    del self._asked[path]
-                    self._tally.done(size_bytes)
-                elif now - since > _ASK_AGAIN_SECONDS:
-                    hanging.append(path)
-                    self._asked[path] = (size_bytes, now)
-            if hanging:
-                self._lustre.restore(hanging)
+                self._tally.done(1, size_bytes)

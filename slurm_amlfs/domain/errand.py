@@ -200,6 +200,10 @@ class Counted:
     unsaved: tuple[str, ...] = ()
 
 
+MOST_NAMES = 1000
+"""Blobs that a proof names of each kind; the rest are only counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Probed:
     """What `Probe` found."""
@@ -211,9 +215,10 @@ class Probed:
 class Examined:
     """What `ProveIn` found.
 
-    `settled` says that every blob has been looked at and no restore is outstanding. `missing` names blobs without a
-    file of their size, `newer` those that changed after the import began; `kept` names files that differ and stay, as
-    `skip` says.
+    `settled` says that every blob has been looked at and no restore is outstanding, or that more are missing than was
+    asked to be found. `missing` names blobs without a file of their size, `newer` those that changed after the import
+    began; `kept` names files that differ and stay, as `skip` says. Of each the first are named; `..._unnamed` counts
+    the others, `..._count` all.
     """
 
     settled: bool
@@ -224,6 +229,24 @@ class Examined:
     missing: tuple[str, ...] = ()
     newer: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    missing_unnamed: int = 0
+    newer_unnamed: int = 0
+    kept_unnamed: int = 0
+
+    @property
+    def missing_count(self) -> int:
+        """Count the blobs without a file of their size."""
+        return len(self.missing) + self.missing_unnamed
+
+    @property
+    def newer_count(self) -> int:
+        """Count the blobs that changed after the import began."""
+        return len(self.newer) + self.newer_unnamed
+
+    @property
+    def kept_count(self) -> int:
+        """Count the files that differ and stay."""
+        return len(self.kept) + self.kept_unnamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +256,8 @@ class Exported:
     `todo` are the prefixes that hold files which an archive has to take (new, dirty, or without their blob);
     `under_way` counts files whose archive has begun. `files_done` are proved: clean, archived, blob there with the
     size. `names` are some that are not, `linked` counts those of them that have several hard links. `symlinks` are no
-    files: what becomes of them in Blob is not looked at.
+    files: what becomes of them in Blob is not looked at. Not `settled`: there is more to look at, and nothing of this
+    is to be believed but as progress.
     """
 
     files: int
@@ -245,6 +269,7 @@ class Exported:
     names: tuple[str, ...] = ()
     linked: int = 0
     symlinks: int = 0
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +277,7 @@ class Freed:
     """What `Free` did, and how many files stay whole for which reason.
 
     `needed`: another job, or a line with release=no, needs them. `dirty`: written since their archive. `unproved`: not
-    in Blob as they are. `refused`: Lustre did not release them.
+    in Blob as they are. `refused`: Lustre did not release them. Not `settled`: it goes on.
     """
 
     files: int
@@ -261,6 +286,7 @@ class Freed:
     dirty: int = 0
     unproved: int = 0
     refused: int = 0
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def whole_prefixes(draft: Draft, stage: Stage) -> tuple[str, ...]:
 
 def exported(draft: Draft, stage: Stage, result: Exported) -> None:
     """Take what the comparison found: archive what is left, wait for what is under way, or call it proved."""
-    if stage.phase is not Phase.WAITING:
+    if stage.phase is not Phase.WAITING or not result.settled:
         return
     moved = result.files_done > stage.most_done
     # After an archive that failed nothing is under way any more, whatever flags it left behind.
@@ -145,7 +145,7 @@ def _patience(draft: Draft, stage: Stage, *, coming: bool) -> timedelta:
 
 def freed(draft: Draft, stage: Stage, result: Freed) -> None:
     """Settle a stage whose space was given back."""
-    if stage.phase is Phase.RELEASING:
+    if stage.phase is Phase.RELEASING and result.settled:
         draft.move(stage, Phase.SETTLED, "released", f"{result.files} files, {result.freed_bytes} bytes{_kept(result)}")
 
 

@@ -44,6 +44,9 @@ class LustreWorld(Protocol):
     def mark_archived(self, path: str) -> None:
         """Take a file as archived."""
 
+    def lose(self, path: str) -> None:
+        """Take an archived file's copy in the archive as lost."""
+
     def finish_restores(self) -> None:
         """Let queued restores happen."""
 
@@ -73,6 +76,28 @@ class LustreContract:
         world.write("/d/file", 5)
         world.hard_link("/d/file", "/d/other")
         assert {view.path: view.links for view in lustre.walk("/d/")} == {"/d/file": 2, "/d/other": 2}
+
+    def test_looks(self, lustre: Lustre, world: LustreWorld) -> None:
+        """Many paths at once are told as one by one; what is not there, or is no path, is absent."""
+        world.write("/d/file", 5)
+        world.write("/d/e/file", 6)
+        world.link("/d/link")
+        asked = [
+            "/d/file",
+            "/d/no",
+            "/",
+            "/d/e/file",
+            "/no/no",
+            "/d",
+            "/d/link",
+            "/d/../d/file",
+            "/d/file",
+            "/d/file/x",
+        ]
+        told = lustre.looks(asked)
+        assert told == {path: view for path in asked if (view := lustre.look(path)) is not None}
+        assert set(told) == {"/d/file", "/", "/d/e/file", "/d", "/d/link"}
+        assert lustre.looks([]) == {}
 
     @pytest.mark.parametrize(
         "path", ["/../etc/passwd", "/d/../d/file", "/d//file", "/./d", "/d/file\0", f"/{'x' * 300}"]
@@ -141,6 +166,19 @@ class LustreContract:
         assert [state & HsmState.RELEASED for state in states.values()] == [HsmState.NONE] * 2
         lustre.restore(["/d/a"])
 
+    def test_one_refused_restore_fails_no_other(self, lustre: Lustre, world: LustreWorld) -> None:
+        """Among many, a file whose archive is lost is named, and the others come; alone it is an error."""
+        paths = [f"/d/{number}" for number in range(7)]
+        for path in paths:
+            world.add_released(path, 9)
+        world.lose("/d/3")
+        assert lustre.restore(paths) == ("/d/3",)
+        world.finish_restores()
+        states = lustre.hsm_states(paths)
+        assert {path for path, state in states.items() if state & HsmState.RELEASED} == {"/d/3"}
+        with pytest.raises(PermanentError):
+            lustre.restore(["/d/3"])
+
     def test_release(self, lustre: Lustre, world: LustreWorld) -> None:
         """Clean files are released; dirty and new ones beside them stay, without an error."""
         for path in ("/d/clean", "/d/dirty", "/d/new", "/d/clean2"):
@@ -197,6 +235,7 @@ class LustreContract:
         assert not lustre.mounted()
         for call in (
             lambda: lustre.look("/f"),
+            lambda: lustre.looks(["/f"]),
             lambda: list(lustre.walk("/")),
             lambda: lustre.hsm_states(["/f"]),
             lambda: lustre.restore(["/f"]),

@@ -23,6 +23,7 @@ class FakeLustreWorld:
         self.hard_link = lustre.hard_link
         self.mark_archived = lustre.mark_archived
         self.finish_restores = lustre.finish_restores
+        self.lose = lustre.lose
         self._lustre = lustre
 
     def unmount(self) -> None:
@@ -65,6 +66,11 @@ class FolderWorld:
     def mark_archived(self, path: str) -> None:
         """Take a file as archived."""
         self._set(self.place(path), lfs_program.EXISTS | lfs_program.ARCHIVED)
+
+    def lose(self, path: str) -> None:
+        """Mark a file's archive as lost."""
+        place = self.place(path)
+        self._set(place, lfs_program.read(str(place)) | lfs_program.LOST)
 
     def finish_restores(self) -> None:
         """The program ends them at once."""

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 ATTRIBUTE = "user.test_hsm"
-EXISTS, DIRTY, RELEASED, ARCHIVED = 1, 2, 4, 8
-WORDS = {RELEASED: "released", EXISTS: "exists", DIRTY: "dirty", ARCHIVED: "archived"}
+EXISTS, DIRTY, RELEASED, ARCHIVED, LOST = 1, 2, 4, 8, 64
+WORDS = {RELEASED: "released", EXISTS: "exists", DIRTY: "dirty", ARCHIVED: "archived", LOST: "lost_from_hsm"}
 MOST_FILES = 52
 
 
@@ -58,10 +58,10 @@ def request(action: str, paths: list[str]) -> int:
         return errno.E2BIG
     for path in paths:
         state = read(path)
-        if action == "hsm_restore" and not state & RELEASED:
-            if not state & ARCHIVED:
-                return errno.EPERM
+        if action == "hsm_restore" and not state & RELEASED and state & ARCHIVED:
             continue
+        if action == "hsm_restore" and (not state & ARCHIVED or state & LOST):
+            return errno.EPERM
         if action == "hsm_release" and (not state & ARCHIVED or state & DIRTY):
             return errno.EPERM
         new = state | RELEASED if action == "hsm_release" else state & ~RELEASED

@@ -32,6 +32,8 @@ class FakeLustre:
         self.states: dict[str, HsmState] = {}
         self.receipts: dict[int, Receipt] = {}
         self.restoring: list[str] = []
+        self.refusing: set[str] = set()
+        self.looked: list[str] = []
         self.is_mounted = True
         self.total_bytes = total_bytes
         self.faults: list[AmlfsError] = []
@@ -66,6 +68,10 @@ class FakeLustre:
         """Take a file's contents as archived, as the copytool does."""
         self.states[path] = WHOLE
 
+    def lose(self, path: str) -> None:
+        """Take a file's copy in the archive as lost."""
+        self.states[path] |= HsmState.LOST
+
     def remove(self, path: str) -> None:
         """Unlink a file."""
         del self.files[path]
@@ -93,6 +99,10 @@ class FakeLustre:
             return FileView(path, FileKind.DIRECTORY, 4096)
         return None
 
+    def looks(self, paths: Sequence[str]) -> dict[str, FileView]:
+        """Stat many paths."""
+        return {path: view for path in paths if (view := self.look(path)) is not None}
+
     def walk(self, prefix: str) -> Iterator[FileView]:
         """Stream everything that is not a directory whose path begins with `prefix`."""
         self._there()
@@ -103,17 +113,21 @@ class FakeLustre:
                 yield self.files[path]
 
     def hsm_states(self, paths: Sequence[str]) -> dict[str, HsmState]:
-        """Read the HSM state of many files at once."""
+        """Read the HSM state of many files at once, and note which in `looked`."""
         self._there()
+        self.looked += paths
         return {path: self.states[path] for path in paths if path in self.states}
 
-    def restore(self, paths: Sequence[str]) -> None:
-        """Queue restores of what is released."""
+    def restore(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """Queue restores of what is released; files whose archive is lost, or in `refusing`, are refused."""
         self._there()
         released = [path for path in paths if self.states.get(path, HsmState.NONE) & HsmState.RELEASED]
-        if any(self.states[path] & HsmState.LOST for path in released):
+        refused = tuple(path for path in released if path in self.refusing or self.states[path] & HsmState.LOST)
+        if refused and len(refused) == len(set(paths)):
             raise PermanentError("Lustre refuses to restore a file whose archive is lost")
-        self.restoring += [path for path in released if path not in self.restoring]
+        known = set(self.restoring)
+        self.restoring += [path for path in released if path not in known | set(refused)]
+        return refused
 
     def release(self, paths: Sequence[str]) -> None:
         """Free what is clean."""

@@ -176,6 +176,10 @@ class EmulatedLustre:
         self._lfs("hsm_archive", place)
         until(lambda: b" archived" in self._lfs("hsm_state", place).removeprefix(os.fsencode(place)))
 
+    def lose(self, path: str) -> None:
+        """Say that the archive has lost a file."""
+        subprocess.run([LFS, "hsm_set", "--lost", self._place(path)], check=True)
+
     def finish_restores(self) -> None:
         """Wait until nothing is under way on any file."""
         files = [path for path in self.mount.rglob("*") if path.is_file() and not path.is_symlink()]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
-from slurm_amlfs.application.exporting import free, prove_out
+from slurm_amlfs.application.exporting import Freeing, OutProof
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.errand import Exported, Free, Freed, ProveOut
 from slurm_amlfs.domain.prefix import Namespace
@@ -16,6 +18,16 @@ from tests.fakes.lustre import FakeLustre
 KEY = StageKey(7, Direction.OUT, 0)
 PROVE = ProveOut(KEY, 0, "amlfs", ("/jobs/7/",))
 FREE = Free(KEY, 0, "amlfs", ("/jobs/7/",), ())
+
+
+def prove_out(blobs: FakeBlobs, lustre: FakeLustre, errand: ProveOut, namespace: Namespace) -> Exported:
+    """Prove in one slice."""
+    return OutProof(blobs, lustre, errand.prefixes, namespace, lambda: 0.0).slice()
+
+
+def free(blobs: FakeBlobs, lustre: FakeLustre, errand: Free, namespace: Namespace) -> Freed:
+    """Free in one slice."""
+    return Freeing(blobs, lustre, errand.prefixes, namespace, lambda: 0.0).slice(errand.spare)
 
 
 def exported(*names: str) -> tuple[FakeBlobs, FakeLustre]:
@@ -147,3 +159,54 @@ def test_more_files_than_a_batch() -> None:
 
     assert prove_out(blobs, lustre, PROVE, Namespace.FLAT).files_done == 1203
     assert free(blobs, lustre, FREE, Namespace.FLAT) == Freed(1203, 12030)
+
+
+def seconds(step: float) -> Callable[[], float]:
+    """Make a clock that goes on with each look at it."""
+    ticks = count()
+    return lambda: next(ticks) * step
+
+
+def test_a_slice_ends_after_a_second_and_the_next_goes_on() -> None:
+    """Listing blobs and looking at files alike; what is told before the end is progress, not a proof."""
+    blobs, lustre = exported(*(f"{number:04}" for number in range(1203)))
+    lustre.write("/jobs/7/new", 10)
+    proof = OutProof(blobs, lustre, PROVE.prefixes, Namespace.FLAT, seconds(0.6))
+    found = [proof.slice()]
+    while not found[-1].settled:
+        found.append(proof.slice())
+
+    done = [it.files_done for it in found]
+    assert len(found) > 3
+    assert done == sorted(done)
+    assert found[0].files == 0
+    assert (found[-1].files, found[-1].files_done, found[-1].names) == (1204, 1203, ("/jobs/7/new",))
+
+
+def test_what_others_begin_to_need_between_two_slices_stays() -> None:
+    """A job that comes while space is given back finds the rest of its files whole."""
+    blobs, lustre = exported(*(f"{number:04}" for number in range(1200)))
+    freeing = Freeing(blobs, lustre, FREE.prefixes, Namespace.FLAT, seconds(0.6))
+    while not (first := freeing.slice(())).files:
+        assert not first.settled
+    while not (last := freeing.slice(("/jobs/7/",))).settled:
+        pass
+
+    assert 0 < first.files < 1200
+    assert (last.files, last.needed) == (first.files, 1200 - first.files)
+
+
+def test_a_blob_that_was_archived_after_the_listing_is_looked_up() -> None:
+    """Listing takes minutes, and the copytool goes on: what it has done since is proved, if it is not too much."""
+    blobs, lustre = exported("a")
+    lustre.write("/jobs/7/late", 10)
+    proof = OutProof(blobs, lustre, PROVE.prefixes, Namespace.FLAT, seconds(2))
+    listing = proof.slice()
+    blobs.put("jobs/7/late", 10)
+    lustre.mark_archived("/jobs/7/late")
+    found = proof.slice()
+    while not found.settled:
+        found = proof.slice()
+
+    assert (listing.settled, listing.files) == (False, 0)
+    assert (found.files, found.files_done, found.todo) == (2, 2, ())

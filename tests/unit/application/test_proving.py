@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import pytest
 
 from slurm_amlfs.application.proving import InProof
+from slurm_amlfs.application.restore_room import RestoreRoom
 from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
 from slurm_amlfs.domain.errand import Examined, ProveIn
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey
 from slurm_amlfs.domain.view import HsmState
-from slurm_amlfs.errors import TemporaryError
+from slurm_amlfs.errors import PermanentError, TemporaryError
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.lustre import FakeLustre
 
@@ -29,9 +30,19 @@ class Bench:
             self.lustre.add_released(f"/{name}", 10)
         self.errand = errand
 
-    def begin(self, window: int = 100, namespace: Namespace = Namespace.FLAT) -> InProof:
+    def begin(
+        self, window: int = 100, namespace: Namespace = Namespace.FLAT, most_missing: int | None = None
+    ) -> InProof:
         """Begin a proof."""
-        return InProof(self.blobs, self.lustre, self.errand, namespace, window=window, clock=lambda: self.seconds)
+        return InProof(
+            self.blobs,
+            self.lustre,
+            self.errand,
+            namespace,
+            window=window,
+            clock=lambda: self.seconds,
+            most_missing=most_missing,
+        )
 
     def settle(self, proof: InProof) -> Examined:
         """Let restores end, and look until the proof is settled."""
@@ -178,3 +189,101 @@ def test_a_folder_stub_is_a_directory() -> None:
     bench.blobs.put("a/sub", 0)
 
     assert bench.settle(bench.begin()).missing == ()
+
+
+def test_of_many_missing_blobs_the_first_are_named_and_all_counted() -> None:
+    """What a proof tells does not grow with what it finds."""
+    bench = Bench(())
+    for number in range(2500):
+        bench.blobs.put(f"a/{number:04}", 1)
+    found = bench.settle(bench.begin())
+
+    assert (len(found.missing), found.missing[0], found.missing_count) == (1000, "a/0000", 2500)
+    assert (found.newer_count, found.kept_count) == (0, 0)
+
+
+def test_a_look_before_an_import_ends_early() -> None:
+    """Is it there already? When more are missing than may be, the rest is not looked at, and nothing is restored."""
+    bench = Bench(tuple(f"a/{number:04}" for number in range(5000)))
+    for number in range(100, 200):
+        bench.lustre.remove(f"/a/{number:04}")
+    found = bench.begin(most_missing=99).slice()
+    whole = bench.settle(bench.begin(window=5000, most_missing=100))
+
+    assert (found.settled, found.missing_count, found.files) == (True, 100, 500)
+    assert (whole.missing_count, whole.files) == (100, 5000)
+
+
+def test_what_is_proved_is_not_looked_at_again() -> None:
+    """While one file hangs, only that one is asked about."""
+    bench = Bench(tuple(f"a/{number:04}" for number in range(300)))
+    proof = bench.begin(window=1000)
+    for _ in range(5):
+        proof.slice()
+        bench.lustre.restoring = [path for path in bench.lustre.restoring if path != "/a/0007"]
+        bench.lustre.finish_restores()
+    bench.lustre.looked.clear()
+    found = proof.slice()
+
+    assert (found.files_done, found.settled) == (299, False)
+    assert bench.lustre.looked == ["/a/0007"]
+
+
+def test_one_refused_file_fails_no_other() -> None:
+    """It is tried again alone, and is missing if it is refused alone too."""
+    bench = Bench(tuple(f"a/{number:04}" for number in range(120)))
+    bench.lustre.refusing = {"/a/0050"}
+    found = bench.settle(bench.begin())
+
+    assert (found.files_done, found.missing) == (119, ("a/0050",))
+
+
+def test_a_file_that_was_refused_with_others_is_restored_alone() -> None:
+    """Refused once, taken when it is tried again: nothing is missing."""
+    bench = Bench(tuple(f"a/{number:04}" for number in range(120)))
+    bench.lustre.refusing = {"/a/0050"}
+    proof = bench.begin()
+    proof.slice()
+    bench.lustre.refusing.clear()
+    found = bench.settle(proof)
+
+    assert (found.files_done, found.missing) == (120, ())
+
+
+def test_a_file_system_that_refuses_all_is_an_error() -> None:
+    """No right to restore at all is not the files' fault, and importing them again would not help."""
+    bench = Bench()
+    bench.lustre.refusing = {"/a/x", "/a/y", "/a/z"}
+    with pytest.raises(PermanentError, match="refuses"):
+        bench.begin().slice()
+
+
+def test_an_urgent_proof_gets_the_room_that_comes_free() -> None:
+    """Two proofs share one room: who is sooner is restored first, though the other came before."""
+    bench = Bench(tuple(f"{folder}/{number:03}" for folder in "ab" for number in range(300)))
+    room = RestoreRoom(100, lambda: bench.seconds)
+
+    def begin(prefix: str, urgency: float) -> InProof:
+        errand = replace(ERRAND, prefixes=(prefix,))
+        return InProof(
+            bench.blobs,
+            bench.lustre,
+            errand,
+            Namespace.FLAT,
+            window=100,
+            clock=lambda: bench.seconds,
+            room=room,
+            urgency=urgency,
+        )
+
+    later, sooner = begin("/a/", 2.0), begin("/b/", 1.0)
+    later.slice()
+    sooner.slice()
+    crowd = list(bench.lustre.restoring)
+    bench.lustre.finish_restores()
+    later.slice()
+    sooner.slice()
+    after = list(bench.lustre.restoring)
+
+    assert (len(crowd), {path[1] for path in crowd}) == (100, {"a"})
+    assert (len(after), {path[1] for path in after}) == (100, {"b"})

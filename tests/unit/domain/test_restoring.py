@@ -82,6 +82,14 @@ def test_how_many_blobs_may_be_missing(line: str, errors: int, missing: int, wel
     assert (desk.stage().phase is Phase.STAGED_IN) is well
 
 
+def test_missing_blobs_without_a_name_count_as_well() -> None:
+    """A proof names a thousand at most; what decides is how many there are."""
+    desk = imported(f"{LINE} max_errors=-1", errors=2500)
+    desk.prove(looked_at(files_done=0, missing=("genomes/a",), missing_unnamed=2500))
+
+    assert "2501 blobs under /genomes/ are not on Lustre" in desk.stage().message
+
+
 def test_missing_and_kept_blobs_are_named_in_the_receipt() -> None:
     """What did not come, and what stays although it differs, is in the receipt, each on a line of its own."""
     desk = imported(errors=1)

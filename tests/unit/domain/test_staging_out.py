@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from slurm_amlfs.domain.errand import Exported, Fault, Free, ProveOut, Start, Trouble
+from slurm_amlfs.domain.errand import Exported, Fault, Free, Freed, ProveOut, Start, Trouble
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.view import ArchiveState
 from slurm_amlfs.wire import Answer, RequestKind
@@ -75,6 +75,19 @@ def test_an_empty_export_is_settled_and_says_so() -> None:
     assert desk.answers()[1] is Answer.DONE
     assert "nothing to export" in desk.words()
     assert desk.wished(Free) == []
+
+
+def test_a_proof_that_goes_on_decides_nothing() -> None:
+    """A slice of a long proof, or of a long release, is progress: the next is wanted, and no archive."""
+    desk = ended()
+    desk.prove_out(replace(unproved("/jobs/7/"), settled=False))
+    again = desk.wished(ProveOut), desk.wished(Start)
+    desk.prove_out(proved())
+    desk.report(desk.wish(Free), Freed(1, 10, settled=False))
+
+    assert (len(again[0]), again[1]) == (1, [])
+    assert len(desk.wished(Free)) == 1
+    assert desk.out().phase is Phase.RELEASING
 
 
 def test_release_no_keeps_the_files() -> None:

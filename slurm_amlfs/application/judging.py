@@ -1,0 +1,113 @@
+"""Set the files of a stage-out beside their blobs, in batches, so that whoever asks can stop in between.
+
+The blobs are listed first, and of each 16 bytes kept; the files then stream past. Neither listing has to be in any
+order: a container's is by letters on a flat namespace and by directories on a hierarchical one, Lustre's by hash.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from slurm_amlfs.application.ports import Blobs, Lustre
+from slurm_amlfs.domain.evidence import Verdict, judge_out
+from slurm_amlfs.domain.fingerprints import Fingerprints
+from slurm_amlfs.domain.prefix import Namespace, matches
+from slurm_amlfs.domain.view import FileKind, FileView, HsmState
+
+OWN_FOLDER = "/.amlfs/"
+"""Where receipts lie on Lustre; never part of anybody's export."""
+
+_BATCH = 500
+"""Files whose HSM state is asked for in one call of lfs."""
+
+_MOST_FINDS = 100
+"""Clean files without a blob in the listing that are looked up by name: archived since then, if they are few."""
+
+_KEY_BYTES = 32
+
+
+class Judged(NamedTuple):
+    """A regular file, its HSM state, and what is proved of it."""
+
+    file: FileView
+    hsm_state: HsmState
+    verdict: Verdict
+
+
+class Judging:
+    """What is under some prefixes, judged. `kinds` counts on the way everything that is there, by its kind."""
+
+    def __init__(self, blobs: Blobs, lustre: Lustre, prefixes: Sequence[str], namespace: Namespace) -> None:
+        """Begin; nothing is asked for before the first batch."""
+        self._blobs = blobs
+        self._lustre = lustre
+        self._namespace = namespace
+        self._finds = _MOST_FINDS
+        self.kinds: Counter[FileKind] = Counter()
+        self._batches = self._judge(prefixes)
+
+    def next(self) -> tuple[str, list[Judged]] | None:
+        """Give a prefix and some files under it, none while blobs are listed; None at the end.
+
+        Raises:
+            TemporaryError, PermanentError: from the ports; it has to be begun again then.
+        """
+        return next(self._batches, None)
+
+    def close(self) -> None:
+        """End it, and with it the listings that are open. Twice is success."""
+        self._batches.close()
+
+    def _judge(self, prefixes: Sequence[str]) -> Generator[tuple[str, list[Judged]]]:
+        for prefix in prefixes:
+            listed = Fingerprints(secrets.token_bytes(_KEY_BYTES))
+            walk = self._blobs.walk(prefix)
+            while blobs := list(islice(walk, _BATCH)):
+                for blob in blobs:
+                    listed.add(blob.name, blob.size_bytes)
+                yield prefix, []
+            there = under(self._lustre, prefix, self._namespace, self.kinds)
+            regular = (file for file in there if file.kind is FileKind.REGULAR)
+            while files := list(islice(regular, _BATCH)):
+                states = self._lustre.hsm_states([file.path for file in files])
+                yield (
+                    prefix,
+                    [
+                        Judged(file, state, self._verdict(file, state, listed))
+                        for file in files
+                        if (state := states.get(file.path)) is not None
+                    ],
+                )
+
+    def _verdict(self, file: FileView, state: HsmState, listed: Fingerprints) -> Verdict:
+        if not state.clean:
+            return judge_out(file, state, None)
+        name = file.path.removeprefix("/")
+        if listed.holds(name, file.size_bytes):
+            return judge_out(file, state, file.size_bytes)
+        if not self._finds:
+            return judge_out(file, state, None)
+        self._finds -= 1
+        blob = self._blobs.find(name)
+        return judge_out(file, state, None if blob is None else blob.size_bytes)
+
+
+def under(lustre: Lustre, prefix: str, namespace: Namespace, kinds: Counter[FileKind]) -> Iterator[FileView]:
+    """Stream whatever is under a prefix and is not ours, and count it by its kind."""
+    for file in lustre.walk(prefix):
+        if matches(namespace, prefix, file.path) and not file.path.startswith(OWN_FOLDER):
+            kinds[file.kind] += 1
+            yield file
+
+
+def unsaved(lustre: Lustre, prefix: str, namespace: Namespace) -> Iterator[str]:
+    """Stream the regular files under a prefix whose bytes are on Lustre only: new, dirty, or lost in the archive."""
+    there = under(lustre, prefix, namespace, Counter())
+    regular = (file.path for file in there if file.kind is FileKind.REGULAR)
+    while paths := list(islice(regular, _BATCH)):
+        states = lustre.hsm_states(paths)
+        yield from (path for path in paths if path in states and not states[path].clean)

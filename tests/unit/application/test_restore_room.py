@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from slurm_amlfs.application.restore_room import RestoreRoom, RestoreShare
+
+
+class Hall:
+    """A room, and a clock that a test moves."""
+
+    def __init__(self, limit: int) -> None:
+        self.seconds = 0.0
+        self.room = RestoreRoom(limit, lambda: self.seconds)
+
+    def share(self, urgency: float = 0.0) -> RestoreShare:
+        """Take part."""
+        return RestoreShare(self.room, urgency)
+
+
+def test_all_shares_together_stay_within_the_limit() -> None:
+    """Whoever asks gets what is left."""
+    hall = Hall(100)
+
+    assert [hall.share().take(60) for _ in range(3)] == [60, 40, 0]
+
+
+def test_what_comes_free_is_kept_for_the_urgent() -> None:
+    """Though it asks less often; what it does not want goes to the others."""
+    hall = Hall(100)
+    later, sooner = hall.share(2.0), hall.share(1.0)
+    first = later.take(100), sooner.take(30)
+    later.give(50)
+
+    assert first == (100, 0)
+    assert (later.take(50), sooner.take(30), later.take(50)) == (20, 30, 0)
+
+
+def test_among_equals_the_smaller_holder_goes_first() -> None:
+    """A stage of a million files leaves room for one of a hundred."""
+    hall = Hall(100)
+    large, small = hall.share(), hall.share()
+    large.take(1000)
+    small.take(10)
+    large.give(20)
+
+    assert (large.take(1000), small.take(10)) == (10, 10)
+
+
+def test_who_does_not_ask_again_blocks_nobody() -> None:
+    """Room is kept for a while only."""
+    hall = Hall(100)
+    later, sooner = hall.share(2.0), hall.share(1.0)
+    later.take(100)
+    sooner.take(100)
+    later.give(100)
+    hall.seconds = 9
+    early = later.take(100)
+    hall.seconds = 11
+
+    assert (early, later.take(100)) == (0, 100)
+
+
+def test_who_leaves_gives_all_back() -> None:
+    """What it held and what it wanted; leaving twice is success."""
+    hall = Hall(100)
+    urgent, other = hall.share(1.0), hall.share(2.0)
+    urgent.take(500)
+    urgent.leave()
+    urgent.leave()
+
+    assert other.take(100) == 100
+
+
+def test_many_threads_never_exceed_the_limit() -> None:
+    """Shares are taken and given from the threads of all proofs."""
+    hall = Hall(50)
+    held: list[int] = []
+
+    def work(number: int) -> None:
+        share = hall.share(float(number % 3))
+        for _ in range(200):
+            granted = share.take(7)
+            held.append(granted)
+            share.give(granted)
+        share.leave()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(16)))
+
+    assert max(held) <= 7
+    assert hall.share().take(51) == 50

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from slurm_amlfs.application.restore_room import RestoreRoom, RestoreShare
+from slurm_amlfs.application.restoring import Restores
+from tests.fakes.lustre import FakeLustre
+
+
+class Bench:
+    """Released files, their restores, and a clock that a test moves."""
+
+    def __init__(self, files: int, most: int) -> None:
+        self.lustre = FakeLustre()
+        self.seconds = 0.0
+        room = RestoreRoom(most, lambda: self.seconds)
+        self.restores = Restores(self.lustre, RestoreShare(room, 0.0), most, lambda: self.seconds)
+        for number in range(files):
+            self.lustre.add_released(f"/a/{number:05}", 1)
+            self.restores.add(f"/a/{number:05}", 1)
+
+    def step(self, until: float = 1e9) -> int:
+        """Make a step; say how many files it found whole."""
+        return self.restores.step(until).files
+
+    def grow(self) -> None:
+        """Let all restores end at once until the window is at its most."""
+        for _ in range(8):
+            self.lustre.finish_restores()
+            self.step()
+        self.lustre.looked.clear()
+
+
+def test_the_window_grows_while_restores_end_quickly() -> None:
+    """From a hundred to the most."""
+    bench = Bench(10_000, 2000)
+    in_flight = []
+    for _ in range(7):
+        bench.lustre.finish_restores()
+        bench.step()
+        in_flight.append(len(bench.lustre.restoring))
+
+    assert in_flight == [100, 200, 400, 800, 1600, 2000, 2000]
+
+
+def test_while_nothing_ends_only_a_sample_is_looked_at() -> None:
+    """Ten looks at 2,000 outstanding restores do not ask for 20,000 states."""
+    bench = Bench(20_000, 2000)
+    bench.grow()
+    for _ in range(10):
+        bench.seconds += 0.3
+        assert bench.step() == 0
+
+    assert len(bench.lustre.looked) == 10 * 50
+
+
+def test_as_the_oldest_end_the_next_are_looked_at() -> None:
+    """As far as it is worth the calls."""
+    bench = Bench(20_000, 2000)
+    bench.grow()
+    first = set(bench.lustre.restoring[:700])
+    rest = [path for path in bench.lustre.restoring if path not in first]
+    bench.lustre.restoring = bench.lustre.restoring[:700]
+    bench.lustre.finish_restores()
+    bench.lustre.restoring = rest
+
+    assert bench.step() == 700
+    assert len(bench.lustre.looked) <= 50 + 3 * 500
+
+
+def test_what_ends_out_of_order_is_found_in_time() -> None:
+    """The oldest may hang: every few seconds all are looked at."""
+    bench = Bench(20_000, 2000)
+    bench.grow()
+    hanging = bench.lustre.restoring[:200]
+    bench.lustre.restoring = bench.lustre.restoring[200:]
+    bench.lustre.finish_restores()
+    bench.lustre.restoring = hanging
+    soon = bench.step()
+    bench.seconds += 6
+
+    assert (soon, bench.step()) == (0, 1800)
+
+
+def test_asking_stops_when_the_time_is_up() -> None:
+    """A slow metadata server holds nobody longer than a slice; what was not asked for keeps no room."""
+    bench = Bench(20_000, 4000)
+    bench.grow()
+    bench.lustre.finish_restores()
+    bench.step(until=0.0)
+    asked = len(bench.lustre.restoring)
+    bench.step()
+
+    assert asked == 500
+    assert len(bench.lustre.restoring) == 4000
