@@ -154,9 +154,7 @@ class SqliteStore:
             stages = [_STAGE.validate_json(row) for (row,) in self._db.execute("SELECT record FROM stage")]
             transfers = [_TRANSFER.validate_json(row) for (row,) in self._db.execute("SELECT record FROM transfer")]
             leases = [_LEASE.validate_json(row) for (row,) in self._db.execute("SELECT record FROM lease")]
-            tempos = {
-                name: _TEMPO.validate_json(row) for name, row in self._db.execute("SELECT id, record FROM tempo")
-            }
+            tempos = {name: _TEMPO.validate_json(row) for name, row in self._db.execute("SELECT id, record FROM tempo")}
             events = [event for job in jobs for event in self.events(job.job_id)]
         records = Records(
             {job.job_id: job for job in jobs},

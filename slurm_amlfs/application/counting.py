@@ -57,9 +57,11 @@ def is_there(blobs: Blobs, lustre: Lustre, namespace: Namespace, prefix: str) ->
 
 
 def _all_there(lustre: Lustre, blobs: Iterable[BlobView]) -> bool:
+    blobs = list(blobs)
+    paths = {blob.name: path_of(blob.name) for blob in blobs}
+    files = lustre.looks([path for path in paths.values() if path is not None])
     for blob in blobs:
-        path = path_of(blob.name)
-        file = None if path is None else lustre.look(path)
+        file = files.get(paths[blob.name] or "")
         if judge_in(blob, file, Conflict.SKIP, None) not in _THERE:
             return False
     return True

@@ -24,7 +24,8 @@ class Draft:
     """The working copy of one pass.
 
     `spoken_for` are jobs that began or ended anew in this pass: what was seen of them before is out of date. `riders`
-    are the living stage-ins of each lease, as they were when `importing.take_stock` listed them.
+    are the living stage-ins of each lease, as they were when `riding.take_stock` listed them,
+    `overwrites` the leases whose imports may overwrite.
     """
 
     rules: Rules
@@ -35,6 +36,7 @@ class Draft:
     leases: dict[LeaseKey, Lease]
     tempos: dict[str, Tempo]
     riders: dict[LeaseKey, list[StageKey]] = field(default_factory=dict)
+    overwrites: list[LeaseKey] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
     spoken_for: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)

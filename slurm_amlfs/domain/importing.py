@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from slurm_amlfs.domain import freeing, overwriting, riding
 from slurm_amlfs.domain.ask import Conflict, Hydrate
+from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Count, Counted, Examined, Fault, Probe, Probed, ProveIn, Trouble
 from slurm_amlfs.domain.lease import Lease, Part
@@ -65,40 +66,42 @@ def check(draft: Draft, held: Lease) -> None:
 
 def counted(draft: Draft, held: Lease, errand: Count, result: Counted) -> None:
     """Take the size of what is wanted; what can never be brought in is the user's mistake, and costs no import."""
+    under_way = any(it.holds_slot and held.key in it.leases for it in draft.transfers.values())
+    if held.counted is not None and (held.landed or under_way):
+        return
     where = held.key.prefix
     if not result.files:
         riding.fail(draft, held, f"no blobs under {where}; check its spelling, scancel this job and submit again")
         return
-    if 0 < result.room_bytes < result.total_bytes:
-        riding.fail(draft, held, f"{result.total_bytes} bytes under {where} are more than the whole file system "
-                          f"{held.key.fs} holds ({result.room_bytes} bytes); ask for less, or for hydrate=none")  # fmt: skip
-        return
     if errand.overwrites and result.unsaved_files and overwriting.user(draft, held) is None:
-        riding.fail(draft, held, f"{result.unsaved_files} files under {where} are on Lustre only or changed since their "
-                          f"archive, first {names_some(result.unsaved)}; export or remove them, or use "
-                          "conflict=skip")  # fmt: skip
+        riding.fail(draft, held, f"{result.unsaved_files} files under {where} are on Lustre only or changed since "
+                                 f"their archive, first {names_some(result.unsaved)}; export or remove them, or use "
+                                 "conflict=skip")  # fmt: skip
         return
     checked = draft.now if errand.overwrites and not result.unsaved_files else None
-    first = held.counted is None
-    if first:
-        there = result.there and held.key.conflict is Conflict.SKIP
-        held = replace(held, counted=draft.now, parts=_parts(draft, held, result, there=there))
-    if first and not held.landed:
-        came = sum(1 for _ in riding.waiting(draft, held))
-        fs = held.key.fs
-        draft.tempos[fs] = draft.tempo(fs).weight_came(came, draft.now.timestamp())
-    draft.put_lease(
-        replace(
-            held,
-            files_total=result.files,
-            bytes_total=result.total_bytes,
-            checked=checked,
-            not_before=None,
-            waits_in_a_row=0,
-            message="" if held.landed else "waiting for the slot",
-        )
-    )
+    held = replace(held, checked=checked, not_before=None, waits_in_a_row=0)
+    draft.put_lease(held if held.counted is not None else _cut(draft, held, result))
     draft.wake_at(draft.now)
+
+
+def _cut(draft: Draft, held: Lease, result: Counted) -> Lease:
+    """Take what was counted for the first time."""
+    there = result.there and held.key.conflict is Conflict.SKIP
+    held = replace(
+        held,
+        counted=draft.now,
+        parts=_parts(draft, held, result, there=there),
+        files_total=result.files,
+        bytes_total=result.total_bytes,
+        room_bytes=result.room_bytes,
+        message="",
+    )
+    if held.landed:
+        return held
+    came = sum(1 for _ in riding.waiting(draft, held))
+    fs = held.key.fs
+    draft.tempos[fs] = draft.tempo(fs).weight_came(came, draft.now.timestamp())
+    return replace(held, message="waiting for the slot")
 
 
 def _parts(draft: Draft, held: Lease, result: Counted, *, there: bool) -> tuple[Part, ...]:
@@ -107,7 +110,7 @@ def _parts(draft: Draft, held: Lease, result: Counted, *, there: bool) -> tuple[
     if held.key.conflict is not Conflict.SKIP:
         before = {}
     made = []
-    for cut in result.cuts:
+    for cut in result.cuts or (Cut(held.key.prefix, result.files, result.total_bytes),):
         old = before.get((cut.prefix, cut.blobs, cut.total_bytes))
         imported = draft.now if there else (old.imported if old is not None else None)
         made.append(Part(cut.prefix, cut.blobs, cut.total_bytes, imported))

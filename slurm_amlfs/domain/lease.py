@@ -55,7 +55,7 @@ class Lease:
     theirs (see errand.Examined), the counts are of all. `proof` counts proofs that were begun anew, `progressed` when
     the present one last came forward. `checked` is when Lustre was last found to hold nothing that an overwriting
     import would destroy. `probed` is when a running import was last tried for its files. `used` is when somebody last
-    needed it.
+    needed it, `room_bytes` what the whole file system holds, 0 where its bytes are not wanted.
     """
 
     key: LeaseKey
@@ -66,6 +66,7 @@ class Lease:
     parts: tuple[Part, ...] = ()
     files_total: int = 0
     bytes_total: int = 0
+    room_bytes: int = 0
     files_done: int = 0
     bytes_done: int = 0
     import_errors: int = 0

@@ -52,10 +52,15 @@ def hinders(draft: Draft, held: Lease) -> str:
     if other is not None:
         why = f"uses what conflict={held.key.conflict.value} may overwrite"
         return f"{WAITING} {other.key.job_id}, which {why}"
-    ahead = _ahead(draft, held)
-    if ahead is not None:
-        return f"{WAITING} {_eldest(draft, ahead)[1]}, which came first and may overwrite the same files"
-    return ""
+    return overtakes(draft, held, _eldest(draft, held))
+
+
+def overtakes(draft: Draft, held: Lease, age: Age) -> str:
+    """Say in words which overwrite of an older job a lease would overtake; empty if none."""
+    ahead = _ahead(draft, held, age)
+    if ahead is None:
+        return ""
+    return f"{WAITING} {_eldest(draft, ahead)[1]}, which came first and may overwrite the same files"
 
 
 def user(draft: Draft, held: Lease) -> Stage | None:
@@ -75,12 +80,12 @@ def user(draft: Draft, held: Lease) -> Stage | None:
     return None
 
 
-def _ahead(draft: Draft, held: Lease) -> Lease | None:
+def _ahead(draft: Draft, held: Lease, age: Age) -> Lease | None:
     """Find an overwrite of an older job that waits for the same files, and does not go along in the same import."""
-    age = _eldest(draft, held)
     namespace = draft.namespace(held.key.fs)
-    for other in draft.leases.values():
-        if other.key == held.key or other.key.fs != held.key.fs or not overwrites(other.key) or not other.wants:
+    for key in draft.overwrites:
+        other = draft.leases.get(key)
+        if other is None or key == held.key or key.fs != held.key.fs or not other.wants:
             continue
         together = (held.key.conflict, held.key.max_errors) == (other.key.conflict, other.key.max_errors)
         if not overlaps(namespace, held.key.prefix, other.key.prefix) or _eldest(draft, other) >= age:
@@ -92,16 +97,16 @@ def _ahead(draft: Draft, held: Lease) -> Lease | None:
 
 def _eldest(draft: Draft, held: Lease) -> Age:
     """Give the age of the oldest job that waits for a lease, so that none waits for one that waits for it."""
-    return min((_age(draft, it) for it in riding.waiting(draft, held)), default=_YOUNGEST)
+    return min((age_of(draft, it) for it in riding.waiting(draft, held)), default=_YOUNGEST)
 
 
-def _age(draft: Draft, stage: Stage) -> Age:
+def age_of(draft: Draft, stage: Stage) -> Age:
     return draft.jobs[stage.key.job_id].submitted, stage.key.job_id
 
 
 def _yields(draft: Draft, other: Stage, age: Age) -> bool:
     """Say whether a stage that is in use gives way to an overwrite: its job is younger, and cannot start yet itself."""
-    if other.phase not in _YIELDING or other.key.direction is Direction.OUT or not age < _age(draft, other):
+    if other.phase not in _YIELDING or other.key.direction is Direction.OUT or not age < age_of(draft, other):
         return False
     return any(it.phase is Phase.WAITING for it in draft.of_job(other.key.job_id, Direction.IN))
 

@@ -23,6 +23,7 @@ NEEDS = WAITS | {Phase.STAGED_IN, Phase.RUNNING}
 def take_stock(draft: Draft) -> None:
     """List who rides on which lease, and make the leases that somebody waits for and nobody has yet."""
     draft.riders = {}
+    draft.overwrites = [key for key in draft.leases if key.conflict in OVERWRITES]
     for stage in draft.stages.values():
         if stage.key.direction is Direction.IN and stage.phase in NEEDS and stage.fs in draft.rules.file_systems:
             for key in lease.keys(draft.namespace(stage.fs), stage.fs, stage.ask):

@@ -111,10 +111,15 @@ def _check_again(draft: Draft, transfer: Transfer, seen: FsSeen) -> bool:
 def _explain(draft: Draft, fs: str, active: Transfer | None, hindrance: str) -> None:
     """Let those who wait for the slot say why."""
     carried = set(active.leases) if active is not None else set()
+    intended = active is not None and active.phase is TransferPhase.INTENDED
+    refused = active.message if active is not None and intended else ""
     why = hindrance or _name(draft, active)
     for held in list(draft.leases.values()):
-        waits = held.key.fs == fs and held.counted is not None and not held.landed and held.not_before is None
-        if waits and (hindrance or held.key not in carried) and not _says_more(held.message):
+        if held.key.fs != fs or held.counted is None or held.landed or held.not_before is not None:
+            continue
+        if held.key in carried:
+            riding.say(draft, held, _waiting(hindrance) if hindrance and intended else refused)
+        elif not _says_more(held.message):
             riding.say(draft, held, _waiting(why))
     for stage in list(draft.stages.values()):
         if stage.fs == fs and batching.waits_for_slot(stage) and stage.message != _waiting(why):
@@ -146,6 +151,6 @@ def _name(draft: Draft, active: Transfer | None) -> str:
     riders = [key for held in active.leases for key in draft.riders.get(held, ())]
     owners = sorted({key.job_id for key in (*riders, *active.stages)})
     if not owners:
-        return f"it is taken by an {active.kind.value} that nobody needs any more"
+        return f"the slot is taken by an {active.kind.value} that nobody needs any more"
     others = f" and {len(owners) - 1} others" if len(owners) > 1 else ""
-    return f"it is taken by the {active.kind.value} for job {owners[0]}{others}"
+    return f"the slot is taken by the {active.kind.value} for job {owners[0]}{others}"

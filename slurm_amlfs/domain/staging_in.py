@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_amlfs.domain import freeing, lease, riding
+from slurm_amlfs.domain import freeing, lease, overwriting, riding
 from slurm_amlfs.domain.ask import Hydrate
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease
@@ -24,7 +24,12 @@ def step(draft: Draft, stage: Stage) -> None:
     stage = _show(draft, stage, held)
     known = len(held) == len(lease.keys(draft.namespace(stage.fs), stage.fs, stage.ask))
     whole = stage.ask.hydrate is Hydrate.ALL
+    if whole and _too_large(draft, stage, held):
+        return
     if known and all(it.landed for it in held):
+        if stage.phase is Phase.WAITING and (why := _overtakes(draft, stage, held)):
+            draft.put(replace(stage, message=why))
+            return
         if stage.phase is not Phase.RESTORING:
             stage = draft.move(stage, Phase.RESTORING, "imported" if stage.phase is Phase.IMPORTING else "")
         if all(it.holds(whole=whole) for it in held):
@@ -34,6 +39,26 @@ def step(draft: Draft, stage: Stage) -> None:
             draft.move(stage, Phase.IMPORTING)
     elif stage.phase is not Phase.WAITING:
         draft.move(stage, Phase.WAITING, message=next((it.message for it in held if it.message), ""))
+
+
+def _overtakes(draft: Draft, stage: Stage, held: list[Lease]) -> str:
+    """Say whether a stage that finds all there would overtake an overwrite that waits for those who use the files."""
+    if not draft.overwrites:
+        return ""
+    age = overwriting.age_of(draft, stage)
+    return next((why for it in held if (why := overwriting.overtakes(draft, it, age))), "")
+
+
+def _too_large(draft: Draft, stage: Stage, held: list[Lease]) -> bool:
+    """Give a stage up that the file system can never hold."""
+    room_bytes = max((it.room_bytes for it in held), default=0)
+    wanted_bytes = sum(it.bytes_total for it in held)
+    if not 0 < room_bytes < wanted_bytes:
+        return False
+    where = ", ".join(stage.ask.prefixes)
+    draft.fail(stage, f"{wanted_bytes} bytes under {where} are more than the whole file system {stage.fs} holds "
+                      f"({room_bytes} bytes); ask for less, or for hydrate=none")  # fmt: skip
+    return True
 
 
 def _carried(draft: Draft, held: list[Lease]) -> bool:

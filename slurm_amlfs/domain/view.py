@@ -171,3 +171,4 @@ class JobView:
     restarts: int = 0
     held: bool = False
     interactive: bool = False
+    priority: int = 1
