@@ -139,16 +139,21 @@ class Performer:
         fs = self._file_systems[errand.fs]
         files = total_bytes = 0
         empty = []
+        beginnings = []
         for prefix in errand.prefixes:
             before = files
+            folder = prefix.endswith("/")
             for blob in wanted_blobs(fs.blobs, fs.namespace, prefix):
                 files += 1
                 total_bytes += blob.size_bytes
+                folder = folder or f"/{blob.name}".startswith(prefix + "/")
             if files == before:
                 empty.append(prefix)
+            elif not folder:
+                beginnings.append(prefix)
         whole = errand.hydrate is Hydrate.ALL
         room_bytes = self._fs(errand.fs).lustre.space().total_bytes if whole else 0
-        counted = Counted(files, total_bytes, tuple(empty), room_bytes)
+        counted = Counted(files, total_bytes, tuple(empty), room_bytes, beginnings=tuple(beginnings))
         return self._count_unsaved(errand, counted) if errand.overwrites else counted
 
     def _count_unsaved(self, errand: Count, counted: Counted) -> Counted:

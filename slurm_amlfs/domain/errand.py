@@ -162,6 +162,7 @@ class Counted:
 
     `empty` are prefixes with no blob under them. `room_bytes` is the size of the whole file system, 0 if not asked.
     `unsaved_files` counts files that are on Lustre only, or changed since their archive; `unsaved` names some of them.
+    `beginnings` are prefixes without a "/" at their end that no blob has as its folder.
     """
 
     files: int
@@ -170,6 +171,7 @@ class Counted:
     room_bytes: int = 0
     unsaved_files: int = 0
     unsaved: tuple[str, ...] = ()
+    beginnings: tuple[str, ...] = ()
 
 
 MOST_NAMES = 1000

@@ -37,6 +37,7 @@ class Stage:
     archive still has to take, `progressed` when their proof last came forward, `most_done` how far it ever was, and
     `said` what Azure said of the last archive, and `revivals` counts how often a failed export was tried again since a
     file was last proved. `proof` counts proofs that were begun anew because nothing moved.
+    `beginnings` are prefixes that are the beginning of names and no folder, as their blobs showed.
     `checked` is when Lustre was last found to hold nothing that an overwriting import would destroy for good.
     """
 
@@ -61,6 +62,7 @@ class Stage:
     bytes_done: int = 0
     missing: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    beginnings: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()
     progressed: datetime | None = None
     most_done: int = 0

@@ -166,7 +166,7 @@ def counted(draft: Draft, stage: Stage, errand: Count, result: Counted) -> None:
     else:
         total, size = result.files, result.total_bytes
         checked = draft.now if errand.overwrites and not result.unsaved_files else None
-        stage = replace(stage, files_total=total, bytes_total=size, checked=checked)
+        stage = replace(stage, files_total=total, bytes_total=size, checked=checked, beginnings=result.beginnings)
         draft.put(replace(stage, waits_in_a_row=0, message="waiting for the slot"))
 
 
