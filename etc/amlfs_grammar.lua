@@ -93,10 +93,9 @@ return function(text)
     return value
   end
 
-  -- What nearly every line is, one plain prefix; nil for any other line.
-  local function read_plain(line)
-    local head, prefix = line:match("^(stage_[a-z]+) prefix=(/[A-Za-z0-9._/-]*)$")
-    if head and WORDS[head] and grammar.validate(prefix) then
+  -- What nearly every line asks, one prefix that is written as it is; nil for anything else.
+  function grammar.plain_ask(head, prefix)
+    if prefix:find("^/[A-Za-z0-9._/-]*$") and grammar.validate(prefix) then
       return { direction = head, prefixes = { prefix } }
     end
     return nil
@@ -104,7 +103,8 @@ return function(text)
 
   -- Read one directive line, given without its `#AMLFS `: {direction=, prefixes={...}, fs=, ...} with what it says.
   function grammar.parse(line)
-    local plain = read_plain(line)
+    local its_head, prefix = line:match("^(stage_[a-z]+) prefix=(.*)$")
+    local plain = WORDS[its_head or ""] and grammar.plain_ask(its_head, prefix)
     if plain then
       return plain
     end

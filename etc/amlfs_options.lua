@@ -64,9 +64,33 @@ return function(text, grammar)
     return refuse("%s says nothing by itself; add %s", flag(name), table.concat(needs, " or "))
   end
 
+  -- The lines of what nearly every job gives, a plain prefix to import or export or both; nil for other options.
+  local function to_plain_lines(given)
+    for name in pairs(given) do
+      if name ~= "import" and name ~= "export" then
+        return nil
+      end
+    end
+    local lines, asks = {}, {}
+    for _, head in ipairs(HEADS) do
+      local prefix = given[SOURCE[head]]
+      local ask = prefix and grammar.plain_ask(head, prefix)
+      if ask then
+        lines[#lines + 1], asks[#asks + 1] = head .. " prefix=" .. prefix, ask
+      elseif prefix then
+        return nil
+      end
+    end
+    return lines, asks
+  end
+
   -- Turn sbatch's --amlfs-* values, {import=, max_errors=, ...}, into directive lines (at most two), and give with them
   -- what the grammar reads in each.
   function options.to_lines(given)
+    local plain, its_asks = to_plain_lines(given)
+    if plain then
+      return plain, its_asks
+    end
     for _, option in ipairs(OPTIONS) do
       local name = option[1]
       if given[name] then

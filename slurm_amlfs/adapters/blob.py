@@ -7,13 +7,14 @@ from contextlib import contextmanager
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobProperties, ContainerClient, ExponentialRetry
+from azure.storage.blob import ContainerClient, ExponentialRetry
 
 from slurm_amlfs.adapters.azure_errors import (
     CONNECTION_TIMEOUT_SECONDS,
     READ_TIMEOUT_SECONDS,
     translated,
 )
+from slurm_amlfs.adapters.blob_pages import Pages, view_of
 from slurm_amlfs.domain.endpoint import is_safe
 from slurm_amlfs.domain.view import BlobView
 from slurm_amlfs.errors import PermanentError
@@ -60,8 +61,11 @@ class BlobContainer:
         """
         begins = prefix.removeprefix("/")
         with self._explained(f"list blobs under {prefix!r}"):
-            for blob in self._client.list_blobs(name_starts_with=begins or None, results_per_page=PAGE_BLOBS):
-                yield _view(blob)
+            pages = Pages()
+            listing = self._client.list_blobs(
+                name_starts_with=begins or None, results_per_page=PAGE_BLOBS, raw_response_hook=pages.read
+            )
+            yield from pages.stream(listing.by_page())
 
     def find(self, name: str) -> BlobView | None:
         """Look up one blob by its full name; None if there is none.
@@ -77,7 +81,7 @@ class BlobContainer:
             return None
         with self._explained(f"look up the blob {name!r}"):
             first = next(iter(self._client.list_blobs(name_starts_with=key, results_per_page=1)), None)
-        return _view(first) if first and first.name == key else None
+        return view_of(first) if first and first.name == key else None
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
@@ -93,7 +97,3 @@ class BlobContainer:
                         correlation_id=headers.get("x-ms-request-id", ""),
                     ) from error
                 raise
-
-
-def _view(blob: BlobProperties) -> BlobView:
-    return BlobView(name=blob.name, size_bytes=blob.size, last_modified=blob.last_modified, etag=blob.etag or "")

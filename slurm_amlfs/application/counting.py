@@ -31,14 +31,22 @@ def count(blobs: Blobs, lustre: Lustre | None, namespace: Namespace, prefix: str
     cutter = Cutter(namespace, prefix, target_blobs)
     files = total_bytes = 0
     complete = lustre is not None
+    folder = prefix.endswith("/")
     walk = wanted_blobs(blobs, namespace, prefix)
     while batch := list(islice(walk, _BATCH)):
         for blob in batch:
+            folder = folder or f"/{blob.name}".startswith(f"{prefix}/")
             cutter.take(blob.name, blob.size_bytes)
             files += 1
             total_bytes += blob.size_bytes
         complete = complete and lustre is not None and _all_there(lustre, batch)
-    return Counted(files, total_bytes, cutter.parts() if files else (), there=bool(files) and complete)
+    return Counted(
+        files,
+        total_bytes,
+        cutter.parts() if files else (),
+        there=bool(files) and complete,
+        beginning=bool(files) and not folder,
+    )
 
 
 def is_there(blobs: Blobs, lustre: Lustre, namespace: Namespace, prefix: str) -> bool:

@@ -10,7 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from slurm_amlfs.domain.ask import Conflict
-from slurm_amlfs.domain.view import BlobView, FileSystemView, FileView, HsmState, ImportView, JobView, SpaceView
+from slurm_amlfs.domain.view import (
+    BlobView,
+    FileSystemView,
+    FileView,
+    HsmState,
+    ImportView,
+    JobView,
+    QueuedJob,
+    SpaceView,
+)
 from slurm_amlfs.wire import Board, Request, Site
 
 
@@ -94,6 +103,9 @@ class Slurm(Protocol):
 
     def jobs(self, job_ids: Iterable[int]) -> dict[int, JobView]:
         """Read the records of these jobs; a job that Slurm no longer knows is absent from the answer."""
+
+    def queue(self) -> tuple[QueuedJob, ...]:
+        """Read every pending job of the cluster that has directives, in no promised order."""
 
     def comment(self, job_id: int, text: str) -> None:
         """Set a job's AdminComment; slurmctld schedules after it (_slurm_rpc_update_job). A gone job is success."""

@@ -105,14 +105,18 @@ def environment(rules: Rules, ins: Sequence[Stage], outs: Sequence[Stage]) -> tu
         return ()
     lines = [f"AMLFS_MOUNT={rules.file_systems[stages[0].fs].mount}"]
     for word, some in (("IMPORT", ins), ("EXPORT", outs)):
-        places = [_place(rules, it.fs, prefix) for it in some for prefix in it.ask.prefixes]
+        places = [_place(rules, it, prefix) for it in some for prefix in it.ask.prefixes]
+        places = list(dict.fromkeys(places))
         if places:
             lines += [f"AMLFS_{word}_DIR={places[0]}", f"AMLFS_{word}_DIRS={':'.join(places)}"]
     return tuple(lines)
 
 
-def _place(rules: Rules, fs: str, prefix: str) -> str:
-    return rules.file_systems[fs].mount.rstrip("/") + (prefix.rstrip("/") or "/")
+def _place(rules: Rules, stage: Stage, prefix: str) -> str:
+    """Give the directory to look in: of a prefix that only begins names, the one that those names are in."""
+    if prefix in stage.beginnings:
+        prefix = prefix.rpartition("/")[0]
+    return rules.file_systems[stage.fs].mount.rstrip("/") + (prefix.rstrip("/") or "/")
 
 
 def missing_note(stages: Iterable[Stage]) -> str:

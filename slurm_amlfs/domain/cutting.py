@@ -31,8 +31,11 @@ USUAL_CHILDREN = 100
 NODES_PER_PART = 16
 """How much of the tree is held for each part that may come of it: the stretches of names that do not branch."""
 
+TARGETS_PER_CHUNK = 64
+"""So many targets' worth of names at most are sorted in at once, as each may unfold into a node for each character."""
+
 FEWEST_NODES = 16_384
-"""Nodes (about 200 bytes each) that are held in any case."""
+"""Nodes (about 300 bytes each) that are held in any case."""
 
 _SEPARATOR = "\0"
 """Stands for "/" in the keys of paths, so that a directory sorts right before what is below it."""
@@ -92,7 +95,7 @@ class Cutter:
         prefix: What is cut, as `prefix.validate` returns it.
         target_blobs: At most so many blobs in a part, where its names allow; at least 1.
         most_parts: Never more parts than this; the target is doubled until they are few enough.
-        chunk_names: So many names are sorted into the tree at once.
+        chunk_names: At most so many names are sorted into the tree at once.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class Cutter:
         self._target = max(1, target_blobs)
         self._most_parts = max(1, most_parts)
         self._most_nodes = max(FEWEST_NODES, NODES_PER_PART * self._most_parts)
-        self._chunk_names = max(1, chunk_names)
+        self._chunk_names = max(1, min(chunk_names, TARGETS_PER_CHUNK * self._target))
         self._exact = prefix[1:]
         self._begins = self._exact if self._flat or prefix.endswith("/") else self._exact + "/"
         self._waiting: list[tuple[str, int]] = []
@@ -191,7 +194,7 @@ class Cutter:
         files = 0
         children = node.children = node.children or {}
         while low < high:
-            if node.own_bytes or len(children) > self._most_parts or files > MOST_NAMED_FILES:
+            if len(children) > self._most_parts or files > MOST_NAMED_FILES:
                 node.seal()
                 return
             key = keys[low]

@@ -188,7 +188,7 @@ class Counted:
 
     `there` says that every blob has its file already. `room_bytes` is the size of the whole file system, 0 if not
     asked. `unsaved_files` counts files that are on Lustre only, or changed since their archive; `unsaved` names some of
-    them.
+    them. `beginning` says that the prefix has no "/" at its end and is no blob's folder.
     """
 
     files: int
@@ -198,6 +198,7 @@ class Counted:
     room_bytes: int = 0
     unsaved_files: int = 0
     unsaved: tuple[str, ...] = ()
+    beginning: bool = False
 
 
 MOST_NAMES = 1000

@@ -94,6 +94,7 @@ def _cut(draft: Draft, held: Lease, result: Counted) -> Lease:
         files_total=result.files,
         bytes_total=result.total_bytes,
         room_bytes=result.room_bytes,
+        beginning=result.beginning,
         message="",
     )
     if held.landed:

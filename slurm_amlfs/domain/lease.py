@@ -56,6 +56,7 @@ class Lease:
     the present one last came forward. `checked` is when Lustre was last found to hold nothing that an overwriting
     import would destroy. `probed` is when a running import was last tried for its files. `used` is when somebody last
     needed it, `room_bytes` what the whole file system holds, 0 where its bytes are not wanted.
+    `beginning` says that the prefix is the beginning of names and no folder.
     """
 
     key: LeaseKey
@@ -67,6 +68,7 @@ class Lease:
     files_total: int = 0
     bytes_total: int = 0
     room_bytes: int = 0
+    beginning: bool = False
     files_done: int = 0
     bytes_done: int = 0
     import_errors: int = 0

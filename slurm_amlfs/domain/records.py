@@ -33,7 +33,8 @@ class Stage:
     """One directive line on its way.
 
     `generation` counts how often the job asked anew. `not_before` is the end of a wait after an error. Of a stage-in,
-    whose work is its leases', `asked` is when its job last asked, `missing_count` and `kept_count` are sums of theirs.
+    whose work is its leases', `asked` is when its job last asked, `missing_count` and `kept_count` are sums of theirs, and
+    `beginnings` are prefixes that are the beginning of names and no folder.
     Of a stage-out, `turns` counts archives that did not help, `transfer_id` names the one under way, `todo` are
     prefixes that an archive still has to take, `progressed` when their proof last came forward, `most_done` how far it
     ever was, `said` what Azure said of the last archive, and `revivals` how often a failed export was tried again since
@@ -59,6 +60,7 @@ class Stage:
     bytes_done: int = 0
     missing_count: int = 0
     kept_count: int = 0
+    beginnings: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()
     progressed: datetime | None = None
     most_done: int = 0

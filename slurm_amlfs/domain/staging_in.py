@@ -76,6 +76,7 @@ def _show(draft: Draft, stage: Stage, held: list[Lease]) -> Stage:
         bytes_done=sum(it.bytes_done for it in held),
         missing_count=sum(it.missing_count for it in held),
         kept_count=sum(it.kept_count for it in held),
+        beginnings=tuple(it.key.prefix for it in held if it.beginning),
         message=next((it.message for it in held if it.message), ""),
         correlation_id=next((it.correlation_id for it in held if it.correlation_id), stage.correlation_id),
     )

@@ -156,7 +156,8 @@ class JobView:
     `job_state` is Slurm's base or flag word as squeue prints it (PENDING, RUNNING, STAGE_OUT, ...), `reason` its
     reason word, `bb_state` the burst buffer state ("staging-in", ...; "" if none). `exit_code` and `exit_signal` are 0
     until the job has ended. `restarts` counts requeues. `held`: its priority is 0, so it starts only when
-    it is released. `interactive`: srun or salloc waits for it; not a batch job.
+    it is released. `interactive`: srun or salloc waits for it; not a batch job. `priority` is Slurm's number, the
+    greater the sooner; 1 is the least that is not held.
     """
 
     job_id: int
@@ -172,3 +173,25 @@ class JobView:
     held: bool = False
     interactive: bool = False
     priority: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """A pending job with directives, as Slurm's queue shows it.
+
+    `directives` are its `#AMLFS` lines without `#AMLFS `, as the hooks send them in requests. `priority` and `held` are
+    those of JobView. `expected_start` is the scheduler's estimate, or when the user lets it begin; None where there is
+    neither, as for a job that is held. `tasks` is how many tasks of an array the record stands for, under the array's
+    job id; the few that Slurm has split off to stage them, held ones too, have records and job ids of their own. It is
+    1 for any other job.
+    """
+
+    job_id: int
+    uid: int
+    directives: tuple[str, ...]
+    user: str = ""
+    account: str = ""
+    priority: int = 1
+    held: bool = False
+    expected_start: datetime | None = None
+    tasks: int = 1

@@ -5,17 +5,22 @@ A subclass gives the fixtures `slurm`, and `world`, which does what users do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import pytest
 
 from slurm_amlfs.application.ports import Slurm
+from slurm_amlfs.domain import directive
+from slurm_amlfs.domain.view import QueuedJob
 from slurm_amlfs.errors import TemporaryError
 
 NOBODYS_JOB = 2_000_000_000
 NO_IDS = (4_000_000_000, 2**31, 0, -1)
 """What no job can have; a request may name it all the same."""
+ODD = '/it\'s 100 % new, so "to say"/'
+"""Characters that a directive cannot carry as they are."""
+LINES = (f"stage_in prefix={directive.encode(ODD)} prefix=/data/ max_errors=0", "stage_out prefix=/jobs/ on=always")
 
 
 class SlurmWorld(Protocol):
@@ -26,6 +31,12 @@ class SlurmWorld(Protocol):
 
     def hold(self) -> int:
         """Submit a job that its user holds; return its id."""
+
+    def hold_with(self, directives: Sequence[str], tasks: int = 1) -> int:
+        """Submit a held job with these directives, an array of several tasks; return its id."""
+
+    def cancel(self, job_id: int) -> None:
+        """Cancel a job."""
 
     def uid(self) -> int:
         """Name the user's uid."""
@@ -55,6 +66,30 @@ class SlurmContract:
         job = slurm.jobs([job_id])[job_id]
         assert (job.job_state, job.reason, job.uid) == ("PENDING", "JobHeldUser", world.uid())
         assert (job.bb_state, job.exit_code, job.exit_signal, job.restarts) == ("", 0, 0, 0)
+
+        assert (job.held, job.priority) == (True, 0)
+
+    def test_the_queue(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """It has the pending jobs with directives, as they were written, and no others."""
+        plain, job_id, other = world.hold(), world.hold_with(LINES), world.hold_with(LINES[1:])
+        queue = {job.job_id: job for job in slurm.queue()}
+        assert plain not in queue
+        assert queue[job_id] == QueuedJob(job_id, world.uid(), LINES, "alice", priority=0, held=True)
+        assert queue[other].directives == LINES[1:]
+        assert directive.parse(queue[job_id].directives[0]).prefixes == (ODD, "/data/")
+        world.cancel(other)
+        world.wait_until(lambda: other not in {job.job_id for job in slurm.queue()})
+        assert job_id in {job.job_id for job in slurm.queue()}
+
+    def test_an_array_in_the_queue(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """Each of its tasks counts once, whether it has a record of its own or is one of many in one."""
+        before = {job.job_id for job in slurm.queue()}
+        job_id = world.hold_with(LINES, tasks=1000)
+        records = [job for job in slurm.queue() if job.job_id not in before]
+        assert job_id in {job.job_id for job in records}
+        assert sum(job.tasks for job in records) == 1000
+        assert len(records) < 50
+        assert {job.directives for job in records} == {LINES}
 
     def test_a_job_that_failed(self, slurm: Slurm, world: SlurmWorld) -> None:
         """Its exit code is told."""

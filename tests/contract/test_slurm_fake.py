@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from slurm_amlfs.domain.view import JobView
+from slurm_amlfs.domain.view import JobView, QueuedJob
 from tests.contract.slurm_contract import SlurmContract
 from tests.fakes.slurm import FakeSlurm
 
@@ -19,7 +20,19 @@ class FakeCluster:
 
     def hold(self) -> int:
         """Add a held job."""
-        return self._add(JobView(2, self.uid(), "PENDING", "JobHeldUser"))
+        return self._add(JobView(2, self.uid(), "PENDING", "JobHeldUser", held=True, priority=0))
+
+    def hold_with(self, directives: Sequence[str], tasks: int = 1) -> int:
+        """Add a held job to the queue."""
+        job_id = 10 + len(self._slurm.queued)
+        self._slurm.queued[job_id] = QueuedJob(
+            job_id, self.uid(), tuple(directives), "alice", priority=0, held=True, tasks=tasks
+        )
+        return self._add(JobView(job_id, self.uid(), "PENDING", "JobHeldUser", user="alice", held=True, priority=0))
+
+    def cancel(self, job_id: int) -> None:
+        """End a job."""
+        self._add(replace(self._slurm.records[job_id], job_state="CANCELLED"))
 
     def uid(self) -> int:
         """Name a user."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from slurm_amlfs.domain.view import JobView
+from slurm_amlfs.domain.view import JobView, QueuedJob
 from slurm_amlfs.errors import AmlfsError, TemporaryError
 
 
 class FakeSlurm:
-    """The Slurm port over a dict of jobs. `faults` are raised by the next calls, one each."""
+    """The Slurm port over a dict of jobs. `faults` are raised by the next calls, one each.
+
+    `queued` is what waits, by job id; what has a record that is not pending has left the queue.
+    """
 
     def __init__(self) -> None:
         self.records: dict[int, JobView] = {}
+        self.queued: dict[int, QueuedJob] = {}
         self.comments: dict[int, list[str]] = {}
         self.notices: dict[int, list[str]] = {}
         self.faults: list[AmlfsError] = []
@@ -21,6 +25,11 @@ class FakeSlurm:
         """Read the records of these jobs."""
         self._called()
         return {job_id: self.records[job_id] for job_id in job_ids if job_id in self.records}
+
+    def queue(self) -> tuple[QueuedJob, ...]:
+        """Read what waits and has directives."""
+        self._called()
+        return tuple(job for job in self.queued.values() if job.directives and self._pending(job.job_id))
 
     def comment(self, job_id: int, text: str) -> None:
         """Keep a comment on a job that is there."""
@@ -34,6 +43,9 @@ class FakeSlurm:
         if job_id not in self.records or not self.records[job_id].interactive:
             raise TemporaryError(f"nobody who waits for job {job_id} can be told")
         self.notices.setdefault(job_id, []).append(text)
+
+    def _pending(self, job_id: int) -> bool:
+        return job_id not in self.records or self.records[job_id].job_state == "PENDING"
 
     def _called(self) -> None:
         if self.faults:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -251,6 +251,16 @@ class Cluster:
     def hold(self) -> int:
         """Submit a held job."""
         return self._site.submit("alice", "#!/bin/sh\nexit 0\n", "--hold")
+
+    def hold_with(self, directives: Sequence[str], tasks: int = 1) -> int:
+        """Submit a held job with directives in its script."""
+        lines = "".join(f"#AMLFS {line}\n" for line in directives)
+        array = [f"--array=1-{tasks}"] if tasks > 1 else []
+        return self._site.submit("alice", f"#!/bin/sh\n{lines}exit 0\n", "--hold", *array)
+
+    def cancel(self, job_id: int) -> None:
+        """Cancel it."""
+        self._site.run("alice", ["scancel", str(job_id)])
 
     def uid(self) -> int:
         """Name alice's uid."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import pytest
 
 from slurm_amlfs.adapters.blob import BlobContainer
+from slurm_amlfs.domain.view import BlobView
 from slurm_amlfs.errors import PermanentError, TemporaryError, ThrottledError
 from tests.fakes.http_server import Answer, ScriptedServer, serving
 
@@ -55,6 +58,19 @@ def test_walk_follows_the_pages(server: ScriptedServer, blobs: BlobContainer) ->
     assert [blob.name for blob in walk] == ["%41", "b\x01%41"]
     assert "maxresults=5000" in server.asked[0].line
     assert "marker=next" in server.asked[1].line
+
+
+def test_what_is_told_of_a_blob(server: ScriptedServer, blobs: BlobContainer) -> None:
+    """Name, size, time and etag, as the SDK reads them."""
+    server.answers = [page("<Name>a</Name>")]
+    assert list(blobs.walk("/")) == [BlobView("a", 7, datetime(2026, 11, 22, 20, 50, 40, tzinfo=UTC), "0x1")]
+
+
+def test_an_answer_that_is_not_understood_is_left_to_the_sdk(server: ScriptedServer, blobs: BlobContainer) -> None:
+    """No blob is lost because the service says something new."""
+    answer = page("<Name>a</Name>|<Name>b</Name>")
+    server.answers = [replace(answer, body=answer.body.replace("<Content-Length>7</Content-Length>", "", 1))]
+    assert [blob.name for blob in blobs.walk("/")] == ["a", "b"]
 
 
 def test_prefix_has_no_slash_in_blob(server: ScriptedServer, blobs: BlobContainer) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from slurm_amlfs.adapters.slurm_cli import SlurmCommands, one_line, parse_jobs
-from slurm_amlfs.domain.view import JobView
+from slurm_amlfs.adapters.slurm_cli import SlurmCommands, one_line
+from slurm_amlfs.adapters.slurm_queue import count_tasks, directive_lines, parse_jobs, parse_queue
+from slurm_amlfs.domain.view import JobView, QueuedJob
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
 MARK = "|m|"
 
 
 def record(*texts: str) -> str:
-    """Write a record as squeue -O does: each field padded, the mark behind it."""
-    return "".join(f"{text:<12}{MARK}" for text in texts) + "\n"
+    """Write a record as squeue -O does: the mark behind each field."""
+    return "".join(f"{text}{MARK}" for text in texts) + "\n"
 
 
 def squeue(folder: Path, known: set[int]) -> Path:
@@ -26,7 +29,7 @@ def squeue(folder: Path, known: set[int]) -> Path:
     program(
         folder,
         "squeue",
-        "for a; do case $a in --Format=*) m=${a#*:12}; m=${m%%,*};; --jobs=*) ids=${a#*=};; esac; done\n"
+        "for a; do case $a in --Format=*) m=${a#*:0}; m=${m%%,*};; --jobs=*) ids=${a#*=};; esac; done\n"
         f"echo $ids >> {folder}/calls\n"
         f"some=; for id in $(echo $ids | tr , ' ' | xargs -n1 | sort -u); do case ' {' '.join(map(str, known))} ' in\n"
         '*" $id "*) some=1; for f in $id 1 PENDING none 0 0 1 1 none alice None; do printf %s%s "$f" "$m"; done\n'
@@ -51,9 +54,10 @@ def test_records() -> None:
     )
     text += record("8", "61002", "STAGE_OUT", "(null)", "768", "0", "0", "0", "(null)", "bob", "None")
     text += record("9", "61003", "PENDING", "(null)", "0", "0", "1", "1", "(null)", "nobody", "None")
+    more: dict[str, Any] = {"account": "phys", "user": "alice", "restarts": 2, "priority": 4294901759}
     assert parse_jobs(text, MARK) == {
-        7: JobView(7, 61001, "PENDING", "BurstBufferStageIn", "staging-in", account="phys", user="alice", restarts=2),
-        8: JobView(8, 61002, "STAGE_OUT", "None", exit_code=3, user="bob", held=True, interactive=True),
+        7: JobView(7, 61001, "PENDING", "BurstBufferStageIn", "staging-in", **more),
+        8: JobView(8, 61002, "STAGE_OUT", "None", exit_code=3, user="bob", held=True, interactive=True, priority=0),
         9: JobView(9, 61003, "PENDING", "None"),
     }
 
@@ -158,12 +162,86 @@ def test_what_the_commands_are_given(tmp_path: Path) -> None:
     program(tmp_path, "squeue", f'echo "$SLURM_CONF $LC_ALL $*" >> {tmp_path}/calls')
     slurm = SlurmCommands(tmp_path, Path("/etc/x/slurm.conf"))
     slurm.jobs([5])
-    slurm.jobs(range(1, 6001))
+    slurm.jobs(range(1, 1001))
+    slurm.jobs(range(1, 1002))
+    slurm.queue()
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert [call.split()[:2] for call in calls] == [["/etc/x/slurm.conf", "C"]] * 3
-    ids = [call.split("--jobs=")[1].split(" ")[0].split(",") for call in calls]
-    assert [(len(some), some[0], some[-1]) for some in ids] == [
-        (1, "5", "5"),
-        (5000, "1", "5000"),
-        (1000, "5001", "6000"),
-    ]
+    assert [call.split()[:2] for call in calls] == [["/etc/x/slurm.conf", "C"]] * 4
+    ids = [call.partition("--jobs=")[2].split(" ")[0].split(",") for call in calls]
+    assert [(len(some), some[0], some[-1]) for some in ids] == [(1, "5", "5"), (1000, "1", "1000"), *[(1, "", "")] * 2]
+
+
+def test_of_all_jobs_only_those_asked_for(tmp_path: Path) -> None:
+    """So many ids are not given to squeue, which then tells of every job."""
+    squeue(tmp_path, {5, 6000})
+    text = (tmp_path / "squeue").read_text().replace("for id in $(echo", "ids=${ids:-5,6000}; for id in $(echo")
+    (tmp_path / "squeue").write_text(text)
+    assert set(SlurmCommands(tmp_path).jobs(range(1, 5001))) == {5}
+
+
+LINES = "#AMLFS stage_in prefix=/a/\n#AMLFS stage_out prefix=/b/"
+WAITS = ("7", "61001", "4294901759", "1", "1795391176", "N/A", "phys", "alice", LINES)
+
+
+def test_queue() -> None:
+    """Each field is the job's; jobs without directives are not told."""
+    text = record(*WAITS)
+    text += record("8", "61002", "0", "1", "N/A", "0-9,12,20-40:5%2", "(null)", "nobody", "#AMLFS stage_in prefix=/c/")
+    text += record("9", "61002", "1", "1", "Unknown", "N/A", "(null)", "bob", "(null)")
+    assert parse_queue(text, MARK) == (
+        QueuedJob(
+            job_id=7,
+            uid=61001,
+            directives=("stage_in prefix=/a/", "stage_out prefix=/b/"),
+            user="alice",
+            account="phys",
+            priority=4294901759,
+            expected_start=datetime(2026, 11, 22, 23, 46, 16, tzinfo=UTC),
+        ),
+        QueuedJob(8, 61002, ("stage_in prefix=/c/",), priority=0, held=True, tasks=16),
+    )
+
+
+def test_a_directive_is_no_record() -> None:
+    """What looks like another job's record, and bytes that are no text, stay in their field."""
+    text = "#AMLFS stage_in prefix=/a/\n#AMLFS 9|x|1|x|\udcff"
+    [job] = parse_queue(record(*WAITS[:-1], text), MARK)
+    assert job.directives == ("stage_in prefix=/a/", "9|x|1|x|\udcff")
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        WAITS[:-1],
+        ("x", *WAITS[1:]),
+        (*WAITS[:4], "2026-11-22T23:46:16", *WAITS[5:]),
+        (*WAITS[:5], "1-5...", *WAITS[6:]),
+    ],
+)
+def test_another_form_of_the_queue_is_told(texts: tuple[str, ...]) -> None:
+    """A field short, no number, a time that may be local, tasks that are cut: none is taken for anything."""
+    with pytest.raises(PermanentError, match="report Slurm's version"):
+        parse_queue(record(*texts), MARK)
+
+
+def test_a_queue_that_cannot_be_read(tmp_path: Path) -> None:
+    """It is waited for, and no empty queue."""
+    program(tmp_path, "squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(TemporaryError, match="start slurmctld"):
+        SlurmCommands(tmp_path).queue()
+
+
+@pytest.mark.parametrize(
+    ("text", "tasks"),
+    [("N/A", 1), ("17", 1), ("0-999%10", 1000), ("0,3,5-6", 4), ("0-198:2%5", 100), ("1-2", 2), ("3-11:4", 3)],
+)
+def test_tasks(text: str, tasks: int) -> None:
+    """All of an array's ways to be written are counted."""
+    assert count_tasks(text) == tasks
+
+
+def test_lines_of_a_batch_job_are_joined_already() -> None:
+    """Slurm has done it, and left the last of two backslashes that no directive follows (_xlate_batch)."""
+    text = "#AMLFS stage_in prefix=/a\\\n#AMLFS  stage_out prefix=/b/"
+    assert directive_lines(text, batch=True) == ("stage_in prefix=/a\\", "stage_out prefix=/b/")
+    assert directive_lines(text, batch=False) == ("stage_in prefix=/a  stage_out prefix=/b/",)

@@ -75,6 +75,16 @@ def test_counting_tells_blobs_bytes_empty_prefixes_and_room() -> None:
     assert world.do(COUNT) == Counted(2, 15, empty=("/b/",), room_bytes=1000)
 
 
+def test_counting_tells_a_folder_from_the_beginning_of_names() -> None:
+    """A prefix without its "/" at the end may be either; the blobs tell."""
+    world = World()
+    for name in ("a/x", "a1", "b1", "b2/x", "c"):
+        world.blobs.put(name, 10)
+    prefixes = ("/a", "/b", "/c")
+
+    assert world.do(replace(COUNT, prefixes=prefixes)) == Counted(5, 50, room_bytes=1000, beginnings=("/b", "/c"))
+
+
 def test_names_alone_are_counted_without_the_mount() -> None:
     """hydrate=none needs no room."""
     world = World()

@@ -7,7 +7,7 @@ import pytest
 
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import compose, progress
-from slurm_amlfs.domain.errand import Count, Done, Examined, ProveIn, Start, WriteReceipt
+from slurm_amlfs.domain.errand import Count, Counted, Done, Examined, ProveIn, Start, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import Records, StageKey
@@ -66,6 +66,17 @@ def test_the_environment_names_every_directory() -> None:
         "AMLFS_EXPORT_DIR=/lustre/jobs/7",
         "AMLFS_EXPORT_DIRS=/lustre/jobs/7",
     )
+
+
+def test_a_prefix_that_only_begins_names_gives_the_directory_of_those_names() -> None:
+    """As the blobs showed when they were counted; one that has blobs below it is the directory itself."""
+    desk = Desk()
+    desk.submit("stage_in prefix=/genomes/chr prefix=/genomes/run7 prefix=/top")
+    assert "AMLFS_IMPORT_DIR=/lustre/genomes/chr" in desk.board().env
+    desk.report(desk.wish(Count), Counted(3, 300, beginnings=("/genomes/chr", "/top")))
+
+    assert "AMLFS_IMPORT_DIR=/lustre/genomes" in desk.board().env
+    assert "AMLFS_IMPORT_DIRS=/lustre/genomes:/lustre/genomes/run7:/lustre/" in desk.board().env
 
 
 def test_the_board_says_how_far_it_is_and_until_when() -> None:

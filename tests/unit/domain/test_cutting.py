@@ -35,7 +35,7 @@ BLOBS: st.SearchStrategy[Blobs] = st.lists(st.tuples(NAMES, st.sampled_from([0, 
             st.sampled_from(blobs or [("data", 0)]), st.sampled_from(["/x", "/y", "/", "0", "-b/x", "/x/y", "."])
         ),
         max_size=20,
-    ).map(lambda grown: blobs + [(name + more, size) for (name, size), more in grown])
+    ).map(lambda grown: blobs + [(name.rstrip("/") + more, size) for (name, size), more in grown])
 )
 ROOTS = st.sampled_from(["/", "/", "/data", "/data/", "/da", "/data/data/", "/é"])
 NAMESPACES = st.sampled_from(Namespace)
@@ -73,7 +73,7 @@ def naive(namespace: Namespace, prefix: str, blobs: Blobs, target: int) -> list[
     rests = [rest for name, _ in inside if (rest := ("/" + name)[len(base) :])]
     below = {base + (rest[0] if namespace is FLAT else rest.split("/")[0]) for rest in rests}
     lost = [blob for blob in inside if not any(matches(namespace, one, "/" + blob[0]) for one in below)]
-    files = {rest for rest in rests if not any(other.startswith(rest.rstrip("/") + "/") for other in rests)}
+    files = {rest for rest in rests if "/" not in rest and not any(other.startswith(rest + "/") for other in rests)}
     crowded = namespace is HIERARCHICAL and len(files) > MOST_NAMED_FILES
     if not below or base in below or crowded or not all(is_spared(blob, inside) for blob in lost):
         return itself
@@ -211,9 +211,17 @@ def test_a_few_direct_files_are_named(files: int, chunk: int, *, named: bool) ->
 def test_pending_stubs_are_no_files() -> None:
     """Stubs that all sort before what is below the first of them are not taken for files."""
     names = ["a" + "-" * count for count in range(30)]
-    blobs = [(name, 0) for name in names] + [(f"{name}/{file}", 1) for name in names for file in "xy"]
-    for chunk in (1, 5, 4096):
-        assert len(cut(HIERARCHICAL, "/", in_order(blobs), 3, chunk=chunk)) == 30
+    blobs = [(name, 0) for name in names] + [(f"{name}/{file}", 1) for name in names for file in "wxyz"]
+    for chunk in (1, 5, 25, 4096):
+        assert len(cut(HIERARCHICAL, "/", in_order(blobs), 3, chunk=chunk)) == 30 * 4
+
+
+def test_stubs_with_a_slash_are_directories() -> None:
+    """A blob "dir/" is no file of the directory above, and does not keep what is below it together."""
+    empty = [(f"d/{number}/", 0) for number in range(MOST_NAMED_FILES + 5)]
+    assert len(cut(HIERARCHICAL, "/d/", in_order(empty), 3)) == len(empty)
+    for namespace in Namespace:
+        assert prefixes(cut(namespace, "/", [("d/", 0), ("d/a", 1), ("d/b", 1), ("e", 1)], 1)) == ["/d/a", "/d/b", "/e"]
 
 
 def test_a_name_that_begins_others_stays_with_them() -> None:
@@ -268,18 +276,25 @@ def test_too_many_children() -> None:
     assert len(cut(FLAT, "/d/", tiny, 1000)) == 3
 
 
-def test_memory_does_not_follow_the_names() -> None:
-    """A hundred thousand names, flat and in directories, take a few megabytes."""
+def peak_bytes(cutter: Cutter, names: Iterable[str]) -> int:
+    tracemalloc.start()
+    for name in names:
+        cutter.take(name, 1)
+    assert sum(one.blobs for one in cutter.parts()) == cutter.blobs
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("namespace", Namespace)
+def test_memory_does_not_follow_the_names(namespace: Namespace) -> None:
+    """A hundred thousand names, flat and in directories, take a megabyte or two."""
     flat = sorted(f"run/{number * 0x9E3779B97F4A7C15 % 2**64:016x}.bam" for number in range(50_000))
     wide = [f"wide/{number:06}/x" for number in range(50_000)]
-    for namespace in Namespace:
-        cutter = Cutter(namespace, "/", 1000)
-        tracemalloc.start()
-        for name in (*flat, *wide):
-            cutter.take(name, 1)
-        cuts = cutter.parts()
-        peak_bytes = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak_bytes < 6_000_000
-        assert sum(one.blobs for one in cuts) == cutter.blobs == 100_000
-        assert (max(one.blobs for one in cuts) <= 1000) is (namespace is FLAT)
+    assert peak_bytes(Cutter(namespace, "/", 1000, 1000, chunk_names=100), [*flat, *wide]) < 2_000_000
+
+
+def test_memory_does_not_follow_long_names() -> None:
+    """Long stretches of names that part only at their ends are held for a bounded number of them."""
+    names = (f"{number:03}{'x' * 150}{end}" for number in range(1000) for end in "ab")
+    assert peak_bytes(Cutter(FLAT, "/", 1, 1000), names) < 14_000_000

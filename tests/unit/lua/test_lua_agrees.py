@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lua_process import Luas
 
 from slurm_amlfs import wire
+from slurm_amlfs.adapters.slurm_queue import directive_lines
 from slurm_amlfs.domain import directive, policy
 from slurm_amlfs.domain.ask import Ask, Direction
 from slurm_amlfs.domain.policy import Grant
@@ -221,6 +222,22 @@ def test_texts(luas: Luas, text: str) -> None:
 def test_lists(luas: Luas, texts: list[str]) -> None:
     """Lists of names are cut alike."""
     assert luas.ask("quote_list", *texts) == [quote_list(texts)]
+
+
+SCRIPTS = st.lists(
+    st.sampled_from(
+        ["#", "#AMLFS", "#AMLFS ", "#AMLFS_X", "#x", "\n", "\n", "\\\n", " ", "\t", "\r", "\v", "stage_in", "x"]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@given(st.one_of(SCRIPTS, TEXTS))
+@example("#AMLFS a \\\n#AMLFS   b\n#AMLFS c")
+@example("#AMLFS a\\\n\n#AMLFS b\\\n#x\n#AMLFS c")
+def test_directives_of_a_script(luas: Luas, text: str) -> None:
+    """The daemon finds in the queue what the hooks will find in the script (salloc's and srun's burst_buffer)."""
+    assert luas.ask("scan", "#!/bin/bash\n" + text) == ["list", *directive_lines(text, batch=False)]
 
 
 PAIRS = st.lists(st.tuples(st.text("abc_", min_size=1, max_size=5), TEXTS), max_size=5)

@@ -1,0 +1,155 @@
+"""A million files proved, as a stage-in and as a stage-out: `make bench BENCH=prove` (root).
+
+The daemon's own adapters and proofs run in a process of their own. What they look at is not Azure's: the container is
+`bench.listing`, which answers as Blob does; Lustre is a tmpfs with a million empty sparse files in it, and `lfs` the
+tests' stand-in, which reads states from extended attributes. So the figures are the daemon's own work, Azure's library
+included, without anybody's network or disks. Growth is the peak of resident memory less what the process had before
+its proof, after one of a thousand files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, NoReturn, TypeVar, cast
+
+from bench.listing import FOLDER, IN_A_FOLDER, name_of, size_of
+from bench.report import Bar, Report, publish
+from sandbox import cell
+from slurm_amlfs.adapters.blob import BlobContainer
+from slurm_amlfs.adapters.lfs import Lfs
+from slurm_amlfs.adapters.lustre import LustreMount
+from slurm_amlfs.application.exporting import OutProof
+from slurm_amlfs.application.proving import InProof
+from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
+from slurm_amlfs.domain.errand import Examined, Exported, ProveIn
+from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.records import StageKey
+from tests.fakes import lfs_program
+
+FILES = 1_000_000
+LIMIT_MB = 100.0
+"""What the third issue of this project allows a prefix of a million files."""
+MB = 1e6
+WINDOW = 2000
+FoundT = TypeVar("FoundT", Examined, Exported)
+WHOLE = str(lfs_program.EXISTS | lfs_program.ARCHIVED).encode()
+CASES = ("in", "out", "absent")
+
+
+def main(files: int) -> int:
+    """Set up, run each case in a process of its own, and report."""
+    if not cell.inside():
+        raise SystemExit("bench prove: run it by make bench BENCH=prove, which gives it a machine of its own")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        mount = folder / "lustre"
+        mount.mkdir()
+        subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "nr_inodes=0", "amlfs", str(mount)], check=True)
+        try:
+            figures = _measure(folder, mount, files)
+        finally:
+            subprocess.run(["/bin/umount", str(mount)], check=True)
+    bars = [
+        Bar(f"MB that a proof of a stage-{case} grows by", figures[f"{case}_growth_mb"], LIMIT_MB)
+        for case in ("in", "out")
+    ]
+    return publish(Report("prove", figures, bars))
+
+
+def _measure(folder: Path, mount: Path, files: int) -> dict[str, float]:
+    _fill(mount, files)
+    program = folder / "lfs"
+    program.write_text(f"#!{sys.executable} -SE\n{Path(lfs_program.__file__).read_text()}")
+    program.chmod(0o755)
+    figures: dict[str, float] = {"files": files}
+    listing = [sys.executable, "-m", "bench.listing", str(files)]
+    with subprocess.Popen(listing, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        url = cast("IO[str]", server.stdout).readline().strip()
+        for case in CASES:
+            argv = [sys.executable, "-m", "bench.prove", case, url, str(mount), str(program)]
+            done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True)
+            figures |= json.loads(done.stdout)
+        cast("IO[str]", server.stdin).close()
+    return figures
+
+
+def _fill(mount: Path, files: int) -> None:
+    for number in range(files):
+        path = f"{mount}/{name_of(number)}"
+        if number % IN_A_FOLDER == 0:
+            os.makedirs(os.path.dirname(path))  # noqa: PTH103, PTH120 - a Path costs more than the system call
+        fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+        os.ftruncate(fd, size_of(number))
+        os.setxattr(fd, lfs_program.ATTRIBUTE, WHOLE)
+        os.close(fd)
+
+
+def prove(case: str, url: str, mount: Path, program: Path) -> dict[str, float]:
+    """Run one case here, in slices as the daemon does, and give its figures.
+
+    Raises:
+        SystemExit: the proof did not prove what is there.
+    """
+    blobs, lustre = BlobContainer(url, _no_credential), LustreMount(mount, Lfs(program))
+    _prove_in(blobs, lustre, f"/{FOLDER}/0000/")
+    before = _memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    started = time.perf_counter()
+    if case == "absent":
+        found = _prove_in(blobs, LustreMount(mount / FOLDER, Lfs(program), os.path.exists), f"/{FOLDER}/", 100)
+        if not found.missing_count:
+            raise SystemExit("bench prove: nothing is missing where nothing is")
+        return {"absent_told_after_seconds": time.perf_counter() - started}
+    result = _prove_in(blobs, lustre, f"/{FOLDER}/") if case == "in" else _prove_out(blobs, lustre, f"/{FOLDER}/")
+    seconds = time.perf_counter() - started
+    if result.files_done != result.files or not result.files:
+        raise SystemExit(f"bench prove: {result.files_done} of {result.files} files were proved")
+    return {
+        f"{case}_files_per_second": result.files / seconds,
+        f"{case}_growth_mb": (_memory("VmHWM") - before) / MB,
+        f"{case}_resident_mb": _memory("VmHWM") / MB,
+    }
+
+
+def _prove_in(blobs: BlobContainer, lustre: LustreMount, prefix: str, most_missing: int | None = None) -> Examined:
+    key = StageKey(1, Direction.IN, 0)
+    errand = ProveIn(key, 0, "bench", (prefix,), Conflict.SKIP, Hydrate.ALL, None)
+    proof = InProof(
+        blobs, lustre, errand, Namespace.FLAT, window=WINDOW, clock=time.monotonic, most_missing=most_missing
+    )
+    return _settle(proof.slice)
+
+
+def _prove_out(blobs: BlobContainer, lustre: LustreMount, prefix: str) -> Exported:
+    return _settle(OutProof(blobs, lustre, (prefix,), Namespace.FLAT, time.monotonic).slice)
+
+
+def _settle(go_on: Callable[[], FoundT]) -> FoundT:
+    while not (found := go_on()).settled:
+        pass
+    return found
+
+
+def _memory(key: str) -> int:
+    """Read a line of /proc/self/status, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith(f"{key}:")]
+    return int(line.split()[1]) * 1024
+
+
+def _no_credential() -> NoReturn:
+    raise AssertionError("on loopback there is none")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] and sys.argv[1] in CASES:
+        print(json.dumps(prove(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))))
+    else:
+        sys.exit(main(int(sys.argv[1]) if sys.argv[1:] else FILES))
