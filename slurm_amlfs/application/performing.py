@@ -97,22 +97,23 @@ class Performer:
         self._frees.keep(stages)
 
     def _do(self, errand: Errand) -> Result:
+        result: Result = Done()
         match errand:
             case Count():
-                return self._count(errand)
+                result = self._count(errand)
             case Probe(key):
-                return self._probe(key)
+                result = self._probe(key)
             case ProveIn():
-                return self._prove_in(errand)
+                result = self._prove_in(errand)
             case ProveOut():
-                return self._prove_out(errand)
+                result = self._prove_out(errand)
             case Free():
-                return self._free(errand)
+                result = self._free(errand)
             case Start(transfer):
-                return self._start(transfer)
+                result = self._start(transfer)
             case _:
                 self._do_quietly(errand)
-                return Done()
+        return result
 
     def _do_quietly(self, errand: Errand) -> None:
         match errand:

@@ -7,7 +7,7 @@ restores, which can be asked for twice. Nothing that it keeps grows with the num
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
 from slurm_amlfs.application.ports import Blobs, Lustre
@@ -124,6 +124,7 @@ class InProof:
         )
         self._walked = False
         self._stopped = False
+        self._seconds = 0.0
         self._tally = Tally()
 
     def slice(self, urgency: float | None = None) -> Examined:
@@ -134,7 +135,8 @@ class InProof:
         """
         if urgency is not None:
             self._share.urgency = urgency
-        until = self._clock() + _SLICE_SECONDS
+        began = self._clock()
+        until = began + _SLICE_SECONDS
         moved = True
         while moved and not self._settled():
             while not self._walked and not self._restores.full and self._clock() < until:
@@ -142,7 +144,8 @@ class InProof:
             moved = not self._settled() and self._restore(until) and self._clock() < until
         if self._settled():
             self.close()
-        return self._tally.examined(settled=self._settled())
+        self._seconds += self._clock() - began
+        return replace(self._tally.examined(settled=self._settled()), seconds=self._seconds)
 
     def close(self) -> None:
         """Leave the room for restores to others. Twice is success."""

@@ -49,6 +49,9 @@ class Azure(Part):
     poll_seconds: Annotated[float, Field(strict=True, ge=0.05, le=300)] = 5.0
 
 
+Seconds = Annotated[float, Field(strict=True, ge=0.1, le=86_400)]
+
+
 class Limits(Part):
     """Bounds of one daemon's work; their reasons and units are in the sample."""
 
@@ -58,6 +61,17 @@ class Limits(Part):
     comment_seconds: Count = 10
     workers: Annotated[int, Field(strict=True, ge=1, le=64)] = 8
     stall_minutes: Count = 10
+
+
+class Slot(Part):
+    """How the slot of each file system is shared; reasons and units are in the sample."""
+
+    turn_seconds: Seconds = 60.0
+    cut_seconds: Seconds = 10.0
+    overhead_seconds: Seconds = 5.0
+    blobs_per_second: Annotated[float, Field(strict=True, ge=1, le=1e9)] = 2000.0
+    believe_minutes: Count = 10
+    keep_hours: Count = 168
 
 
 class FileSystem(Part):
@@ -93,5 +107,6 @@ class Config(Part):
     slurm: Slurm = Slurm()
     azure: Azure = Azure()
     limits: Limits = Limits()
+    slot: Slot = Slot()
     file_systems: Annotated[tuple[FileSystem, ...], Field(alias="file_system")] = ()
     grants: Annotated[tuple[Grant, ...], Field(alias="grant")] = ()

@@ -1,4 +1,4 @@
-"""What waits for a file system's slot, as loads among which `turn.choose` chooses, and the transfer that comes of it."""
+"""What waits for a file system's slot, as loads for `turn.choose`, and the transfer that comes of its choice."""
 
 from __future__ import annotations
 

@@ -169,10 +169,9 @@ def key_of(errand: Errand) -> str:
             key = f"free {stage}"
         case WriteReceipt(job_id) | DropReceipt(job_id):
             key = f"receipt {job_id}"
-        case Start(transfer):
-            key = f"start {transfer.fs} {transfer.transfer_id}"
-        case Stop(transfer):
-            key = f"stop {transfer.fs} {transfer.transfer_id}"
+        case Start(transfer) | Stop(transfer):
+            word = "start" if isinstance(errand, Start) else "stop"
+            key = f"{word} {transfer.fs} {transfer.transfer_id}"
         case Clear(fs, transfer_id):
             key = f"clear {fs} {transfer_id}"
         case Comment(job_id):
@@ -219,7 +218,7 @@ class Examined:
     `settled` says that every blob has been looked at and no restore is outstanding, or that more are missing than was
     asked to be found. `missing` names blobs without a file of their size, `newer` those that changed after the import
     began; `kept` names files that differ and stay, as `skip` says. Of each the first are named; `..._unnamed` counts
-    the others, `..._count` all.
+    the others, `..._count` all. `seconds` are what looking took, without any waiting.
     """
 
     settled: bool
@@ -233,6 +232,7 @@ class Examined:
     missing_unnamed: int = 0
     newer_unnamed: int = 0
     kept_unnamed: int = 0
+    seconds: float = 0.0
 
     @property
     def missing_count(self) -> int:

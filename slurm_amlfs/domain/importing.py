@@ -11,6 +11,7 @@ from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Count, Counted, Examined, Fault, Probe, Probed, ProveIn, Trouble
 from slurm_amlfs.domain.lease import Lease, Part
+from slurm_amlfs.domain.prefix import matches
 from slurm_amlfs.domain.records import TransferKind
 
 _LOOK_AGAIN = timedelta(milliseconds=300)
@@ -126,6 +127,8 @@ def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
     if other is not None:
         riding.say(draft, held, f"waiting until the import of {other.prefix} has overwritten the same files")
         return
+    if held.proving is None:
+        held = draft.put_lease(replace(held, proving=draft.now))
     draft.want(ProveIn(held.key, held.generation, hydrate, held.import_started, held.proof))
 
 
@@ -198,25 +201,33 @@ def examined(draft: Draft, held: Lease, errand: ProveIn, result: Examined) -> No
     held = replace(held, files_total=result.files, bytes_total=result.total_bytes, progressed=None, not_before=None)
     if not result.newer_count and result.missing_count <= min(held.import_errors, _limit(held)):
         whole = errand.hydrate is Hydrate.ALL
-        draft.put_lease(replace(held, proved=draft.now, whole=whole, used=draft.now, message="", turns=0))
+        took = timedelta(seconds=result.seconds)
+        draft.put_lease(replace(held, proved=draft.now, took=took, whole=whole, used=draft.now, message="", turns=0))
     elif held.import_errors and not held.alone and not result.newer_count:
         # The errors may be another's, from the same batch: its own import tells.
         anew = tuple(replace(part, imported=None, suspect=f"alone {held.key}") for part in held.parts)
         draft.put_lease(replace(held, parts=anew, import_errors=0, message="importing by itself"))
     else:
-        names = result.missing + result.newer
-        number = result.missing_count + result.newer_count
-        _bring_again(draft, held, f"{number} blobs under {held.key.prefix} are not on Lustre as they are in Blob: "
-                                  f"{names_some(names)}")  # fmt: skip
+        _bring_again(draft, held, result)
 
 
 def _limit(held: Lease) -> int:
     return held.key.max_errors if held.key.max_errors >= 0 else held.import_errors
 
 
-def _bring_again(draft: Draft, held: Lease, message: str) -> None:
-    anew = replace(held, parts=tuple(replace(part, imported=None) for part in held.parts), import_errors=0, alone=False)
-    spend_turn(draft, anew, message)
+def _bring_again(draft: Draft, held: Lease, result: Examined) -> None:
+    """Count again, and import what changed and what is missing; where not all of that has a name, import all."""
+    names = result.missing + result.newer
+    number = result.missing_count + result.newer_count
+    message = f"{number} blobs under {held.key.prefix} are not on Lustre as they are in Blob: {names_some(names)}"
+    namespace = draft.namespace(held.key.fs)
+    all_named = number == len(names)
+    parts = tuple(
+        part
+        for part in held.parts
+        if all_named and not any(matches(namespace, part.prefix, f"/{name}") for name in names)
+    )
+    spend_turn(draft, replace(held, parts=parts).begun_anew(draft.now), message)
 
 
 def spend_turn(draft: Draft, held: Lease, message: str) -> None:
@@ -236,7 +247,7 @@ def _unstick(draft: Draft, held: Lease) -> Lease:
     minutes = round(draft.rules.stall.total_seconds() / 60)
     left = held.files_total - held.files_done
     message = f"no restore of the last {left} files has ended for {minutes} minutes; see the HSM of {held.key.fs}"
-    return replace(held, proof=held.proof + 1, progressed=draft.now, message=message)
+    return replace(held, proof=held.proof + 1, proving=None, progressed=draft.now, message=message)
 
 
 def troubled(draft: Draft, held: Lease, trouble: Trouble) -> None:

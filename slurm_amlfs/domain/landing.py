@@ -107,8 +107,8 @@ def _failed_alone(draft: Draft, transfer: Transfer, held: Lease) -> None:
     where = transfer.prefixes[0]
     held = draft.put_lease(replace(held, correlation_id=transfer.correlation_id or held.correlation_id))
     if transfer.outcome is Outcome.FAILED and held.key.conflict is Conflict.FAIL and transfer.conflicts:
-        riding.fail(draft, held, f"{transfer.conflicts} paths under {where} are on Lustre already and differ "
-                                 f"(conflict=fail); use conflict=skip or an overwrite mode: {transfer.message}")  # fmt: skip
+        riding.fail(draft, held, f"{transfer.conflicts} paths under {where} are on Lustre already and differ (conflict="
+                                 f"fail); use conflict=skip or an overwrite mode: {transfer.message}")  # fmt: skip
     elif transfer.outcome is Outcome.FAILED and 0 <= held.key.max_errors < transfer.errors:
         riding.fail(draft, held, f"the import of {where} met {transfer.errors} errors, more than max_errors="
                                  f"{held.key.max_errors}; see the logging container: {transfer.message}")  # fmt: skip

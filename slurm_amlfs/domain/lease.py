@@ -15,6 +15,9 @@ from typing import NamedTuple
 from slurm_amlfs.domain.ask import Ask, Conflict
 from slurm_amlfs.domain.prefix import Namespace, reduce
 
+_TRUST = 20
+"""For how many times its own cost a proof is believed."""
+
 
 class LeaseKey(NamedTuple):
     """What stage-ins have to have in common to share a lease."""
@@ -50,13 +53,13 @@ class Lease:
 
     `generation` tells reports of an earlier beginning from those of this one. `counted` is when its blobs were listed,
     None until then. `import_errors` are the errors that its imports counted: as many blobs may be missing at most;
-    `alone` says that they were counted for it and nobody else. `proved` is when the proof of its names began that
-    held, `whole` that it was one of the bytes too. `missing` and `kept` name some of the blobs that have no file of
-    theirs (see errand.Examined), the counts are of all. `proof` counts proofs that were begun anew, `progressed` when
-    the present one last came forward. `checked` is when Lustre was last found to hold nothing that an overwriting
-    import would destroy. `probed` is when a running import was last tried for its files. `used` is when somebody last
-    needed it, `room_bytes` what the whole file system holds, 0 where its bytes are not wanted.
-    `beginning` says that the prefix is the beginning of names and no folder.
+    `alone` says that they were counted for it and nobody else. `proving` is when its latest proof began, `proved` when
+    that ended well, `took` is what looking cost; `whole` says that it was one of the bytes too. `missing` and `kept`
+    name some of the blobs that have no file of theirs (see errand.Examined), the counts are of all. `proof` counts
+    proofs that were begun anew, `progressed` is when the present one last came forward. `checked` is when Lustre was
+    last found to hold nothing that an overwriting import would destroy, `probed` when a running import was last tried
+    for its files, `used` when somebody last needed it. `room_bytes` is what the whole file system holds, 0 where the
+    bytes are not wanted. `beginning` says that the prefix is the beginning of names and no folder.
     """
 
     key: LeaseKey
@@ -73,7 +76,9 @@ class Lease:
     bytes_done: int = 0
     import_errors: int = 0
     alone: bool = False
+    proving: datetime | None = None
     proved: datetime | None = None
+    took: timedelta = timedelta(0)
     whole: bool = False
     missing: tuple[str, ...] = ()
     missing_count: int = 0
@@ -108,13 +113,19 @@ class Lease:
         """Say whether it is proved, with its bytes where they are wanted."""
         return self.proved is not None and (self.whole or not whole)
 
-    def is_fresh(self, now: datetime, fresh: timedelta) -> bool:
-        """Say whether its proof may still be believed."""
-        return self.proved is not None and abs(now - self.proved) <= fresh
+    def is_believed(self, now: datetime, asked: datetime, fresh: timedelta) -> bool:
+        """Say whether its proof serves who asked then: it began later, or is so fresh that another would not pay.
+
+        A proof may be used for some times what it cost, and no longer than `fresh`: so a small prefix is proved for
+        nearly every job, and a million files take but a small part of the daemon's time.
+        """
+        if self.proved is None or self.proving is None:
+            return False
+        return self.proving >= asked or abs(now - self.proved) < min(fresh, self.took * _TRUST)
 
     def doubted(self) -> Lease:
         """Have it proved again."""
-        return replace(self, proved=None, whole=False, proof=self.proof + 1, progressed=None)
+        return replace(self, proving=None, proved=None, whole=False, proof=self.proof + 1, progressed=None)
 
     def begun_anew(self, now: datetime) -> Lease:
         """Have it counted again; parts that are found as they were need no second import."""
@@ -123,11 +134,11 @@ class Lease:
             since=now,
             counted=None,
             generation=self.generation + 1,
+            proving=None,
             proved=None,
             whole=False,
             import_errors=0,
             alone=False,
-            turns=0,
             files_done=0,
             bytes_done=0,
             checked=None,

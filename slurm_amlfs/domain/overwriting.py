@@ -101,6 +101,7 @@ def _eldest(draft: Draft, held: Lease) -> Age:
 
 
 def age_of(draft: Draft, stage: Stage) -> Age:
+    """Give the age of a stage's job."""
     return draft.jobs[stage.key.job_id].submitted, stage.key.job_id
 
 

@@ -90,6 +90,9 @@ def decide(
         telling.want(draft, job)
     for job_id in draft.closed:
         _forget(draft, job_id)
+    if draft.leases != records.leases:
+        # Stages follow leases, and leases each other, so what changed late in a pass tells in the next.
+        draft.wake_at(draft.now)
     return Decision(
         draft.records(), tuple(draft.events), tuple(draft.errands), unheard, tuple(draft.closed), draft.wake
     )

@@ -28,17 +28,20 @@ class StageKey(NamedTuple):
         return f"{self.job_id}.{self.direction.value}.{self.line}"
 
 
+_ASKED_FROM = frozenset({Phase.DECLARED, Phase.STAGED_IN, Phase.FAILED})
+"""Phases that a stage leaves because somebody asks, or its files have to be looked at again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One directive line on its way.
 
-    `generation` counts how often the job asked anew. `not_before` is the end of a wait after an error. Of a stage-in,
-    whose work is its leases', `asked` is when its job last asked, `missing_count` and `kept_count` are sums of theirs, and
-    `beginnings` are prefixes that are the beginning of names and no folder.
-    Of a stage-out, `turns` counts archives that did not help, `transfer_id` names the one under way, `todo` are
-    prefixes that an archive still has to take, `progressed` when their proof last came forward, `most_done` how far it
-    ever was, `said` what Azure said of the last archive, and `revivals` how often a failed export was tried again since
-    a file was last proved.
+    `generation` counts how often the job asked anew, `asked` is when it last did. `not_before` is the end of a wait
+    after an error. Of a stage-in, whose work is its leases', the counts are sums of theirs, and `beginnings` are
+    prefixes that are the beginning of names and no folder. Of a stage-out, `turns` counts archives that did not help,
+    `transfer_id` names the one under way, `todo` are prefixes that an archive still has to take, `progressed` when
+    their proof last came forward, `most_done` how far it ever was, `said` what Azure said of the last archive, and
+    `revivals` how often a failed export was tried again since a file was last proved.
     """
 
     key: StageKey
@@ -74,7 +77,8 @@ class Stage:
             InvariantError: the table of phases does not hold that move.
         """
         check_move(self.key.direction, self.phase, phase)
-        return replace(self, phase=phase, since=now, message=message, not_before=None, waits_in_a_row=0)
+        asked = now if self.phase in _ASKED_FROM else self.asked
+        return replace(self, phase=phase, since=now, asked=asked, message=message, not_before=None, waits_in_a_row=0)
 
     def waits(self, now: datetime) -> bool:
         """Say whether the stage still sits out a wait after an error."""

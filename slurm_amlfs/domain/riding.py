@@ -23,11 +23,11 @@ NEEDS = WAITS | {Phase.STAGED_IN, Phase.RUNNING}
 def take_stock(draft: Draft) -> None:
     """List who rides on which lease, and make the leases that somebody waits for and nobody has yet."""
     draft.riders = {}
-    draft.overwrites = [key for key in draft.leases if key.conflict in OVERWRITES]
     for stage in draft.stages.values():
         if stage.key.direction is Direction.IN and stage.phase in NEEDS and stage.fs in draft.rules.file_systems:
             for key in lease.keys(draft.namespace(stage.fs), stage.fs, stage.ask):
                 _ride(draft, stage, key)
+    draft.overwrites = [key for key in draft.leases if key.conflict in OVERWRITES]
 
 
 def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:
@@ -38,13 +38,12 @@ def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:
         if held is None:
             draft.put_lease(Lease(key, draft.now, draft.now, generation=int(draft.now.timestamp() * 1e6)))
         elif held.proved is not None and not _believed(draft, held, stage):
-            draft.put_lease(held.doubted() if stage.phase is Phase.RESTORING else held.begun_anew(draft.now))
+            draft.put_lease(held.doubted())
     draft.riders.setdefault(key, []).append(stage.key)
 
 
 def _believed(draft: Draft, held: Lease, stage: Stage) -> bool:
-    """Say whether a proof serves a stage: it is fresh, or was made while the stage waited."""
-    return held.is_fresh(draft.now, draft.rules.fresh) or (held.proved is not None and held.proved >= stage.since)
+    return held.is_believed(draft.now, stage.asked or stage.since, draft.rules.fresh)
 
 
 def _covering(draft: Draft, stage: Stage, key: LeaseKey) -> Lease | None:

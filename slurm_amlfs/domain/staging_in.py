@@ -17,28 +17,33 @@ def step(draft: Draft, stage: Stage) -> None:
     if stage.phase is Phase.RELEASING:
         if draft.ready(stage):
             draft.want(freeing.free(draft, stage))
-        return
-    if stage.phase not in riding.WAITS:
-        return
-    held = riding.serving(draft, stage)
-    stage = _show(draft, stage, held)
+    elif stage.phase in riding.WAITS:
+        held = riding.serving(draft, stage)
+        stage = _show(draft, stage, held)
+        if stage.ask.hydrate is not Hydrate.ALL or not _too_large(draft, stage, held):
+            _follow(draft, stage, held)
+
+
+def _follow(draft: Draft, stage: Stage, held: list[Lease]) -> None:
     known = len(held) == len(lease.keys(draft.namespace(stage.fs), stage.fs, stage.ask))
-    whole = stage.ask.hydrate is Hydrate.ALL
-    if whole and _too_large(draft, stage, held):
-        return
     if known and all(it.landed for it in held):
-        if stage.phase is Phase.WAITING and (why := _overtakes(draft, stage, held)):
-            draft.put(replace(stage, message=why))
-            return
-        if stage.phase is not Phase.RESTORING:
-            stage = draft.move(stage, Phase.RESTORING, "imported" if stage.phase is Phase.IMPORTING else "")
-        if all(it.holds(whole=whole) for it in held):
-            draft.move(stage, Phase.STAGED_IN, "restored")
+        _prove(draft, stage, held)
     elif _carried(draft, held):
         if stage.phase is Phase.WAITING:
             draft.move(stage, Phase.IMPORTING)
     elif stage.phase is not Phase.WAITING:
         draft.move(stage, Phase.WAITING, message=next((it.message for it in held if it.message), ""))
+
+
+def _prove(draft: Draft, stage: Stage, held: list[Lease]) -> None:
+    """Wait for the proofs of what was imported; all that this stage asks for is there when they hold."""
+    if stage.phase is Phase.WAITING and (why := _overtakes(draft, stage, held)):
+        draft.put(replace(stage, message=why))
+        return
+    if stage.phase is not Phase.RESTORING:
+        stage = draft.move(stage, Phase.RESTORING, "imported" if stage.phase is Phase.IMPORTING else "")
+    if all(it.holds(whole=stage.ask.hydrate is Hydrate.ALL) for it in held):
+        draft.move(stage, Phase.STAGED_IN, "restored")
 
 
 def _overtakes(draft: Draft, stage: Stage, held: list[Lease]) -> str:

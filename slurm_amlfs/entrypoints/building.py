@@ -83,6 +83,12 @@ def _rules(config: Config, epoch: str) -> Rules:
         prefixes_per_import=config.limits.prefixes_per_import,
         comment_every=timedelta(seconds=config.limits.comment_seconds),
         stall=timedelta(minutes=config.limits.stall_minutes),
+        turn=timedelta(seconds=config.slot.turn_seconds),
+        cut=timedelta(seconds=config.slot.cut_seconds),
+        overhead=timedelta(seconds=config.slot.overhead_seconds),
+        blobs_per_second=config.slot.blobs_per_second,
+        fresh=timedelta(minutes=config.slot.believe_minutes),
+        keep_lease=timedelta(hours=config.slot.keep_hours),
     )
 
 

@@ -237,7 +237,7 @@ class Town(TownSlurm):
             raise AssertionError(f"not settled: {self._open()}, {[job.place for job in self.jobs.values()]}")
         self.now += timedelta(hours=2)
         self.turn()
-        assert self.records == Records()
+        assert (self.records.jobs, self.records.stages, self.records.transfers) == ({}, {}, {})
         if not self.database_was_lost:
             assert self.lustre.receipts == {}
             assert [name for name in self.arm.jobs if name.startswith("amlfs-")] == []
