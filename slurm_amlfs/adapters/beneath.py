@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from slurm_amlfs.domain.quote import quote
 from slurm_amlfs.errors import TemporaryError
 
 NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
@@ -67,6 +68,16 @@ class Beneath:
             raise
         stack.callback(os.close, folder)
         return folder
+
+    @contextmanager
+    def explained(self, path: str) -> Iterator[None]:
+        """Turn an OSError within into a TemporaryError that names the path."""
+        try:
+            yield
+        except OSError as error:
+            raise TemporaryError(
+                f"{self._mount}: {quote(path)}: {error.strerror}; see that the mount is well, it goes on by itself"
+            ) from error
 
     def _open_root(self) -> int:
         root = os.open(self._mount, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -10,14 +10,15 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from slurm_amlfs.adapters.beneath import NOT_THERE, Beneath, parts_of
 from slurm_amlfs.adapters.lfs import STATE_FILES, Action, Lfs, OpenName
-from slurm_amlfs.domain.quote import quote, quote_list
+from slurm_amlfs.adapters.looks import looks, stat_path, view_of
+from slurm_amlfs.domain.quote import quote_list
 from slurm_amlfs.domain.view import FileKind, FileView, HsmState, SpaceView
-from slurm_amlfs.errors import PermanentError, TemporaryError
+from slurm_amlfs.errors import PermanentError
 
 OWN_FOLDER = ".amlfs"
 """Our own folder in the root of the file system; walks leave it out."""
@@ -28,7 +29,6 @@ OPEN_FOLDERS = 200
 """Directories held open for one lfs command; far below the usual limit of 1,024 descriptors."""
 
 _NO_RIGHT = {errno.EPERM, errno.EACCES}
-_KINDS = {stat.S_IFREG: FileKind.REGULAR, stat.S_IFDIR: FileKind.DIRECTORY, stat.S_IFLNK: FileKind.SYMLINK}
 
 
 class LustreMount:
@@ -60,23 +60,10 @@ class LustreMount:
     def looks(self, paths: Sequence[str]) -> dict[str, FileView]:
         """Stat many paths as `look` does one; what is not there is absent.
 
-        Each directory is walked to once and held open while paths in it come, so that a file costs one call: on
-        Lustre one trip to the metadata server.
-
         Raises:
             TemporaryError: the file system is not mounted, or does not answer.
         """
-        views: dict[str, FileView] = {}
-        left = deque(dict.fromkeys(paths))
-        while left:
-            folders: dict[str, int | None] = {}
-            with ExitStack() as stack:
-                while left and len(folders) < OPEN_FOLDERS:
-                    path = left.popleft()
-                    facts = self._stat(stack, folders, path)
-                    if facts and (stat.S_ISDIR(facts.st_mode) or not path.endswith("/")):
-                        views[path] = _view(path, facts)
-        return views
+        return looks(self._tree, paths)
 
     def walk(self, prefix: str) -> Iterator[FileView]:
         """Stream everything that is not a directory whose path begins with `prefix`; follows no link.
@@ -146,7 +133,7 @@ class LustreMount:
         Raises:
             TemporaryError: the file system is not mounted, or does not answer.
         """
-        with self._failures("/"), ExitStack() as stack:
+        with self._tree.explained("/"), ExitStack() as stack:
             facts = os.fstatvfs(self._tree.root(stack))
         return SpaceView(total_bytes=facts.f_blocks * facts.f_frsize, free_bytes=facts.f_bavail * facts.f_frsize)
 
@@ -158,7 +145,7 @@ class LustreMount:
             PermanentError: somebody else owns our folder.
         """
         draft = f".{job_id}.tmp"
-        with self._failures(f"/{OWN_FOLDER}/{RECEIPTS}/{job_id}"), ExitStack() as stack:
+        with self._tree.explained(f"/{OWN_FOLDER}/{RECEIPTS}/{job_id}"), ExitStack() as stack:
             folder = self._receipts(stack)
             with suppress(FileNotFoundError):
                 os.unlink(draft, dir_fd=folder)
@@ -177,14 +164,14 @@ class LustreMount:
         Raises:
             TemporaryError: the file system is not mounted, or does not answer.
         """
-        with self._failures(f"/{OWN_FOLDER}/{RECEIPTS}/{job_id}"), ExitStack() as stack:
+        with self._tree.explained(f"/{OWN_FOLDER}/{RECEIPTS}/{job_id}"), ExitStack() as stack:
             folder = self._tree.folder(stack, [OWN_FOLDER, RECEIPTS])
             if folder is not None:
                 with suppress(FileNotFoundError):
                     os.unlink(str(job_id), dir_fd=folder)
 
     def _list(self, folder: str, begins: str) -> Iterator[FileView]:
-        with self._failures(folder or "/"), ExitStack() as stack:
+        with self._tree.explained(folder or "/"), ExitStack() as stack:
             parent = self._tree.folder(stack, parts_of(folder or "/") or [])
             if parent is None:
                 return
@@ -193,7 +180,7 @@ class LustreMount:
             for entry in stack.enter_context(os.scandir(listed)):
                 if entry.name.startswith(begins):
                     with suppress(FileNotFoundError):
-                        yield _view(f"{folder}/{entry.name}", entry.stat(follow_symlinks=False))
+                        yield view_of(f"{folder}/{entry.name}", entry.stat(follow_symlinks=False))
 
     def _request(self, action: Action, paths: Sequence[str]) -> dict[str, HsmState]:
         """Request an action; return the states of the files that were refused for want of a right or of an archive."""
@@ -220,31 +207,12 @@ class LustreMount:
                     yield named
 
     def _name(self, stack: ExitStack, folders: dict[str, int | None], path: str) -> OpenName | None:
-        facts = self._stat(stack, folders, path)
+        facts = stat_path(self._tree, stack, folders, path)
         if facts is None or not stat.S_ISREG(facts.st_mode):
             return None
         above, _, name = path.rpartition("/")
         folder = folders[above]
         return None if folder is None else OpenName(folder, name)
-
-    def _stat(self, stack: ExitStack, folders: dict[str, int | None], path: str) -> os.stat_result | None:
-        """Stat a path, following no link, and keep its directory open in `folders`; None if it is not there."""
-        parts = parts_of(path)
-        if parts is None:
-            return None
-        above = path.removesuffix("/").rpartition("/")[0]
-        with self._failures(path):
-            if above not in folders:
-                folders[above] = self._tree.folder(stack, parts[:-1])
-            folder = folders[above]
-            if folder is None:
-                return None
-            try:
-                return os.stat(parts[-1] if parts else ".", dir_fd=folder, follow_symlinks=False)
-            except OSError as error:
-                if error.errno in NOT_THERE:
-                    return None
-                raise
 
     def _receipts(self, stack: ExitStack) -> int:
         folder = self._tree.root(stack)
@@ -262,27 +230,6 @@ class LustreMount:
                 raise _not_ours(self._mount)
             os.fchmod(folder, FOLDER_MODE)
         return folder
-
-    @contextmanager
-    def _failures(self, path: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise TemporaryError(
-                f"{self._mount}: {quote(path)}: {error.strerror}; see that the mount is well, it goes on by itself"
-            ) from error
-
-
-def _view(path: str, facts: os.stat_result) -> FileView:
-    kind = _KINDS.get(stat.S_IFMT(facts.st_mode), FileKind.OTHER)
-    return FileView(
-        path=path,
-        kind=kind,
-        size_bytes=facts.st_size,
-        mtime_ns=facts.st_mtime_ns,
-        uid=facts.st_uid,
-        links=facts.st_nlink,
-    )
 
 
 def _complain(verb: str, paths: Sequence[str]) -> None:

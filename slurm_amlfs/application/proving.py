@@ -19,7 +19,7 @@ from slurm_amlfs.domain.evidence import Verdict, judge_in, path_of
 from slurm_amlfs.domain.prefix import Namespace, matches
 from slurm_amlfs.domain.view import BlobView, FileKind, HsmState
 
-_BATCH = 500
+_BATCH = 1000
 """Blobs whose files are looked at, and their HSM states asked for, in one go."""
 
 _SLICE_SECONDS = 1.0

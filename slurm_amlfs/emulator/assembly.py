@@ -26,6 +26,7 @@ from slurm_amlfs.emulator.hsm import RestoreRate
 from slurm_amlfs.emulator.journal import Journal
 from slurm_amlfs.emulator.ledger import Ledger
 from slurm_amlfs.emulator.marked import MarkedHsm
+from slurm_amlfs.emulator.mount import CACHE_SECONDS
 from slurm_amlfs.emulator.mounting import Mounted
 from slurm_amlfs.emulator.rates import Rates
 from slurm_amlfs.emulator.refusal import Conflict
@@ -43,6 +44,7 @@ class Settings:
 
     Blobs are in the container of `container_url` (Azurite), or under the folder `contents` where that is given.
     Without `mount` there is ARM only. `port` 0 is any free one. `max_requests` is Lustre's hsm.max_requests.
+    `cache_seconds` is how long the kernel may remember names and attributes.
     """
 
     folder: Path
@@ -57,6 +59,7 @@ class Settings:
     hierarchical: bool = False
     capacity_bytes: int = 8 * TEBIBYTE
     max_requests: int = 32
+    cache_seconds: float = CACHE_SECONDS
     rates: Rates = field(default_factory=Rates)
     conflict: Conflict = field(default_factory=Conflict)
 
@@ -96,7 +99,7 @@ def running(settings: Settings) -> Iterator[Emulator]:
         rate = RestoreRate(settings.rates.restore_bytes_per_second)
         hsm = MarkedHsm(settings.folder, contents, settings.capacity_bytes, rate, settings.max_requests)
         stack.callback(hsm.close)
-        mounted = Mounted(hsm, settings.mount) if settings.mount else None
+        mounted = Mounted(hsm, settings.mount, settings.cache_seconds) if settings.mount else None
         if mounted:
             stack.callback(mounted.stop)
         service = Service(

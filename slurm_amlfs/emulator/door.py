@@ -6,14 +6,18 @@ checked here, as Lustre would. The real `lfs` opens the file and uses ioctls; th
     get  state    "FLAGS ARCHIVE_ID"                      hex, decimal
     get  action   "ACTION PROGRESS OFFSET LENGTH"         words of lustre_user.h; "NOOP none 0 0" when there is none
     get  path     "/PATH"                                 the path in the file system
+    set  ask      NAME, NUL, NAME, ...                    files of this directory; root only
+    get  told     "FLAGS ARCHIVE_ID" or "-", newline, ... their states, to the thread that asked; "-": ask by name
     set  flags    "SET CLEAR ARCHIVE_ID"                  hex, hex, decimal
     set  request  "ACTION ARCHIVE_ID", NUL, PATH, ...     paths in the file system, without a "/" first, NUL between
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import stat
 
 from slurm_amlfs.emulator.caller import READ, ROOT_UID, WRITE, Caller
 from slurm_amlfs.emulator.hsm import Hsm
@@ -26,18 +30,24 @@ TO_END = (1 << 64) - 1
 
 FLAG_WORDS = 3
 
+MOST_ASKS = 1000
+"""Threads whose answers are kept; one that ended before it took them leaves them behind."""
+
 
 class Door:
     """Answers `lfs`. Errors are OSError with the errno that Lustre gives."""
 
     def __init__(self, hsm: Hsm) -> None:
         self._hsm = hsm
+        self._told: dict[int, bytes] = {}
 
     def get(self, path: str, name: str, caller: Caller) -> bytes:
         """Answer a getxattr of a name that begins with PREFIX."""
         verb = name.removeprefix(PREFIX)
         if verb == "path":
             return b"/" + os.fsencode(path)
+        if verb == "told" and caller.pid in self._told:
+            return self._told.pop(caller.pid)
         self._check(path, caller, READ)
         if verb == "state":
             record = self._hsm.record(path)
@@ -61,8 +71,20 @@ class Door:
             self._flags(path, value, caller)
         elif verb == "request":
             self._request(value, caller)
+        elif verb == "ask" and caller.uid == ROOT_UID and caller.pid:
+            if len(self._told) >= MOST_ASKS:
+                self._told.clear()
+            self._told[caller.pid] = b"".join(self._tell(path, name) for name in value.split(b"\0"))
         else:
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    def _tell(self, folder: str, name: bytes) -> bytes:
+        path = f"{folder}/{os.fsdecode(name)}" if folder else os.fsdecode(name)
+        with contextlib.suppress(OSError):
+            if name not in {b"", b".", b".."} and stat.S_ISREG(os.lstat(self._hsm.tree.at(path)).st_mode):
+                record = self._hsm.record(path)
+                return b"%x %d\n" % (record.flags, record.archive_id)
+        return b"-\n"
 
     def _flags(self, path: str, value: bytes, caller: Caller) -> None:
         words = value.split()

@@ -50,7 +50,8 @@ class Mount(mfusepy.Operations):  # type: ignore[misc]
 
     use_ns = True
 
-    def __init__(self, hsm: Hsm) -> None:
+    def __init__(self, hsm: Hsm, cache_seconds: float = CACHE_SECONDS) -> None:
+        self._cache_seconds = cache_seconds
         self.ready = threading.Event()
         self._root = os.fsencode(hsm.tree.root)
         self.shown: dict[int, Times] = hsm.inodes.shown
@@ -64,7 +65,7 @@ class Mount(mfusepy.Operations):  # type: ignore[misc]
         config_3.use_ino = 1
         config_3.readdir_ino = 1
         config_3.nullpath_ok = 1
-        config_3.entry_timeout = config_3.attr_timeout = CACHE_SECONDS
+        config_3.entry_timeout = config_3.attr_timeout = self._cache_seconds
         config_3.negative_timeout = 0.0
         conn_info.max_background = MAX_BACKGROUND
         self._cache = KernelCache()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from slurm_amlfs.emulator.fuse_bridge import Bridge
 from slurm_amlfs.emulator.hsm import Hsm
-from slurm_amlfs.emulator.mount import Mount
+from slurm_amlfs.emulator.mount import CACHE_SECONDS, Mount
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
 log = logging.getLogger(__name__)
@@ -48,10 +48,10 @@ class Mounted:
         TemporaryError: FUSE did not answer in time.
     """
 
-    def __init__(self, hsm: Hsm, mount_point: Path) -> None:
+    def __init__(self, hsm: Hsm, mount_point: Path, cache_seconds: float = CACHE_SECONDS) -> None:
         self.mount_point = mount_point.resolve() if not _is_stale(mount_point) else mount_point.absolute()
         self._hsm = hsm
-        self._operations = Mount(hsm)
+        self._operations = Mount(hsm, cache_seconds)
         self._failure: BaseException | None = None
         clear_stale(self.mount_point)
         self.mount_point.mkdir(parents=True, exist_ok=True)

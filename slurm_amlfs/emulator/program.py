@@ -75,6 +75,9 @@ def emulator(  # noqa: PLR0913, PLR0917 - one argument per option
     hierarchical: Annotated[bool, typer.Option(help="A hierarchical namespace: prefixes are directories.")] = False,  # noqa: FBT002 - an option of the command line
     capacity_bytes: Annotated[int, typer.Option(help="What the file system can hold.")] = DEFAULTS.capacity_bytes,
     max_requests: Annotated[int, typer.Option(help="HSM requests that run at a time.")] = DEFAULTS.max_requests,
+    cache_seconds: Annotated[
+        float, typer.Option(help="Seconds for which the kernel may remember names and attributes.")
+    ] = DEFAULTS.cache_seconds,
     walk_rate: Annotated[
         float, typer.Option(help="Blobs walked a second; 0 is unlimited, as for all rates.")
     ] = RATES.walk_per_second,
@@ -122,6 +125,7 @@ def emulator(  # noqa: PLR0913, PLR0917 - one argument per option
             hierarchical=hierarchical,
             capacity_bytes=capacity_bytes,
             max_requests=max_requests,
+            cache_seconds=cache_seconds,
             rates=Rates(
                 walk_per_second=walk_rate,
                 import_per_second=import_rate,

@@ -62,7 +62,10 @@ class Requests:
         self._after = after
         self._max = max_requests
         self._journal = os.open(journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._ready = threading.Condition()
+        lock = threading.Lock()
+        # Workers wait apart from who waits for a turn, or each request would wake all of them for one.
+        self._ready = threading.Condition(lock)
+        self._turn = threading.Condition(lock)
         self._queue: deque[Request] = deque()
         self._live: dict[int, deque[Request]] = {}
         self._workers: list[threading.Thread] = []
@@ -103,7 +106,7 @@ class Requests:
             worker = threading.Thread(target=self._work, name="hsm-worker", daemon=True)
             self._workers.append(worker)
             worker.start()
-        self._ready.notify_all()
+        self._ready.notify()
 
     @contextmanager
     def running(self, action: HsmAction, number: int, path: str) -> Iterator[Request]:
@@ -112,7 +115,7 @@ class Requests:
         with self._ready:
             line = self._live.setdefault(number, deque())
             line.append(request)
-            self._ready.wait_for(lambda: line[0] is request)
+            self._turn.wait_for(lambda: line[0] is request)
             request.running = True
         try:
             yield request
@@ -197,6 +200,7 @@ class Requests:
         elif was_first and line[0].queued:
             self._queue.append(line[0])
             self._wake()
-        self._ready.notify_all()
+        elif was_first:
+            self._turn.notify_all()
         request.error = error
         request.done.set()

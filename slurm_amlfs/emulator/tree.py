@@ -212,7 +212,12 @@ class Tree:
 
     def blob(self, path: str, record: HsmRecord) -> str:
         """Name the blob that holds a file's contents."""
-        return record.blob or self._derived(path)
+        if record.blob:
+            return record.blob
+        with contextlib.suppress(OSError):
+            if self._parent_is_plain(path):
+                return path
+        return self._derived(path)
 
     def remember_blob(self, path: str, blob: str, *, always: bool = False) -> None:
         """Note which blob a file belongs to, if its path does not tell it (or `always`, for a file of many names)."""

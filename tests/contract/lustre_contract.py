@@ -99,6 +99,19 @@ class LustreContract:
         assert set(told) == {"/d/file", "/", "/d/e/file", "/d", "/d/link"}
         assert lustre.looks([]) == {}
 
+    def test_looks_at_many_files_of_one_directory(self, lustre: Lustre, world: LustreWorld) -> None:
+        """Links, directories, names of no file and what is not there are told apart there as well."""
+        paths = [f"/d/{number}" for number in range(120)]
+        for number, path in enumerate(paths):
+            world.write(path, number)
+        world.link("/d/link")
+        world.write("/d/e/file", 5)
+        told = lustre.looks([*paths, "/d/link", "/d/e", "/d/no", "/d/..", "/d/.", "/d/e/", "/d/7/"])
+        assert {path: told.pop(path).size_bytes for path in paths} == {path: int(path[3:]) for path in paths}
+        assert {path: view.kind for path, view in told.items()} == {
+            "/d/link": FileKind.SYMLINK, "/d/e": FileKind.DIRECTORY, "/d/e/": FileKind.DIRECTORY,
+        }  # fmt: skip
+
     @pytest.mark.parametrize(
         "path", ["/../etc/passwd", "/d/../d/file", "/d//file", "/./d", "/d/file\0", f"/{'x' * 300}"]
     )

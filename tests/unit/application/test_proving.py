@@ -152,7 +152,7 @@ def test_a_restore_that_shows_nothing_is_asked_for_again() -> None:
 
 def test_a_slice_ends_after_a_second() -> None:
     """A walk of many blobs reports on the way."""
-    bench = Bench(tuple(f"a/{number:05}" for number in range(2000)))
+    bench = Bench(tuple(f"a/{number:05}" for number in range(4000)))
     ticks = iter(range(10**6))
     proof = InProof(
         bench.blobs, bench.lustre, bench.errand, Namespace.FLAT, window=10**6, clock=lambda: next(ticks) * 0.4
@@ -160,7 +160,7 @@ def test_a_slice_ends_after_a_second() -> None:
     found = proof.slice()
 
     assert not found.settled
-    assert 0 < found.files < 2000
+    assert 0 < found.files < 4000
 
 
 def test_on_a_hierarchical_namespace_neighbours_do_not_count() -> None:
@@ -210,7 +210,7 @@ def test_a_look_before_an_import_ends_early() -> None:
     found = bench.begin(most_missing=99).slice()
     whole = bench.settle(bench.begin(window=5000, most_missing=100))
 
-    assert (found.settled, found.missing_count, found.files) == (True, 100, 500)
+    assert (found.settled, found.missing_count, found.files) == (True, 100, 1000)
     assert (whole.missing_count, whole.files) == (100, 5000)
 
 
