@@ -16,13 +16,16 @@ from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import reduce
 from slurm_amlfs.domain.records import Stage, StageKey, Transfer, TransferKind
 from slurm_amlfs.domain.turn import Bounds, Load, Pace, Piece, Turn, choose
-from slurm_amlfs.domain.world import FsSeen
+from slurm_amlfs.domain.world import Ahead, FsSeen
 
 NAME_PREFIX = "amlfs-"
 """Beginning of our imports' names in ARM. One that we no longer know is met again by its name, not waited for."""
 
 _LEAST_WEIGHT, _MOST_WEIGHT = 0.1, 10.0
 """Bounds of a job's weight, which is its priority set beside the median of those that wait."""
+
+_FORESEEN_WEIGHT = 0.5
+"""What a job that Slurm has not begun to stage weighs beside one that waits."""
 
 _FILES_PER_SECOND = 500.0
 """How fast an archive is taken to go, for its order among imports only."""
@@ -59,6 +62,8 @@ def next_turn(draft: Draft, fs: str) -> Turn | None:
     if turn is None or turn.kind == _ARCHIVE:
         return turn
     served = _leases(draft, turn)
+    if draft.rules.ahead is not Ahead.SUBMIT and not any(draft.riders.get(held.key) for held in served):
+        return None
     unchecked = [held for held in served if not overwriting.is_checked(draft, held)]
     for held in unchecked:
         importing.check(draft, held)
@@ -79,10 +84,15 @@ class _Weights:
         self._usual = median(known) if known else 1
 
     def of(self, stage: Stage) -> float:
+        """Weigh a stage by its job's priority."""
         view = self._jobs.get(stage.key.job_id)
         if view is None:
             return 1.0
-        return min(max(view.priority / self._usual, _LEAST_WEIGHT), _MOST_WEIGHT)
+        return self.set_beside(view.priority)
+
+    def set_beside(self, priority: int) -> float:
+        """Set a priority beside the usual one."""
+        return min(max(priority / self._usual, _LEAST_WEIGHT), _MOST_WEIGHT)
 
 
 def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
@@ -92,7 +102,8 @@ def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
         if held.key.fs != fs or held.counted is None or held.landed or not draft.ready(held):
             continue
         stages = list(riding.waiting(draft, held))
-        if not stages:
+        foreseen = draft.foreseen.get(held.key)
+        if not stages and foreseen is None:
             continue
         if why := overwriting.hinders(draft, held):
             riding.say(draft, replace(held, checked=None), why)
@@ -100,6 +111,8 @@ def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
         if held.message.startswith(overwriting.WAITING):
             riding.say(draft, held, "")
         weight = sum(weights.of(stage) for stage in stages)
+        if foreseen is not None:
+            weight += _FORESEEN_WEIGHT * foreseen.tasks * weights.set_beside(foreseen.priority)
         alone = tempo.overhead_seconds + held.files_total / rate
         by_suspect: dict[str, list[Part]] = {}
         for part in held.wants:

@@ -16,7 +16,7 @@ from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, StageKey, Transfer
 from slurm_amlfs.domain.tempo import Tempo
-from slurm_amlfs.domain.world import Rules, Seen, backoff
+from slurm_amlfs.domain.world import Foreseen, Rules, Seen, backoff
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Draft:
 
     `spoken_for` are jobs that began or ended anew in this pass: what was seen of them before is out of date. `riders`
     are the living stage-ins of each lease, as they were when `riding.take_stock` listed them,
-    `overwrites` the leases whose imports may overwrite.
+    `overwrites` the leases whose imports may overwrite, `foreseen` those that jobs will need which have not asked yet.
     """
 
     rules: Rules
@@ -37,6 +37,7 @@ class Draft:
     tempos: dict[str, Tempo]
     riders: dict[LeaseKey, list[StageKey]] = field(default_factory=dict)
     overwrites: list[LeaseKey] = field(default_factory=list)
+    foreseen: dict[LeaseKey, Foreseen] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
     spoken_for: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)

@@ -26,7 +26,7 @@ def step(draft: Draft, held: Lease) -> None:
     if held.key.fs not in draft.rules.file_systems:
         return
     stages = list(riding.waiting(draft, held))
-    if not stages:
+    if not stages and held.key not in draft.foreseen:
         _rest(draft, held)
         return
     if not draft.ready(held):
@@ -34,7 +34,7 @@ def step(draft: Draft, held: Lease) -> None:
     whole = any(stage.ask.hydrate is Hydrate.ALL for stage in stages)
     if held.counted is None:
         draft.want(count(draft, held))
-    elif held.landed and not held.holds(whole=whole):
+    elif held.landed and stages and not held.holds(whole=whole):
         _prove(draft, held, Hydrate.ALL if whole else Hydrate.NONE)
     elif not held.landed:
         _probe(draft, held)
@@ -47,7 +47,7 @@ def _rest(draft: Draft, held: Lease) -> None:
             draft.put_lease(replace(held, used=draft.now))
         return
     under_way = any(it.holds_slot and held.key in it.leases for it in draft.transfers.values())
-    if not under_way and (held.proved is None or abs(draft.now - held.used) > draft.rules.keep_lease):
+    if not under_way and (not held.landed or abs(draft.now - held.used) > draft.rules.keep_lease):
         del draft.leases[held.key]
 
 

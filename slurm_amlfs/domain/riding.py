@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 from slurm_amlfs.domain import lease
 from slurm_amlfs.domain.ask import OVERWRITES, Direction, Hydrate
@@ -20,6 +21,9 @@ NEEDS = WAITS | {Phase.STAGED_IN, Phase.RUNNING}
 """A stage-in that is this far needs its leases' files."""
 
 
+_FORESEE_AGAIN = timedelta(minutes=1)
+
+
 def take_stock(draft: Draft) -> None:
     """List who rides on which lease, and make the leases that somebody waits for and nobody has yet."""
     draft.riders = {}
@@ -27,6 +31,9 @@ def take_stock(draft: Draft) -> None:
         if stage.key.direction is Direction.IN and stage.phase in NEEDS and stage.fs in draft.rules.file_systems:
             for key in lease.keys(draft.namespace(stage.fs), stage.fs, stage.ask):
                 _ride(draft, stage, key)
+    draft.foreseen = {key: it for key, it in draft.seen.foreseen.items() if not it.jobs <= draft.jobs.keys()}
+    for key in draft.foreseen.keys() - draft.leases.keys():
+        draft.put_lease(_new(draft, key, ahead=True))
     draft.overwrites = [key for key in draft.leases if key.conflict in OVERWRITES]
 
 
@@ -36,10 +43,16 @@ def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:
         if held is None and _covering(draft, stage, key) is not None:
             return
         if held is None:
-            draft.put_lease(Lease(key, draft.now, draft.now, generation=int(draft.now.timestamp() * 1e6)))
+            draft.put_lease(_new(draft, key))
+        elif held.ahead:
+            draft.put_lease(replace(held, ahead=False, since=draft.now, not_before=None))
         elif held.proved is not None and not _believed(draft, held, stage):
             draft.put_lease(held.doubted())
     draft.riders.setdefault(key, []).append(stage.key)
+
+
+def _new(draft: Draft, key: LeaseKey, *, ahead: bool = False) -> Lease:
+    return Lease(key, draft.now, draft.now, generation=int(draft.now.timestamp() * 1e6), ahead=ahead)
 
 
 def _believed(draft: Draft, held: Lease, stage: Stage) -> bool:
@@ -85,7 +98,11 @@ def fail(draft: Draft, held: Lease, message: str, correlation_id: str = "") -> N
     """Give a lease up, in words for all who wait for it. Who asks again begins anew."""
     for stage in waiting(draft, held):
         draft.fail(stage, message, correlation_id or held.correlation_id)
-    draft.leases.pop(held.key, None)
+    if held.ahead:
+        # Nobody is to be told yet, and it may be mended until somebody asks.
+        draft.put_lease(replace(held.begun_anew(draft.now), not_before=draft.now + _FORESEE_AGAIN))
+    else:
+        draft.leases.pop(held.key, None)
 
 
 def say(draft: Draft, held: Lease, message: str) -> None:

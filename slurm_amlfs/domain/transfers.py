@@ -36,7 +36,7 @@ def follow(draft: Draft, transfer: Transfer, seen: FsSeen | None) -> None:
     """Take what the latest look at the file system says of a transfer that holds the slot."""
     if not transfer.holds_slot:
         return
-    wanted = any(draft.riders.get(key) for key in transfer.leases) or any(
+    wanted = any(draft.riders.get(key) or key in draft.foreseen for key in transfer.leases) or any(
         (stage := draft.stages.get(key)) is not None
         and stage.transfer_id == transfer.transfer_id
         and not stage.phase.over

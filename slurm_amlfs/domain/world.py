@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 
+from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.view import FileSystemView, ImportView, JobView
@@ -18,6 +20,14 @@ class FsRules:
     name: str
     mount: str
     namespace: Namespace
+
+
+class Ahead(StrEnum):
+    """How far ahead of Slurm the daemon acts: not at all, when a turn is taken anyway, or from the submission on."""
+
+    OFF = "off"
+    BATCH = "batch"
+    SUBMIT = "submit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,16 @@ class Rules:
     blobs_per_second: float = 2000.0
     fresh: timedelta = timedelta(minutes=10)
     keep_lease: timedelta = timedelta(days=7)
+    ahead: Ahead = Ahead.BATCH
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What pending jobs will need of one lease: the highest of their priorities, how many they are, and their ids."""
+
+    priority: int
+    tasks: int
+    jobs: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +83,7 @@ class Seen:
     """The latest look at the world.
 
     `jobs` is None while Slurm does not answer; a job of `asked_jobs` that it lacks is gone. `running` are the keys of
-    errands under way.
+    errands under way, `foreseen` what the queue will need.
     """
 
     now: datetime
@@ -71,6 +91,7 @@ class Seen:
     jobs: Mapping[int, JobView] | None = None
     asked_jobs: frozenset[int] = frozenset()
     file_systems: Mapping[str, FsSeen] = field(default_factory=dict)
+    foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
 
 
 def backoff(waits_in_a_row: int, retry_after: timedelta, longest: timedelta) -> timedelta:
