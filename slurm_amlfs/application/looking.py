@@ -10,19 +10,29 @@ from datetime import datetime, timedelta
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.application.ports import Slurm
 from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.foreseeing import foresee
+from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.records import Life, Records
+from slurm_amlfs.domain.records import Life, Records, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.slot import wants_look
-from slurm_amlfs.domain.view import JobView
-from slurm_amlfs.domain.world import FsSeen, Seen
+from slurm_amlfs.domain.view import FileSystemView, JobView
+from slurm_amlfs.domain.world import Ahead, Foreseen, FsSeen, Rules, Seen
 from slurm_amlfs.errors import AmlfsError
 
 _AUTO_JOBS_EVERY = timedelta(minutes=1)
 """Auto-import and auto-export are set up by admins and stay for days; two ARM reads a minute find them soon enough."""
 
 
+_VIEW_EVERY = timedelta(minutes=1)
+
 _SOON = timedelta(seconds=5)
 """How long a job is looked at as about to start: one that Slurm puts off longer must not be a storm of looks."""
+
+_REST_PER_QUEUE = 25
+"""The whole queue is read for a twenty-fifth of the time at most."""
+
+_OVERDUE_LOOKS = 5
+"""An import that is over a minute late is looked at every twelve seconds, if that is more than the usual pace."""
 
 _REST_PER_LOOK = 5
 """A look that takes a second is made every five: slurmctld's jobs are locked meanwhile."""
@@ -30,12 +40,18 @@ _REST_PER_LOOK = 5
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often to look: at Slurm, at Slurm for a job not yet seen or about to start, at ARM."""
+    """How often to look.
+
+    At Slurm's records, at those of jobs not yet seen or about to start, at ARM, at ARM for an import that should be
+    over, and at Slurm's whole queue.
+    """
 
     slurm: timedelta = timedelta(seconds=2)
     slurm_new: timedelta = timedelta(seconds=1)
     slurm_soon: timedelta = timedelta(milliseconds=250)
     arm: timedelta = timedelta(seconds=5)
+    arm_soon: timedelta = timedelta(seconds=1)
+    queue: timedelta = timedelta(seconds=5)
 
 
 @dataclass(slots=True)
@@ -57,10 +73,17 @@ class Looks:
     fs_looked: dict[str, datetime] = field(default_factory=dict)
     auto_looked: dict[str, datetime] = field(default_factory=dict)
     doubted: set[int] = field(default_factory=set)
+    ends: dict[str, datetime] = field(default_factory=dict)
+    view_looked: dict[str, datetime] = field(default_factory=dict)
+    foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
+    queue_looked: datetime | None = None
+    queue_took: timedelta = timedelta(0)
 
     def seen(self, now: datetime, running: Iterable[str]) -> Seen:
         """Put the latest looks together for a pass."""
-        return Seen(now, frozenset(running), self.jobs, self.asked_jobs, dict(self.file_systems))
+        return Seen(
+            now, frozenset(running), self.jobs, self.asked_jobs, dict(self.file_systems), foreseen=self.foreseen
+        )
 
     def doubt(self, job_ids: frozenset[int]) -> None:
         """Forget what was seen of jobs that a hook has spoken of since: the look may be older than what it told."""
@@ -77,6 +100,7 @@ class Looks:
         self.starting = frozenset(it for it in alive if _about_to_start(records, it))
         self.starting_since = {it: since for it, since in self.starting_since.items() if it in self.starting}
         self.wanted_slots = frozenset(name for name in self.names if wants_look(records, name))
+        self.ends = {it.fs: end for it in records.transfers.values() if (end := _expected_end(records, it)) is not None}
         for name in set(self.file_systems) - self.wanted_slots:
             del self.file_systems[name]
             self.fs_looked.pop(name, None)
@@ -103,8 +127,24 @@ class Looks:
         return [
             name
             for name in self.wanted_slots
-            if (looked := self.fs_looked.get(name)) is None or now >= looked + self.pace.arm
+            if (looked := self.fs_looked.get(name)) is None or now >= self._look_again(name, looked)
         ]
+
+    def _look_again(self, name: str, looked: datetime) -> datetime:
+        """Look when an import should be over, and then more often than usual until it is; else at the usual pace."""
+        again = looked + self.pace.arm
+        end = self.ends.get(name)
+        if end is None:
+            return again
+        overdue = max((looked - end) / _OVERDUE_LOOKS, timedelta(0))
+        return min(again, max(end, looked + max(self.pace.arm_soon, overdue)))
+
+    def queue_due(self, now: datetime, ahead: Ahead) -> bool:
+        """Say whether to read the whole queue now: while somebody stages, or always, where imports begin early."""
+        if ahead is Ahead.OFF or not (self.wanted_jobs or ahead is Ahead.SUBMIT):
+            return False
+        rest = max(self.pace.queue, self.queue_took * _REST_PER_QUEUE)
+        return self.queue_looked is None or now >= self.queue_looked + rest
 
 
 def _about_to_start(records: Records, job_id: int) -> bool:
@@ -116,6 +156,32 @@ def _about_to_start(records: Records, job_id: int) -> bool:
     if not stages:
         return bool(job.token_in) and not job.refusal
     return job.receipt and all(stage.phase is Phase.STAGED_IN for stage in stages)
+
+
+def _expected_end(records: Records, transfer: Transfer) -> datetime | None:
+    """Guess when an import that Azure has taken is over; None for what cannot be guessed."""
+    tempo = records.tempos.get(transfer.fs)
+    if transfer.kind is not TransferKind.IMPORT or transfer.phase is not TransferPhase.ASKED:
+        return None
+    if transfer.asked is None or tempo is None:
+        return None
+    return transfer.asked + timedelta(seconds=tempo.overhead_seconds + transfer.blobs / tempo.blobs_per_second)
+
+
+def look_at_queue(looks: Looks, slurm: Slurm, rules: Rules) -> Callable[[], None]:
+    """Read the whole queue now; return what puts in place what its jobs will need. Silence means nothing new."""
+    began = time.monotonic()
+    try:
+        found = foresee(slurm.queue(), rules)
+    except AmlfsError:
+        found = looks.foreseen
+    took = timedelta(seconds=time.monotonic() - began)
+
+    def put() -> None:
+        looks.queue_took = took
+        looks.foreseen = found
+
+    return put
 
 
 def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callable[[], None]:
@@ -138,6 +204,14 @@ def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callab
     return put
 
 
+def _known_view(looks: Looks, name: str, now: datetime, before: FsSeen | None) -> FileSystemView | None:
+    """While an import of ours runs, its health is read once a minute: only the import itself makes news."""
+    looked = looks.view_looked.get(name)
+    if before is None or name not in looks.ends or looked is None or now - looked >= _VIEW_EVERY:
+        return None
+    return before.view
+
+
 def look_at_slot(looks: Looks, name: str, fs: FileSystem, now: datetime) -> Callable[[], None]:
     """Read a file system's slot now; return what puts the answer in place."""
     before = looks.file_systems.get(name)
@@ -147,11 +221,15 @@ def look_at_slot(looks: Looks, name: str, fs: FileSystem, now: datetime) -> Call
     try:
         if fresh:
             auto_jobs = fs.arm.auto_jobs()
-        seen = FsSeen(now, fs.arm.imports(), fs.arm.file_system(), auto_jobs)
+        imports = fs.arm.imports()
+        view = _known_view(looks, name, now, before)
+        seen = FsSeen(now, imports, view or fs.arm.file_system(), auto_jobs)
     except AmlfsError as error:
         seen = FsSeen(now, auto_jobs=auto_jobs, trouble=error.message)
 
     def put() -> None:
+        if seen.view is not None and (before is None or seen.view is not before.view):
+            looks.view_looked[name] = now
         looks.file_systems[name] = seen
         if fresh and not seen.trouble:
             looks.auto_looked[name] = now

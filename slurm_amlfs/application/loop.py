@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
-from slurm_amlfs.application.looking import Looks, Pace, look_at_slot, look_at_slurm
+from slurm_amlfs.application.looking import Looks, Pace, look_at_queue, look_at_slot, look_at_slurm
 from slurm_amlfs.application.noticing import COMMENTS, Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
@@ -266,6 +266,9 @@ class Loop:
         if looks.slurm_due(now) and "look slurm" not in self._running:
             job_ids = looks.begin_slurm(now)
             self._submit(self._calls, "look slurm", lambda: look_at_slurm(looks, slurm, job_ids))
+        if looks.queue_due(now, self._rules.ahead) and "look queue" not in self._running:
+            looks.queue_looked = now
+            self._submit(self._calls, "look queue", lambda: look_at_queue(looks, slurm, self._rules))
         for name in looks.slots_due(now):
             if f"look {name}" not in self._running:
                 looks.fs_looked[name] = now

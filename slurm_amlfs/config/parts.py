@@ -22,6 +22,7 @@ from slurm_amlfs.config.values import (
     absolute,
 )
 from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.world import Ahead
 
 ANY = "*"
 """Stands for every file system, and for every user."""
@@ -72,6 +73,7 @@ class Slot(Part):
     blobs_per_second: Annotated[float, Field(strict=True, ge=1, le=1e9)] = 2000.0
     believe_minutes: Count = 10
     keep_hours: Count = 168
+    ahead: Ahead = Ahead.BATCH
 
 
 class FileSystem(Part):

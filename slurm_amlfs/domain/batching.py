@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import NamedTuple, cast
@@ -59,15 +59,27 @@ def next_turn(draft: Draft, fs: str) -> Turn | None:
     pace = Pace(tempo.overhead_seconds, tempo.weight_per_second(now))
     bounds = Bounds(draft.rules.turn.total_seconds(), draft.rules.prefixes_per_import)
     turn = choose(loads, pace, bounds, now)
+    if draft.rules.ahead is not Ahead.SUBMIT and turn is not None and not _asked_for(draft, turn):
+        turn = choose([load for load in loads if _has_asked(draft, load.key)], pace, bounds, now)
     if turn is None or turn.kind == _ARCHIVE:
         return turn
     served = _leases(draft, turn)
-    if draft.rules.ahead is not Ahead.SUBMIT and not any(draft.riders.get(held.key) for held in served):
-        return None
     unchecked = [held for held in served if not overwriting.is_checked(draft, held)]
     for held in unchecked:
         importing.check(draft, held)
     return None if unchecked else turn
+
+
+def _asked_for(draft: Draft, turn: Turn) -> bool:
+    return any(_has_asked(draft, key) for key in turn.loads)
+
+
+def _has_asked(draft: Draft, key: Hashable) -> bool:
+    """Say whether somebody waits for a load already, and is not only foreseen."""
+    if isinstance(key, StageKey):
+        return True
+    held, _ = cast("tuple[LeaseKey, str]", key)
+    return bool(draft.riders.get(held))
 
 
 def _leases(draft: Draft, turn: Turn) -> list[Lease]:

@@ -88,6 +88,7 @@ def _rules(config: Config, epoch: str) -> Rules:
         overhead=timedelta(seconds=config.slot.overhead_seconds),
         blobs_per_second=config.slot.blobs_per_second,
         fresh=timedelta(minutes=config.slot.believe_minutes),
+        ahead=config.slot.ahead,
         keep_lease=timedelta(hours=config.slot.keep_hours),
     )
 
