@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from slurm_amlfs.application.ports import Blobs, Lustre
@@ -12,7 +12,7 @@ from slurm_amlfs.domain.cutting import Cutter
 from slurm_amlfs.domain.errand import Counted
 from slurm_amlfs.domain.evidence import Verdict, judge_in, path_of
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.view import BlobView
+from slurm_amlfs.domain.view import BlobView, HsmState
 
 _BATCH = 500
 """Blobs whose files are looked at in one go."""
@@ -21,7 +21,7 @@ _THERE = frozenset({Verdict.PROVED, Verdict.KEPT})
 
 
 def count(blobs: Blobs, lustre: Lustre | None, namespace: Namespace, prefix: str, target_blobs: int) -> Counted:
-    """Count and cut what is under a prefix; where `lustre` is given, see as well whether all of it has its file.
+    """Count and cut what is under a prefix; where `lustre` is given, see as well whether all of it is there.
 
     Lustre is looked at until the first file that is not there, so a prefix that was never imported costs one look.
 
@@ -29,7 +29,7 @@ def count(blobs: Blobs, lustre: Lustre | None, namespace: Namespace, prefix: str
         TemporaryError, PermanentError: from the ports.
     """
     cutter = Cutter(namespace, prefix, target_blobs)
-    files = total_bytes = 0
+    files = total_bytes = whole_bytes = 0
     complete = lustre is not None
     folder = prefix.endswith("/")
     walk = wanted_blobs(blobs, namespace, prefix)
@@ -40,11 +40,14 @@ def count(blobs: Blobs, lustre: Lustre | None, namespace: Namespace, prefix: str
             files += 1
             total_bytes += blob.size_bytes
         complete = complete and lustre is not None and _all_there(lustre, batch)
+        if complete and lustre is not None:
+            whole_bytes += _whole_bytes(lustre, batch)
     return Counted(
         files,
         total_bytes,
         cutter.parts() if files else (),
         there=bool(files) and complete,
+        whole_bytes=whole_bytes if complete else 0,
         beginning=bool(files) and not folder,
     )
 
@@ -73,3 +76,10 @@ def _all_there(lustre: Lustre, blobs: Iterable[BlobView]) -> bool:
         if judge_in(blob, file, Conflict.SKIP, None) not in _THERE:
             return False
     return True
+
+
+def _whole_bytes(lustre: Lustre, blobs: Sequence[BlobView]) -> int:
+    """Sum the bytes of files that are not released; links and folders hold none."""
+    sizes = {path: blob.size_bytes for blob in blobs if (path := path_of(blob.name)) is not None and blob.size_bytes}
+    states = lustre.hsm_states(list(sizes))
+    return sum(sizes[path] for path, state in states.items() if not state & HsmState.RELEASED)

@@ -18,7 +18,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
-from slurm_amlfs.application.looking import Looks, Pace, look_at_queue, look_at_slot, look_at_slurm
+from slurm_amlfs.application.looking import (
+    Looks,
+    Pace,
+    look_at_queue,
+    look_at_slot,
+    look_at_slurm,
+    look_at_space,
+)
 from slurm_amlfs.application.noticing import COMMENTS, Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
@@ -27,6 +34,7 @@ from slurm_amlfs.domain.errand import (
     Comment,
     Count,
     Errand,
+    Evict,
     Free,
     Notify,
     Probe,
@@ -54,7 +62,7 @@ _QUICK_WORKERS = 8
 _COMMENT_WORKERS = 2 * COMMENTS
 """Threads for comments and notices: half of them stay free for what announces a start."""
 
-_WALKS = (Count, Probe, ProveIn, ProveOut, Free)
+_WALKS = (Count, Evict, Probe, ProveIn, ProveOut, Free)
 
 _LONGEST_REST = timedelta(seconds=30)
 
@@ -266,6 +274,11 @@ class Loop:
         if looks.slurm_due(now) and "look slurm" not in self._running:
             job_ids = looks.begin_slurm(now)
             self._submit(self._calls, "look slurm", lambda: look_at_slurm(looks, slurm, job_ids))
+        for name in looks.spaces_due(now, self._rules.look_at_space):
+            if f"look space {name}" not in self._running:
+                looks.space_looked[name] = now
+                fs = self._outside.file_systems[name]
+                self._submit(self._calls, f"look space {name}", partial(look_at_space, looks, name, fs))
         if looks.queue_due(now, self._rules.ahead) and "look queue" not in self._running:
             looks.queue_looked = now
             self._submit(self._calls, "look queue", lambda: look_at_queue(looks, slurm, self._rules))

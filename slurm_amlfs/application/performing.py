@@ -24,6 +24,7 @@ from slurm_amlfs.domain.errand import (
     Done,
     DropReceipt,
     Errand,
+    Evict,
     Examined,
     Exported,
     Fault,
@@ -109,6 +110,8 @@ class Performer:
                 result = self._prove_out(errand)
             case Free():
                 result = self._free(errand)
+            case Evict():
+                result = self._evict(errand)
             case Start(transfer):
                 result = self._start(transfer)
             case _:
@@ -175,7 +178,7 @@ class Performer:
                 fs.blobs, fs.lustre, errand, fs.namespace, window=self._window, clock=time.monotonic, room=room
             )
 
-        return self._ins.go_on(errand.lease, errand, begin, InProof.slice)
+        return self._ins.go_on(errand.lease, errand, begin, lambda it: it.slice(errand.urgency))
 
     def _prove_out(self, errand: ProveOut) -> Exported:
         fs = self._fs(errand.fs)
@@ -194,6 +197,19 @@ class Performer:
         # What others need changes from slice to slice, and is no reason to begin again.
         same = replace(errand, spare=())
         return self._frees.go_on(errand.stage, same, begin, lambda it: it.slice(errand.spare))
+
+    def _evict(self, errand: Evict) -> Freed:
+        """Release to the end, in this one call: it is wanted once, and nobody waits for this lease."""
+        fs = self._fs(errand.lease.fs)
+        freeing = Freeing(fs.blobs, fs.lustre, (errand.lease.prefix,), fs.namespace, time.monotonic)
+        try:
+            while not (freed := freeing.slice(errand.spare)).settled:
+                pass
+        finally:
+            freeing.close()
+        pairs = {"fs": errand.lease.fs, "prefix": errand.lease.prefix, "files": freed.files, "bytes": freed.freed_bytes}
+        log.info("evicted", extra={"amlfs_pairs": pairs})
+        return freed
 
     def _start(self, transfer: Transfer) -> Started:
         arm = self._file_systems[transfer.fs].arm

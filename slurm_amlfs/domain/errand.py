@@ -7,9 +7,11 @@ costs a repetition and nothing else: every errand can be done twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from types import MappingProxyType
 
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.cutting import Cut
@@ -45,7 +47,7 @@ class Probe:
 class ProveIn:
     """Compare Lustre with Blob for one lease, restoring released files on the way where bytes are wanted.
 
-    `proof` tells a proof that is begun anew from one that goes on.
+    `proof` tells a proof that is begun anew from one that goes on. The smaller the `urgency`, the sooner its restores.
     """
 
     lease: LeaseKey
@@ -53,6 +55,7 @@ class ProveIn:
     hydrate: Hydrate
     import_started: datetime | None
     proof: int = 0
+    urgency: float = field(default=0.0, compare=False)
 
     @property
     def fs(self) -> str:
@@ -88,6 +91,15 @@ class Free:
     generation: int
     fs: str
     prefixes: tuple[str, ...]
+    spare: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """Release the files of a lease that nobody needs, but for those under `spare`."""
+
+    lease: LeaseKey
+    generation: int
     spare: tuple[str, ...]
 
 
@@ -152,40 +164,51 @@ class Notify:
 
 
 Errand = (
-    Count | Probe | ProveIn | ProveOut | Free | WriteReceipt | DropReceipt | Start | Stop | Clear | Comment | Notify
+    Count
+    | Probe
+    | ProveIn
+    | ProveOut
+    | Free
+    | Evict
+    | WriteReceipt
+    | DropReceipt
+    | Start
+    | Stop
+    | Clear
+    | Comment
+    | Notify
 )
 
 
 def key_of(errand: Errand) -> str:
     """Name what an errand does and to what, so that it is not done twice at once."""
     match errand:
-        case Count(lease):
-            key = f"count {lease}"
-        case Probe(lease) | ProveIn(lease):
-            key = f"prove {lease}"
-        case ProveOut(stage):
-            key = f"prove {stage}"
-        case Free(stage):
-            key = f"free {stage}"
-        case WriteReceipt(job_id) | DropReceipt(job_id):
-            key = f"receipt {job_id}"
+        case Count(lease) | Probe(lease) | ProveIn(lease) | Evict(lease):
+            key = f"{_WORDS[type(errand)]} {lease}"
+        case ProveOut(stage) | Free(stage):
+            key = f"{_WORDS[type(errand)]} {stage}"
         case Start(transfer) | Stop(transfer):
-            word = "start" if isinstance(errand, Start) else "stop"
-            key = f"{word} {transfer.fs} {transfer.transfer_id}"
+            key = f"{_WORDS[type(errand)]} {transfer.fs} {transfer.transfer_id}"
+        case WriteReceipt(job_id) | DropReceipt(job_id) | Comment(job_id) | Notify(job_id):
+            key = f"{_WORDS[type(errand)]} {job_id}"
         case Clear(fs, transfer_id):
             key = f"clear {fs} {transfer_id}"
-        case Comment(job_id):
-            key = f"comment {job_id}"
-        case Notify(job_id):
-            key = f"notify {job_id}"
     return key
+
+
+_WORDS: Mapping[type, str] = MappingProxyType({
+    Count: "count", Probe: "prove", ProveIn: "prove", Evict: "evict", ProveOut: "prove", Free: "free", Start: "start",
+    Stop: "stop", WriteReceipt: "receipt", DropReceipt: "receipt", Comment: "comment", Notify: "notify",
+})  # fmt: skip
+"""Errands of one word and one object are never done at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
     """What `Count` found.
 
-    `there` says that every blob has its file already. `room_bytes` is the size of the whole file system, 0 if not
+    `there` says that every blob has its file already; `whole_bytes` is what
+    of their bytes is on Lustre then. `room_bytes` is the size of the whole file system, 0 if not
     asked. `unsaved_files` counts files that are on Lustre only, or changed since their archive; `unsaved` names some of
     them. `beginning` says that the prefix has no "/" at its end and is no blob's folder.
     """
@@ -194,6 +217,7 @@ class Counted:
     total_bytes: int
     cuts: tuple[Cut, ...] = ()
     there: bool = False
+    whole_bytes: int = 0
     room_bytes: int = 0
     unsaved_files: int = 0
     unsaved: tuple[str, ...] = ()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slurm_amlfs.domain.draft import Draft
-from slurm_amlfs.domain.errand import Free
+from slurm_amlfs.domain.errand import Evict, Free
 from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import overlaps, reduce
@@ -17,8 +19,33 @@ def free(draft: Draft, stage: Stage) -> Free:
     for held in list(draft.leases.values()):
         mine = held.key.fs == stage.fs and held.proved is not None and held.whole
         if mine and any(overlaps(namespace, it, held.key.prefix) for it in prefixes):
-            draft.put_lease(held.doubted())
+            draft.put_lease(replace(held.doubted(), held_bytes=0, let_in=False))
     return Free(stage.key, stage.generation, stage.fs, prefixes, spared(draft, stage))
+
+
+def is_idle(draft: Draft, held: Lease) -> bool:
+    """Say whether nobody needs a lease's files: no living stage of any job, in or out, and no admin's pin."""
+    if held.pinned or held.key in draft.foreseen or draft.riders.get(held.key):
+        return False
+    namespace = draft.namespace(held.key.fs)
+    return not any(
+        stage.fs == held.key.fs
+        and not stage.phase.over
+        and any(overlaps(namespace, held.key.prefix, prefix) for prefix in stage.ask.prefixes)
+        for stage in draft.stages.values()
+    )
+
+
+def evict(draft: Draft, held: Lease) -> Evict:
+    """Make the wish to give an idle lease's bytes back; whoever needs them next finds them to be proved again."""
+    namespace = draft.namespace(held.key.fs)
+    for other in list(draft.leases.values()):
+        if other.key.fs == held.key.fs and overlaps(namespace, other.key.prefix, held.key.prefix):
+            draft.put_lease(replace(other.doubted(), held_bytes=0, let_in=False))
+    needed = (it for it in draft.stages.values() if it.fs == held.key.fs and not it.phase.over)
+    spare = {prefix for stage in needed for prefix in stage.ask.prefixes}
+    spare |= {it.key.prefix for it in draft.leases.values() if it.pinned and it.key.fs == held.key.fs}
+    return Evict(held.key, held.generation, tuple(sorted(spare)))
 
 
 def spared(draft: Draft, stage: Stage) -> tuple[str, ...]:
@@ -43,10 +70,16 @@ def _spares(stage: Stage, other: Stage) -> bool:
 
 def is_freed_now(draft: Draft, held: Lease) -> bool:
     """Say whether files of a lease may be released while it is proved: by a Free that began when nobody needed them."""
+    namespace = draft.namespace(held.key.fs)
+    if any(
+        f"evict {other}" in draft.seen.running and overlaps(namespace, other.prefix, held.key.prefix)
+        for other in draft.leases
+        if other.fs == held.key.fs
+    ):
+        return True
     freeing = {key for key in draft.seen.running if key.startswith("free ")}
     if not freeing:
         return False
-    namespace = draft.namespace(held.key.fs)
     for other in draft.stages.values():
         if other.phase is Phase.RELEASING and f"free {other.key}" in freeing:
             freeing.remove(f"free {other.key}")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import freeing, overwriting, riding
+from slurm_amlfs.domain import capacity, freeing, overwriting, riding
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Count, Counted, Examined, Fault, Probe, Probed, ProveIn, Trouble
 from slurm_amlfs.domain.lease import Lease, Part
 from slurm_amlfs.domain.prefix import matches
-from slurm_amlfs.domain.records import TransferKind
+from slurm_amlfs.domain.records import Stage, TransferKind
 
 _LOOK_AGAIN = timedelta(milliseconds=300)
 """Pause between two looks at restores that are under way: short against the 3 s in which a job has to start."""
@@ -46,6 +46,8 @@ def _rest(draft: Draft, held: Lease) -> None:
         if draft.now - held.used > draft.rules.keep_lease / 100:
             draft.put_lease(replace(held, used=draft.now))
         return
+    if held.let_in and not held.whole:
+        held = draft.put_lease(replace(held, let_in=False))
     under_way = any(it.holds_slot and held.key in it.leases for it in draft.transfers.values())
     if not under_way and (not held.landed or abs(draft.now - held.used) > draft.rules.keep_lease):
         del draft.leases[held.key]
@@ -95,6 +97,7 @@ def _cut(draft: Draft, held: Lease, result: Counted) -> Lease:
         files_total=result.files,
         bytes_total=result.total_bytes,
         room_bytes=result.room_bytes,
+        held_bytes=result.whole_bytes,
         beginning=result.beginning,
         message="",
     )
@@ -127,9 +130,18 @@ def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
     if other is not None:
         riding.say(draft, held, f"waiting until the import of {other.prefix} has overwritten the same files")
         return
+    if hydrate is Hydrate.ALL and not capacity.let_in(draft, held):
+        return
+    held = draft.leases[held.key]
     if held.proving is None:
         held = draft.put_lease(replace(held, proving=draft.now))
-    draft.want(ProveIn(held.key, held.generation, hydrate, held.import_started, held.proof))
+    urgency = -max((_priority(draft, stage) for stage in riding.waiting(draft, held)), default=0)
+    draft.want(ProveIn(held.key, held.generation, hydrate, held.import_started, held.proof, urgency))
+
+
+def _priority(draft: Draft, stage: Stage) -> int:
+    view = (draft.seen.jobs or {}).get(stage.key.job_id)
+    return 0 if view is None else view.priority
 
 
 def _probe(draft: Draft, held: Lease) -> None:
@@ -202,7 +214,8 @@ def examined(draft: Draft, held: Lease, errand: ProveIn, result: Examined) -> No
     if not result.newer_count and result.missing_count <= min(held.import_errors, _limit(held)):
         whole = errand.hydrate is Hydrate.ALL
         took = timedelta(seconds=result.seconds)
-        draft.put_lease(replace(held, proved=draft.now, took=took, whole=whole, used=draft.now, message="", turns=0))
+        held = replace(held, proved=draft.now, took=took, whole=whole, used=draft.now, message="", turns=0)
+        draft.put_lease(replace(held, held_bytes=held.bytes_done) if whole else held)
     elif held.import_errors and not held.alone and not result.newer_count:
         # The errors may be another's, from the same batch: its own import tells.
         anew = tuple(replace(part, imported=None, suspect=f"alone {held.key}") for part in held.parts)

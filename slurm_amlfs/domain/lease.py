@@ -59,7 +59,8 @@ class Lease:
     proofs that were begun anew, `progressed` is when the present one last came forward. `checked` is when Lustre was
     last found to hold nothing that an overwriting import would destroy, `probed` when a running import was last tried
     for its files, `used` when somebody last needed it. `room_bytes` is what the whole file system holds, 0 where the
-    bytes are not wanted. `beginning` says that the prefix is the beginning of names and no folder,
+    bytes are not wanted; `held_bytes` are known to be on Lustre, `let_in` says that there was room for the rest,
+    `pinned` that an admin wants it kept. `beginning` says that the prefix is the beginning of names and no folder,
     `ahead` that no job has asked for it yet.
     """
 
@@ -72,6 +73,9 @@ class Lease:
     files_total: int = 0
     bytes_total: int = 0
     room_bytes: int = 0
+    held_bytes: int = 0
+    let_in: bool = False
+    pinned: bool = False
     beginning: bool = False
     ahead: bool = False
     files_done: int = 0

@@ -21,6 +21,7 @@ from slurm_amlfs.domain.errand import (
     Counted,
     DropReceipt,
     Errand,
+    Evict,
     Examined,
     Exported,
     Fault,
@@ -145,6 +146,9 @@ def _take(draft: Draft, report: Report) -> None:
             telling.told(draft, errand)
         case Count() | Probe() | ProveIn():
             _take_lease(draft, errand, result)
+        case Evict():
+            # Whatever came of it, the next look at the space tells how much there is now.
+            draft.wake_at(draft.now)
         case _:
             _take_stage(draft, report)
 

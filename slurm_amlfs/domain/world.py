@@ -10,7 +10,7 @@ from enum import StrEnum
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.view import FileSystemView, ImportView, JobView
+from slurm_amlfs.domain.view import FileSystemView, ImportView, JobView, SpaceView
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Rules:
 
     `epoch` is the store's name (see wire.Site). `turn` is the longest that one import should hold the slot, `cut` the
     most of it that one part takes; `overhead` and `blobs_per_second` are believed until rates are measured. A proof is
-    believed for `fresh`; a lease is kept for `keep_lease` after it was last needed.
+    believed for `fresh`; a lease is kept for `keep_lease` after it was last needed. `reserve` is the part of
+    a file system that no stage-in may fill.
     """
 
     file_systems: Mapping[str, FsRules]
@@ -56,6 +57,8 @@ class Rules:
     fresh: timedelta = timedelta(minutes=10)
     keep_lease: timedelta = timedelta(days=7)
     ahead: Ahead = Ahead.BATCH
+    reserve: float = 0.05
+    look_at_space: timedelta = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ class Seen:
     """The latest look at the world.
 
     `jobs` is None while Slurm does not answer; a job of `asked_jobs` that it lacks is gone. `running` are the keys of
-    errands under way, `foreseen` what the queue will need.
+    errands under way, `foreseen` what the queue will need,
+    `spaces` the room on each file system.
     """
 
     now: datetime
@@ -92,6 +96,7 @@ class Seen:
     asked_jobs: frozenset[int] = frozenset()
     file_systems: Mapping[str, FsSeen] = field(default_factory=dict)
     foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
+    spaces: Mapping[str, SpaceView] = field(default_factory=dict)
 
 
 def backoff(waits_in_a_row: int, retry_after: timedelta, longest: timedelta) -> timedelta:

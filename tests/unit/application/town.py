@@ -19,7 +19,7 @@ from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.reconcile import decide
 from slurm_amlfs.domain.records import Records
-from slurm_amlfs.domain.view import ArchiveState, HsmState, ImportState, JobView
+from slurm_amlfs.domain.view import ArchiveState, HsmState, ImportState, JobView, SpaceView
 from slurm_amlfs.domain.world import FsRules, FsSeen, Rules, Seen
 from slurm_amlfs.errors import TemporaryError
 from tests.fakes.arm import FakeArm
@@ -103,7 +103,8 @@ class Town(TownSlurm):
 
     def _seen(self) -> Seen:
         slots = {} if self.slot is None else {"amlfs": self.slot}
-        return Seen(self.now, frozenset(self.running), self.shown, self.asked, slots)
+        spaces = {"amlfs": SpaceView(10**15, 10**15)}
+        return Seen(self.now, frozenset(self.running), self.shown, self.asked, slots, spaces=spaces)
 
     def _rests(self, seen: Seen) -> None:
         """A pass that wants no other at once has left nothing to do: with nothing new, another changes nothing."""

@@ -36,7 +36,15 @@ from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, StageKey, Transfer
-from slurm_amlfs.domain.view import ArchiveState, ArchiveView, FileSystemView, ImportState, ImportView, JobView
+from slurm_amlfs.domain.view import (
+    ArchiveState,
+    ArchiveView,
+    FileSystemView,
+    ImportState,
+    ImportView,
+    JobView,
+    SpaceView,
+)
 from slurm_amlfs.domain.world import FsRules, FsSeen, Rules, Seen
 from slurm_amlfs.wire import Answer, Board, Request, RequestKind
 
@@ -70,6 +78,7 @@ class Desk:
         self.trouble = ""
         self.looked = True
         self.running: set[str] = set()
+        self.space = SpaceView(10**15, 10**15)
         self._tokens = 0
 
     # One pass.
@@ -84,7 +93,9 @@ class Desk:
             seen = FsSeen(self.now, trouble=self.trouble)
         file_systems = dict.fromkeys(self.rules.file_systems, seen) if self.looked else {}
         jobs = self.jobs
-        world = Seen(self.now, frozenset(self.running), jobs, frozenset() if jobs is None else asked, file_systems)
+        known = frozenset() if jobs is None else asked
+        spaces = dict.fromkeys(self.rules.file_systems, self.space)
+        world = Seen(self.now, frozenset(self.running), jobs, known, file_systems, spaces=spaces)
         self.decision = decide(self.records, self.rules, world, requests, reports)
         self.records = self.decision.records
         self.events += self.decision.events
