@@ -110,19 +110,11 @@ class _Weights:
 def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
     tempo = draft.tempo(fs)
     rate = tempo.blobs_per_second
-    for held in list(draft.leases.values()):
-        if held.key.fs != fs or held.counted is None or held.landed or not draft.ready(held):
-            continue
-        stages = list(riding.waiting(draft, held))
-        foreseen = draft.foreseen.get(held.key)
-        if not stages and foreseen is None:
-            continue
-        if why := overwriting.hinders(draft, held):
-            riding.say(draft, replace(held, checked=None), why)
-            continue
-        if held.message.startswith(overwriting.WAITING):
-            riding.say(draft, held, "")
+    waiting = [(held, list(riding.waiting(draft, held))) for held in _may_go(draft, fs)]
+    backlog = _Backlog(draft, waiting, rate)
+    for held, stages in waiting:
         weight = sum(weights.of(stage) for stage in stages)
+        foreseen = draft.foreseen.get(held.key)
         if foreseen is not None:
             weight += _FORESEEN_WEIGHT * foreseen.tasks * weights.set_beside(foreseen.priority)
         alone = tempo.overhead_seconds + held.files_total / rate
@@ -130,9 +122,52 @@ def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
         for part in held.wants:
             by_suspect.setdefault(part.suspect, []).append(part)
         for suspect, parts in by_suspect.items():
-            pieces = tuple(Piece(part.prefix, part.blobs / rate) for part in parts)
-            kind = _Kind(held.key.conflict, held.key.max_errors, suspect)
-            yield Load((held.key, suspect), kind, weight, held.since.timestamp(), alone, pieces)
+            yield Load(
+                (held.key, suspect),
+                _Kind(held.key.conflict, held.key.max_errors, suspect),
+                weight,
+                held.since.timestamp(),
+                alone,
+                tuple(Piece(part.prefix, part.blobs / rate) for part in parts),
+                backlog_seconds=backlog.beside(held, stages),
+            )
+
+
+def _may_go(draft: Draft, fs: str) -> Iterator[Lease]:
+    """Yield the leases that somebody wants, that wait for a turn, and for nothing else."""
+    for held in list(draft.leases.values()):
+        if held.key.fs != fs or held.counted is None or held.landed or not draft.ready(held):
+            continue
+        if held.key not in draft.foreseen and not any(riding.waiting(draft, held)):
+            continue
+        if why := overwriting.hinders(draft, held):
+            riding.say(draft, replace(held, checked=None), why)
+            continue
+        if held.message.startswith(overwriting.WAITING):
+            riding.say(draft, held, "")
+        yield held
+
+
+class _Backlog:
+    """How many seconds of the slot each user's waiting leases need."""
+
+    def __init__(self, draft: Draft, waiting: Iterable[tuple[Lease, list[Stage]]], blobs_per_second: float) -> None:
+        self._jobs = draft.jobs
+        self._rate = blobs_per_second
+        self._seconds: dict[int, float] = {}
+        for held, stages in waiting:
+            for uid in self._owners(stages):
+                self._seconds[uid] = self._seconds.get(uid, 0.0) + self._needs(held)
+
+    def beside(self, held: Lease, stages: Iterable[Stage]) -> float:
+        """Give what else the user has waiting who has least, of all who want a lease."""
+        return min((self._seconds[uid] - self._needs(held) for uid in self._owners(stages)), default=0.0)
+
+    def _owners(self, stages: Iterable[Stage]) -> set[int]:
+        return {self._jobs[stage.key.job_id].uid for stage in stages}
+
+    def _needs(self, held: Lease) -> float:
+        return sum(part.blobs for part in held.wants) / self._rate
 
 
 def _archives(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
