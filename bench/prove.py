@@ -28,9 +28,10 @@ from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.application.exporting import OutProof
 from slurm_amlfs.application.proving import InProof
 from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
-from slurm_amlfs.domain.errand import Examined, Exported, ProveIn
+from slurm_amlfs.domain.errand import ProveIn
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey
+from slurm_amlfs.domain.report import Examined, Exported
 from tests.fakes import lfs_program
 
 FILES = 1_000_000

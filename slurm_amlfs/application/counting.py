@@ -9,9 +9,9 @@ from slurm_amlfs.application.ports import Blobs, Lustre
 from slurm_amlfs.application.proving import wanted_blobs
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.cutting import Cutter
-from slurm_amlfs.domain.errand import Counted
 from slurm_amlfs.domain.evidence import Verdict, judge_in, path_of
 from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.report import Counted
 from slurm_amlfs.domain.view import BlobView, HsmState
 
 _BATCH = 500

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from slurm_amlfs.application.judging import Judged, Judging
 from slurm_amlfs.application.ports import Blobs, Lustre
-from slurm_amlfs.domain.errand import Exported, Freed
 from slurm_amlfs.domain.evidence import Verdict
 from slurm_amlfs.domain.prefix import Namespace, matches
+from slurm_amlfs.domain.report import Exported, Freed
 from slurm_amlfs.domain.view import FileKind, HsmState
 
 _SLICE_SECONDS = 1.0

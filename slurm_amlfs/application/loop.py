@@ -30,23 +30,11 @@ from slurm_amlfs.application.noticing import COMMENTS, Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import (
-    Comment,
-    Count,
-    Errand,
-    Evict,
-    Free,
-    Notify,
-    Probe,
-    ProveIn,
-    ProveOut,
-    Report,
-    Trouble,
-    key_of,
-)
+from slurm_amlfs.domain.errand import Comment, Count, Errand, Evict, Free, Notify, Probe, ProveIn, ProveOut, key_of
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Records, Stage
+from slurm_amlfs.domain.report import Report, Trouble
 from slurm_amlfs.domain.world import Rules, Seen, backoff
 from slurm_amlfs.errors import AmlfsError
 from slurm_amlfs.wire import Request

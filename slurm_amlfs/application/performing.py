@@ -20,33 +20,35 @@ from slurm_amlfs.domain.errand import (
     Clear,
     Comment,
     Count,
-    Counted,
-    Done,
     DropReceipt,
     Errand,
     Evict,
-    Examined,
-    Exported,
-    Fault,
     Free,
-    Freed,
     Notify,
     Probe,
-    Probed,
     ProveIn,
     ProveOut,
-    Report,
-    Result,
     Start,
-    Started,
     Stop,
-    Trouble,
     WriteReceipt,
     key_of,
 )
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
+from slurm_amlfs.domain.report import (
+    Counted,
+    Done,
+    Examined,
+    Exported,
+    Fault,
+    Freed,
+    Probed,
+    Report,
+    Result,
+    Started,
+    Trouble,
+)
 from slurm_amlfs.errors import AmlfsError, TemporaryError
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,10 @@ from slurm_amlfs.application.ports import Blobs, Lustre
 from slurm_amlfs.application.restore_room import RestoreRoom, RestoreShare
 from slurm_amlfs.application.restoring import Restores, lost
 from slurm_amlfs.domain.ask import Hydrate
-from slurm_amlfs.domain.errand import MOST_NAMES, Examined, ProveIn
+from slurm_amlfs.domain.errand import ProveIn
 from slurm_amlfs.domain.evidence import Verdict, judge_in, path_of
 from slurm_amlfs.domain.prefix import Namespace, matches
+from slurm_amlfs.domain.report import MOST_NAMES, Examined
 from slurm_amlfs.domain.view import BlobView, FileKind, HsmState
 
 _BATCH = 1000

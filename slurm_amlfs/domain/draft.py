@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import Errand, Fault, Trouble
+from slurm_amlfs.domain.errand import Errand
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, StageKey, Transfer
+from slurm_amlfs.domain.report import Fault, Trouble
 from slurm_amlfs.domain.tempo import Tempo
 from slurm_amlfs.domain.world import Foreseen, Rules, Seen, backoff
 

@@ -9,10 +9,11 @@ from slurm_amlfs.domain import capacity, freeing, overwriting, riding
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft, names_some
-from slurm_amlfs.domain.errand import Count, Counted, Examined, Fault, Probe, Probed, ProveIn, Trouble
+from slurm_amlfs.domain.errand import Count, Probe, ProveIn
 from slurm_amlfs.domain.lease import Lease, Part
 from slurm_amlfs.domain.prefix import matches
 from slurm_amlfs.domain.records import Stage, TransferKind
+from slurm_amlfs.domain.report import Counted, Examined, Fault, Probed, Trouble
 
 _LOOK_AGAIN = timedelta(milliseconds=300)
 """Pause between two looks at restores that are under way: short against the 3 s in which a job has to start."""

@@ -11,10 +11,11 @@ from slurm_amlfs.domain import riding
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import environment
 from slurm_amlfs.domain.draft import Draft
-from slurm_amlfs.domain.errand import Done, DropReceipt, Result, Trouble, WriteReceipt
+from slurm_amlfs.domain.errand import DropReceipt, WriteReceipt
 from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Job, Stage
+from slurm_amlfs.domain.report import Done, Result, Trouble
 from slurm_amlfs.wire import escape
 
 

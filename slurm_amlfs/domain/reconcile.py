@@ -18,28 +18,30 @@ from slurm_amlfs.domain.errand import (
     Clear,
     Comment,
     Count,
-    Counted,
     DropReceipt,
     Errand,
     Evict,
-    Examined,
-    Exported,
-    Fault,
-    Freed,
     Notify,
     Probe,
-    Probed,
     ProveIn,
-    Report,
-    Result,
     Start,
-    Started,
-    Trouble,
     WriteReceipt,
 )
 from slurm_amlfs.domain.hearing import hear
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Event, Records, Stage
+from slurm_amlfs.domain.report import (
+    Counted,
+    Examined,
+    Exported,
+    Fault,
+    Freed,
+    Probed,
+    Report,
+    Result,
+    Started,
+    Trouble,
+)
 from slurm_amlfs.domain.slot import follow_slot, take_turn
 from slurm_amlfs.domain.watching import watch
 from slurm_amlfs.domain.world import Rules, Seen

@@ -7,10 +7,11 @@ from datetime import timedelta
 
 from slurm_amlfs.domain import freeing
 from slurm_amlfs.domain.draft import Draft, names_some
-from slurm_amlfs.domain.errand import Exported, Freed, ProveOut
+from slurm_amlfs.domain.errand import ProveOut
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import reduce
 from slurm_amlfs.domain.records import Outcome, Stage, Transfer, TransferPhase
+from slurm_amlfs.domain.report import Exported, Freed
 
 _LOOK_AGAIN = timedelta(seconds=1)
 """Pause between two looks at archives that the copytool has under way."""

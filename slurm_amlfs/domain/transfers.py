@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from slurm_amlfs.domain.draft import Draft
-from slurm_amlfs.domain.errand import Fault, Start, Started, Stop, Trouble, key_of
+from slurm_amlfs.domain.errand import Start, Stop, key_of
 from slurm_amlfs.domain.records import Outcome, Transfer, TransferKind, TransferPhase
+from slurm_amlfs.domain.report import Fault, Started, Trouble
 from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
 from slurm_amlfs.domain.world import FsSeen, backoff
 

@@ -8,9 +8,10 @@ import pytest
 
 from slurm_amlfs.application.exporting import Freeing, OutProof
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import Exported, Free, Freed, ProveOut
+from slurm_amlfs.domain.errand import Free, ProveOut
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey
+from slurm_amlfs.domain.report import Exported, Freed
 from slurm_amlfs.domain.view import HsmState
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.lustre import FakeLustre

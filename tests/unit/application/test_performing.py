@@ -12,24 +12,18 @@ from slurm_amlfs.domain.errand import (
     Clear,
     Comment,
     Count,
-    Counted,
-    Done,
     DropReceipt,
     Errand,
-    Examined,
-    Fault,
     Free,
-    Freed,
     ProveIn,
     ProveOut,
     Start,
-    Started,
     Stop,
-    Trouble,
     WriteReceipt,
 )
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
+from slurm_amlfs.domain.report import Counted, Done, Examined, Fault, Freed, Started, Trouble
 from slurm_amlfs.domain.view import HsmState, ImportState, JobView
 from slurm_amlfs.errors import PermanentError, TemporaryError, ThrottledError
 from tests.fakes.arm import FakeArm

@@ -8,9 +8,10 @@ import pytest
 from slurm_amlfs.application.proving import InProof
 from slurm_amlfs.application.restore_room import RestoreRoom
 from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
-from slurm_amlfs.domain.errand import Examined, ProveIn
+from slurm_amlfs.domain.errand import ProveIn
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey
+from slurm_amlfs.domain.report import Examined
 from slurm_amlfs.domain.view import HsmState
 from slurm_amlfs.errors import PermanentError, TemporaryError
 from tests.fakes.blobs import FakeBlobs

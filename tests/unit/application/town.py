@@ -14,11 +14,12 @@ from datetime import UTC, datetime, timedelta
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.bulletin import compose
-from slurm_amlfs.domain.errand import Errand, Free, Report, key_of
+from slurm_amlfs.domain.errand import Errand, Free, key_of
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.reconcile import decide
 from slurm_amlfs.domain.records import Records
+from slurm_amlfs.domain.report import Report
 from slurm_amlfs.domain.view import ArchiveState, HsmState, ImportState, JobView, SpaceView
 from slurm_amlfs.domain.world import FsRules, FsSeen, Rules, Seen
 from slurm_amlfs.errors import TemporaryError

@@ -12,30 +12,12 @@ from typing import TypeVar
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import compose
 from slurm_amlfs.domain.cutting import Cut
-from slurm_amlfs.domain.errand import (
-    Count,
-    Counted,
-    Done,
-    DropReceipt,
-    Errand,
-    Examined,
-    Exported,
-    Fault,
-    Free,
-    Freed,
-    ProveIn,
-    ProveOut,
-    Report,
-    Result,
-    Start,
-    Started,
-    Trouble,
-    WriteReceipt,
-)
+from slurm_amlfs.domain.errand import Count, DropReceipt, Errand, Free, ProveIn, ProveOut, Start, WriteReceipt
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, StageKey, Transfer
+from slurm_amlfs.domain.report import Counted, Done, Examined, Exported, Fault, Freed, Report, Result, Started, Trouble
 from slurm_amlfs.domain.view import (
     ArchiveState,
     ArchiveView,

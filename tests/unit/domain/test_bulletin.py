@@ -7,10 +7,11 @@ import pytest
 
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import compose, progress
-from slurm_amlfs.domain.errand import Count, Counted, Done, Examined, ProveIn, Start, WriteReceipt
+from slurm_amlfs.domain.errand import Count, ProveIn, Start, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import Records, StageKey
+from slurm_amlfs.domain.report import Counted, Done, Examined
 from slurm_amlfs.domain.world import FsRules
 from slurm_amlfs.wire import Answer
 from tests.unit.domain.desk import BUSY, RULES, Desk

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from slurm_amlfs.domain.errand import Exported, Fault, ProveOut, Trouble
+from slurm_amlfs.domain.errand import ProveOut
+from slurm_amlfs.domain.report import Exported, Fault, Trouble
 from slurm_amlfs.domain.view import ArchiveState
 from slurm_amlfs.wire import RequestKind
 from tests.unit.domain.desk import ALICE, Desk, proved, unproved

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from slurm_amlfs.domain.errand import Count, Counted, Done, ProveIn, Report, Start, WriteReceipt
+from slurm_amlfs.domain.errand import Count, ProveIn, Start, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.report import Counted, Done, Report
 from slurm_amlfs.domain.view import ImportState, ImportView
 from slurm_amlfs.wire import Answer, RequestKind
 from tests.unit.domain.desk import BUSY, Desk

@@ -8,28 +8,10 @@ from datetime import timedelta
 import pytest
 
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import (
-    Clear,
-    Comment,
-    Count,
-    Counted,
-    Done,
-    Errand,
-    Examined,
-    Fault,
-    Free,
-    Freed,
-    ProveIn,
-    ProveOut,
-    Report,
-    Result,
-    Start,
-    Started,
-    Trouble,
-    WriteReceipt,
-)
+from slurm_amlfs.domain.errand import Clear, Comment, Count, Errand, Free, ProveIn, ProveOut, Start, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Records, StageKey
+from slurm_amlfs.domain.report import Counted, Done, Examined, Fault, Freed, Report, Result, Started, Trouble
 from slurm_amlfs.domain.view import ImportState
 from slurm_amlfs.domain.world import backoff
 from slurm_amlfs.wire import Answer, RequestKind

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from slurm_amlfs.domain.errand import (
-    Fault,
-    Free,
-    Freed,
-    ProveIn,
-    ProveOut,
-    Trouble,
-)
+from slurm_amlfs.domain.errand import Free, ProveIn, ProveOut
 from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.report import Fault, Freed, Trouble
 from slurm_amlfs.wire import Answer
 from tests.unit.domain.desk import BUSY, Desk, looked_at, proved
 

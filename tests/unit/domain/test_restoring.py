@@ -8,11 +8,7 @@ from datetime import timedelta
 import pytest
 
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import (
-    ProveIn,
-    Start,
-    WriteReceipt,
-)
+from slurm_amlfs.domain.errand import ProveIn, Start, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import StageKey
 from slurm_amlfs.wire import Answer

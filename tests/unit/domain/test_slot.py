@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import Clear, Done, Fault, ProveOut, Start, Trouble
+from slurm_amlfs.domain.errand import Clear, ProveOut, Start
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey
+from slurm_amlfs.domain.report import Done, Fault, Trouble
 from slurm_amlfs.domain.slot import wants_look
 from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
 from slurm_amlfs.domain.world import FsRules

@@ -6,16 +6,10 @@ from datetime import timedelta
 import pytest
 
 from slurm_amlfs.domain.ask import Hydrate
-from slurm_amlfs.domain.errand import (
-    Count,
-    Counted,
-    Fault,
-    ProveIn,
-    Start,
-    Trouble,
-)
+from slurm_amlfs.domain.errand import Count, ProveIn, Start
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.report import Counted, Fault, Trouble
 from slurm_amlfs.domain.view import ImportState
 from slurm_amlfs.domain.world import FsRules
 from slurm_amlfs.wire import Answer

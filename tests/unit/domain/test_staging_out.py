@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from slurm_amlfs.domain.errand import Exported, Fault, Free, Freed, ProveOut, Start, Trouble
+from slurm_amlfs.domain.errand import Free, ProveOut, Start
 from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.report import Exported, Fault, Freed, Trouble
 from slurm_amlfs.domain.view import ArchiveState
 from slurm_amlfs.wire import Answer, RequestKind
 from tests.unit.domain.desk import ALICE, BUSY, Desk, proved, unproved

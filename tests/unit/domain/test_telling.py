@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_amlfs.domain.errand import Count, Counted, Done, Fault, Notify, Trouble
+from slurm_amlfs.domain.errand import Count, Notify
+from slurm_amlfs.domain.report import Counted, Done, Fault, Trouble
 from slurm_amlfs.wire import RequestKind
 from tests.unit.domain.desk import ALICE, Desk
 

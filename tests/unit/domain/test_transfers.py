@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from slurm_amlfs.domain.errand import Fault, ProveOut, Start, Started, Stop, Trouble, key_of
+from slurm_amlfs.domain.errand import ProveOut, Start, Stop, key_of
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import TransferPhase
+from slurm_amlfs.domain.report import Fault, Started, Trouble
 from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
 from slurm_amlfs.wire import Answer
 from tests.unit.domain.desk import BUSY, NOON, Desk, unproved

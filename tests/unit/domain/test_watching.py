@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from slurm_amlfs.domain.errand import Comment, Done, DropReceipt, Examined, ProveOut
+from slurm_amlfs.domain.errand import Comment, DropReceipt, ProveOut
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life
+from slurm_amlfs.domain.report import Done, Examined
 from slurm_amlfs.wire import RequestKind
 from tests.unit.domain.desk import BUSY, Desk, proved
 
