@@ -27,10 +27,10 @@ from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.application.exporting import OutProof
 from slurm_amlfs.application.proving import InProof
-from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
+from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.errand import ProveIn
+from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.records import StageKey
 from slurm_amlfs.domain.report import Examined, Exported
 from tests.fakes import lfs_program
 
@@ -119,8 +119,7 @@ def prove(case: str, url: str, mount: Path, program: Path) -> dict[str, float]:
 
 
 def _prove_in(blobs: BlobContainer, lustre: LustreMount, prefix: str, most_missing: int | None = None) -> Examined:
-    key = StageKey(1, Direction.IN, 0)
-    errand = ProveIn(key, 0, "bench", (prefix,), Conflict.SKIP, Hydrate.ALL, None)
+    errand = ProveIn(LeaseKey("bench", prefix, Conflict.SKIP, 1000), 0, Hydrate.ALL, None)
     proof = InProof(
         blobs, lustre, errand, Namespace.FLAT, window=WINDOW, clock=time.monotonic, most_missing=most_missing
     )

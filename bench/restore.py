@@ -31,10 +31,10 @@ from slurm_amlfs.adapters.arm import ArmFileSystem
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.application.proving import InProof
-from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
+from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.errand import ProveIn
+from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.records import StageKey
 from slurm_amlfs.domain.view import BlobView, HsmState
 from slurm_amlfs.emulator.door import PREFIX
 from slurm_amlfs.emulator.folder import FolderContents
@@ -139,7 +139,7 @@ def _limit(folder: Path, lustre: LustreMount) -> float:
 
 
 def _daemon(folder: Path, lustre: LustreMount, files: int) -> float:
-    errand = ProveIn(StageKey(1, Direction.IN, 0), 0, AMLFS, ("/ours/",), Conflict.SKIP, Hydrate.ALL, None)
+    errand = ProveIn(LeaseKey(AMLFS, "/ours/", Conflict.SKIP, 1000), 0, Hydrate.ALL, None)
     started = time.perf_counter()
     proof = InProof(FolderBlobs(folder / "blobs"), lustre, errand, Namespace.FLAT, window=WINDOW, clock=time.monotonic)
     done = 0

@@ -150,11 +150,12 @@ class Performer:
     def _count(self, errand: Count) -> Counted:
         key = errand.lease
         fs = self._file_systems[key.fs]
-        looks = key.conflict is Conflict.SKIP
-        lustre = self._fs(key.fs).lustre if looks or errand.whole or errand.overwrites else None
-        counted = count(fs.blobs, lustre if looks else None, fs.namespace, key.prefix, errand.target_blobs)
-        if errand.whole and lustre is not None:
-            counted = replace(counted, room_bytes=lustre.space().total_bytes)
+        if errand.whole or errand.overwrites:
+            self._fs(key.fs)
+        looks = key.conflict is Conflict.SKIP and fs.lustre.mounted()
+        counted = count(fs.blobs, fs.lustre if looks else None, fs.namespace, key.prefix, errand.target_blobs)
+        if errand.whole:
+            counted = replace(counted, room_bytes=fs.lustre.space().total_bytes)
         return self._count_unsaved(key, counted) if errand.overwrites else counted
 
     def _count_unsaved(self, key: LeaseKey, counted: Counted) -> Counted:

@@ -1,4 +1,4 @@
-"""What the domain wants done. Values only; `application/errands.py` does them.
+"""What the domain wants done. Values only; `application/performing.py` does them.
 
 Each errand has a key (`key_of`): the application never runs two of one key at once, and drops a wish whose key is
 running. An errand is wanted again on every pass until its report has changed the records, so a report lost in a crash

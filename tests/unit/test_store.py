@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from slurm_amlfs.adapters.store import VERSION, SqliteStore, read_events
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction, ExportOn, Hydrate
+from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import (
     Event,
@@ -25,14 +26,16 @@ from slurm_amlfs.domain.records import (
     TransferKind,
     TransferPhase,
 )
+from slurm_amlfs.domain.tempo import Tempo
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 KEY = StageKey(7, Direction.IN, 0)
 JOB = Job(7, 61001, 61001, ("stage_in prefix=/a/",), NOW)
 STAGE = Stage(KEY, Ask(Direction.IN, ("/a/",)), "amlfs", Phase.WAITING, NOW)
-TRANSFER = Transfer("amlfs-7-x", "amlfs", TransferKind.IMPORT, ("/a/",), (KEY,), NOW)
-RECORDS = Records({7: JOB}, {KEY: STAGE}, {"amlfs-7-x": TRANSFER})
+LEASE = Lease(LeaseKey("amlfs", "/a/", Conflict.SKIP, 1000), NOW, NOW, parts=(Part("/a/", 3, 300),))
+TRANSFER = Transfer("amlfs-7-x", "amlfs", TransferKind.IMPORT, ("/a/",), NOW, leases=(LEASE.key,))
+RECORDS = Records({7: JOB}, {KEY: STAGE}, {"amlfs-7-x": TRANSFER}, {LEASE.key: LEASE}, {"amlfs": Tempo.assume(5, 2000)})
 EMPTY = Records()
 EVENTS = (Event(7, NOW, "submitted", "stage_in prefix=/a/"), Event(7, NOW, "imported", "/a/"))
 
@@ -60,13 +63,11 @@ STAGES = st.builds(
     fs=TEXT,
     phase=st.sampled_from(Phase),
     since=TIMES,
-    alone=st.booleans(),
+    asked=MAYBE,
     not_before=MAYBE,
-    import_started=MAYBE,
     progressed=MAYBE,
     message=TEXT,
-    missing=TEXTS,
-    kept=TEXTS,
+    beginnings=TEXTS,
     todo=TEXTS,
     bytes_total=NUMBERS,
 )
@@ -84,12 +85,31 @@ JOBS = st.builds(
     not_before=MAYBE,
     comment=TEXT,
 )
+LEASE_KEYS = st.builds(LeaseKey, TEXT, TEXT, st.sampled_from(Conflict), st.integers(-1, 2**31 - 1))
+PARTS = st.builds(Part, prefix=TEXT, blobs=NUMBERS, total_bytes=NUMBERS, imported=MAYBE, suspect=TEXT)
+LEASES = st.builds(
+    Lease,
+    key=LEASE_KEYS,
+    since=TIMES,
+    used=TIMES,
+    counted=MAYBE,
+    parts=st.lists(PARTS, max_size=3).map(tuple),
+    took=st.timedeltas(timedelta(0), timedelta(days=1)),
+    proving=MAYBE,
+    proved=MAYBE,
+    missing=TEXTS,
+    kept=TEXTS,
+    message=TEXT,
+    whole=st.booleans(),
+    pinned=st.booleans(),
+)
 TRANSFERS = st.builds(
     Transfer,
     transfer_id=TEXT,
     fs=TEXT,
     kind=st.sampled_from(TransferKind),
     prefixes=TEXTS,
+    leases=st.lists(LEASE_KEYS, max_size=3).map(tuple),
     stages=st.lists(KEYS, max_size=3).map(tuple),
     created=TIMES,
     phase=st.sampled_from(TransferPhase),
@@ -123,12 +143,15 @@ def test_what_was_saved_is_there_after_a_crash(path: Path) -> None:
     store.close()
 
 
-@given(job=JOBS, stage=STAGES, transfer=TRANSFERS)
+@given(job=JOBS, stage=STAGES, transfer=TRANSFERS, lease=LEASES)
 def test_every_record_comes_back_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, job: Job, stage: Stage, transfer: Transfer
+    tmp_path_factory: pytest.TempPathFactory, job: Job, stage: Stage, transfer: Transfer, lease: Lease
 ) -> None:
     """Whatever is in it: times, enums, any text that is text."""
-    records = Records({job.job_id: job}, {stage.key: stage}, {transfer.transfer_id: transfer})
+    tempos = {"amlfs": Tempo.assume(5, 2000).turn_took(4000, 7).weight_came(1, 10)}
+    records = Records(
+        {job.job_id: job}, {stage.key: stage}, {transfer.transfer_id: transfer}, {lease.key: lease}, tempos
+    )
     path = tmp_path_factory.mktemp("store") / "amlfs.db"
     store = SqliteStore(path)
     store.save(EMPTY, records, ())
@@ -274,3 +297,38 @@ def test_old_history_is_forgotten_once_a_day(tmp_path: Path) -> None:
     assert counts(90.6) == (0, 0, 1)
     assert len(store.events(9)) == 3
     store.close()
+
+
+FORMAT_1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE job (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+CREATE TABLE stage (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+CREATE TABLE transfer (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+CREATE TABLE past (job_id INTEGER NOT NULL, kind TEXT NOT NULL, record TEXT NOT NULL) STRICT;
+CREATE TABLE event (job_id INTEGER NOT NULL, at REAL NOT NULL, word TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
+INSERT INTO meta VALUES ('epoch', 'old');
+PRAGMA user_version=1;
+"""
+
+
+def test_a_database_of_the_first_format_is_taken_over(path: Path) -> None:
+    """Its jobs and stages stay; what a stage knew of its own import is found again through its lease."""
+    store = SqliteStore(path.with_name("new.db"))
+    store.save(EMPTY, Records({7: JOB}, {KEY: STAGE}), EVENTS)
+    rows = {table: store._db.execute(f"SELECT * FROM {table}").fetchall() for table in ("job", "stage")}  # noqa: S608, SLF001 - constant names; as it writes them
+    store.close()
+    db = sqlite3.connect(path)
+    db.executescript(FORMAT_1)
+    for table, found in rows.items():
+        for ident, record in found:
+            old = record[:-1] + ',"alone":true,"import_errors":3,"missing":["a"]}' if table == "stage" else record
+            db.execute(f"INSERT INTO {table} VALUES (?, ?)", (ident, old))  # noqa: S608 - constant names
+    db.commit()
+    db.close()
+    store = SqliteStore(path)
+
+    assert store.epoch == "old"
+    assert store.load()[0] == Records({7: JOB}, {KEY: STAGE})
+    store.save(EMPTY, RECORDS, ())
+    store.close()
+    assert reopened(path)[0] == RECORDS

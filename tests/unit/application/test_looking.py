@@ -6,21 +6,26 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slurm_amlfs.application.looking import Looks, Pace, look_at_slot, look_at_slurm
+from slurm_amlfs.application.looking import Looks, Pace, look_at_queue, look_at_slot, look_at_slurm
 from slurm_amlfs.application.performing import FileSystem
-from slurm_amlfs.domain.ask import Ask, Direction
+from slurm_amlfs.domain.ask import Ask, Conflict, Direction
+from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.records import Job, Records, Stage, StageKey
-from slurm_amlfs.domain.view import JobView
+from slurm_amlfs.domain.records import Job, Records, Stage, StageKey, Transfer, TransferKind, TransferPhase
+from slurm_amlfs.domain.tempo import Tempo
+from slurm_amlfs.domain.view import JobView, QueuedJob
+from slurm_amlfs.domain.world import Ahead
 from slurm_amlfs.errors import TemporaryError
 from tests.fakes.arm import FakeArm
 from tests.fakes.slurm import FakeSlurm
+from tests.unit.domain.desk import RULES
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEY = StageKey(7, Direction.IN, 0)
 JOB = Job(7, 61001, 61001, ("stage_in prefix=/a/",), NOW)
 STAGE = Stage(KEY, Ask(Direction.IN, ("/a/",)), "amlfs", Phase.WAITING, NOW, files_total=3)
+LEASE = Lease(LeaseKey("amlfs", "/a/", Conflict.SKIP, 1000), NOW, NOW, counted=NOW, parts=(Part("/a/", 3, 300),))
 BROKEN = TemporaryError("no answer")
 
 
@@ -32,7 +37,7 @@ def after(seconds: float) -> datetime:
 def looks(job: Job = JOB, stage: Stage = STAGE) -> Looks:
     """Make looks that are planned for one job."""
     made = Looks(Pace(), ("amlfs",))
-    made.plan(Records({7: job}, {KEY: stage}), frozenset())
+    made.plan(Records({7: job}, {KEY: stage}, leases={LEASE.key: LEASE}), frozenset())
     return made
 
 
@@ -132,7 +137,9 @@ def test_nobody_to_ask_for_nobody_asked() -> None:
     """An idle daemon leaves Slurm and Azure alone."""
     made = Looks(Pace(), ("amlfs",))
     made.plan(Records(), frozenset())
-    closed = looks(job=replace(JOB, closed=NOW), stage=replace(STAGE, phase=Phase.SETTLED))
+    closed = Looks(Pace(), ("amlfs",))
+    over = Records({7: replace(JOB, closed=NOW)}, {KEY: replace(STAGE, phase=Phase.SETTLED)})
+    closed.plan(over, frozenset())
 
     assert not made.slurm_due(NOW)
     assert made.slots_due(NOW) == closed.slots_due(NOW) == []
@@ -184,7 +191,7 @@ def test_a_slot_is_looked_at_while_somebody_cares() -> None:
     due = [made.slots_due(after(seconds)) for seconds in (4, 5)]
     made.plan(Records(), frozenset())
     forgotten = made.seen(NOW, ()).file_systems
-    made.plan(Records({7: JOB}, {KEY: STAGE}), frozenset())
+    made.plan(Records({7: JOB}, {KEY: STAGE}, leases={LEASE.key: LEASE}), frozenset())
 
     assert first == ["amlfs"]
     assert due == [[], ["amlfs"]]
@@ -208,3 +215,65 @@ def test_auto_jobs_are_looked_for_once_a_minute_and_remembered() -> None:
     assert [it.auto_jobs for it in seen] == [("autoExport nightly",), ("autoExport nightly",), ()]
     assert [it.trouble for it in seen] == ["no answer", "", ""]
     assert seen[0].view is None
+
+
+def under_way(began: datetime, blobs: int) -> Records:
+    """Make records of an import that Azure took then; it is taken to need 5 s, and 1 s for 2,000 blobs."""
+    transfer = Transfer("amlfs-7-x", "amlfs", TransferKind.IMPORT, ("/a/",), began, leases=(LEASE.key,), blobs=blobs)
+    asked = replace(transfer, phase=TransferPhase.ASKED, asked=began)
+    tempos = {"amlfs": Tempo.assume(5, 2000)}
+    return Records({7: JOB}, {KEY: STAGE}, {"amlfs-7-x": asked}, {LEASE.key: LEASE}, tempos)
+
+
+def test_an_import_is_looked_at_when_it_should_be_over() -> None:
+    """Not a moment sooner than the usual pace asks for otherwise, and then each second, ever slower."""
+    made = looks()
+    made.plan(under_way(NOW, 4000), frozenset())
+    made.fs_looked["amlfs"] = after(4)
+    due = [made.slots_due(after(seconds)) for seconds in (6.9, 7.1)]
+    made.fs_looked["amlfs"] = after(7.1)
+    soon = [made.slots_due(after(seconds)) for seconds in (8, 8.2)]
+    made.fs_looked["amlfs"] = after(17)
+    later = [made.slots_due(after(seconds)) for seconds in (18.9, 19.1)]
+
+    assert due == soon == later == [[], ["amlfs"]]
+
+
+def test_while_an_import_runs_only_it_is_read() -> None:
+    """The file system's own health is read once a minute then."""
+    made = looks()
+    arm = FakeArm()
+    made.plan(under_way(NOW, 4000), frozenset())
+    look_at_slot(made, "amlfs", file_system(arm), NOW)()
+    before = made.file_systems["amlfs"].view
+    look_at_slot(made, "amlfs", file_system(arm), after(5))()
+    again = made.file_systems["amlfs"].view
+    look_at_slot(made, "amlfs", file_system(arm), after(61))()
+
+    assert before is again
+    assert made.file_systems["amlfs"].view is not before
+
+
+def test_the_queue_is_read_while_somebody_stages() -> None:
+    """Or always, where imports begin at submission; never where the site does not want it; its cost is bounded."""
+    made = looks()
+    quiet = Looks(Pace(), ("amlfs",))
+    assert [made.queue_due(NOW, ahead) for ahead in Ahead] == [False, True, True]
+    assert [quiet.queue_due(NOW, ahead) for ahead in Ahead] == [False, False, True]
+
+    made.queue_looked, made.queue_took = NOW, timedelta(seconds=1)
+    assert [made.queue_due(after(seconds), Ahead.BATCH) for seconds in (24, 25)] == [False, True]
+
+
+def test_what_the_queue_will_need_is_kept_when_slurm_does_not_answer() -> None:
+    """Silence is no news."""
+    made = looks()
+    slurm = FakeSlurm()
+    slurm.queued[9] = QueuedJob(9, 61001, ("stage_in prefix=/b/", "stage_in prefix=/c/ conflict=overwrite-always"))
+    look_at_queue(made, slurm, RULES)()
+    known = dict(made.foreseen)
+    slurm.faults.append(BROKEN)
+    look_at_queue(made, slurm, RULES)()
+
+    assert [key.prefix for key in known] == ["/b/"]
+    assert made.foreseen == known

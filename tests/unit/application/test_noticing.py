@@ -177,7 +177,7 @@ def test_a_job_that_exports_keeps_the_comment_of_its_start() -> None:
     """Slurmctld refuses comments on a job in STAGE_OUT, so none is wished for; the board tells."""
     key = StageKey(7, Direction.OUT, 0)
     out = replace(STAGE, key=key, ask=Ask(Direction.OUT, ("/jobs/7/",)), phase=Phase.EXPORTING, message="")
-    brought = replace(STAGE, phase=Phase.RUNNING, missing=("a/x", "a/y"))
+    brought = replace(STAGE, phase=Phase.RUNNING, missing_count=2)
     ended = replace(JOB, life=Life.ENDED, token_out="2-1")  # noqa: S106 - an ask's name, no secret
     records = Records({7: ended}, {KEY: brought, key: out})
     notices = Notices(FakeBoard(), RULES)

@@ -8,22 +8,26 @@ import pytest
 
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
+from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.errand import (
     Clear,
     Comment,
     Count,
     DropReceipt,
     Errand,
+    Evict,
     Free,
+    Probe,
     ProveIn,
     ProveOut,
     Start,
     Stop,
     WriteReceipt,
 )
+from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
-from slurm_amlfs.domain.report import Counted, Done, Examined, Fault, Freed, Started, Trouble
+from slurm_amlfs.domain.report import Counted, Done, Examined, Fault, Freed, Probed, Started, Trouble
 from slurm_amlfs.domain.view import HsmState, ImportState, JobView
 from slurm_amlfs.errors import PermanentError, TemporaryError, ThrottledError
 from tests.fakes.arm import FakeArm
@@ -31,17 +35,18 @@ from tests.fakes.blobs import FakeBlobs
 from tests.fakes.lustre import FakeLustre
 from tests.fakes.slurm import FakeSlurm
 
-IN, OUT = StageKey(7, Direction.IN, 0), StageKey(7, Direction.OUT, 0)
+LEASE = LeaseKey("amlfs", "/a/", Conflict.SKIP, 1000)
+OUT = StageKey(7, Direction.OUT, 0)
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-IMPORT = Transfer("amlfs-7-x", "amlfs", TransferKind.IMPORT, ("/a/",), (IN,), NOW)
-ARCHIVE = Transfer("archive-7-x", "amlfs", TransferKind.ARCHIVE, ("/jobs/7/",), (OUT,), NOW)
-COUNT = Count(IN, 0, "amlfs", ("/a/", "/b/"), Hydrate.ALL)
-PROVE = ProveIn(IN, 0, "amlfs", ("/a/",), Conflict.SKIP, Hydrate.ALL, None)
+IMPORT = Transfer("amlfs-7-x", "amlfs", TransferKind.IMPORT, ("/a/",), NOW, leases=(LEASE,))
+ARCHIVE = Transfer("archive-7-x", "amlfs", TransferKind.ARCHIVE, ("/jobs/7/",), NOW, stages=(OUT,))
+COUNT = Count(LEASE, 0, 1000, whole=True)
+PROVE = ProveIn(LEASE, 0, Hydrate.ALL, None)
 RECEIPT = WriteReceipt(7, 0, 61001, 61001, ("amlfs",), "AMLFS_MOUNT=/lustre\n")
 
 PROVE_OUT = ProveOut(OUT, 0, "amlfs", ("/jobs/7/",))
 FREE = Free(OUT, 0, "amlfs", ("/jobs/7/",), ())
-ON_LUSTRE = (PROVE, COUNT, RECEIPT, DropReceipt(7, ("amlfs",)), PROVE_OUT, FREE)
+ON_LUSTRE = (PROVE, COUNT, Probe(LEASE, 0), Evict(LEASE, 0, ()), RECEIPT, DropReceipt(7, ("amlfs",)), PROVE_OUT, FREE)
 
 
 class World:
@@ -60,13 +65,64 @@ class World:
         return report.result
 
 
-def test_counting_tells_blobs_bytes_empty_prefixes_and_room() -> None:
+def of(prefix: str, conflict: Conflict = Conflict.SKIP) -> LeaseKey:
+    """Name another lease."""
+    return LEASE._replace(prefix=prefix, conflict=conflict)
+
+
+def test_counting_tells_blobs_bytes_parts_and_room() -> None:
     """What the decision needs, in one walk."""
     world = World()
     world.blobs.put("a/x", 10)
     world.blobs.put("a/y", 5)
+    cut = (Cut("/a/x", 1, 10), Cut("/a/y", 1, 5))
 
-    assert world.do(COUNT) == Counted(2, 15, empty=("/b/",), room_bytes=1000)
+    assert world.do(COUNT) == Counted(2, 15, (Cut("/a/", 2, 15),), room_bytes=1000)
+    assert world.do(replace(COUNT, target_blobs=1)) == Counted(2, 15, cut, room_bytes=1000)
+    assert world.do(replace(COUNT, lease=of("/b/"))) == Counted(0, 0, room_bytes=1000)
+
+
+@pytest.mark.parametrize("conflict", Conflict)
+def test_counting_sees_what_is_there_already(conflict: Conflict) -> None:
+    """All of it, or not; how much of it is more than a name; only for skip, which leaves what is there as it is."""
+    world = World()
+    world.blobs.put("a/x", 10)
+    world.blobs.put("a/y", 5)
+    world.lustre.add_released("/a/x", 10)
+    some = world.do(replace(COUNT, lease=of("/a/", conflict)))
+    world.lustre.write("/a/y", 5)
+    world.lustre.mark_archived("/a/y")
+    every = world.do(replace(COUNT, lease=of("/a/", conflict)))
+
+    assert isinstance(some, Counted)
+    assert isinstance(every, Counted)
+    assert (some.there, some.whole_bytes) == (False, 0)
+    assert (every.there, every.whole_bytes) == ((True, 5) if conflict is Conflict.SKIP else (False, 0))
+
+
+def test_a_probe_tells_whether_all_is_there() -> None:
+    """Released or whole, but every file; a prefix without blobs is never there."""
+    world = World()
+    world.blobs.put("a/x", 10)
+    world.blobs.put("a/y", 5)
+    world.lustre.add_released("/a/x", 10)
+    some = world.do(Probe(LEASE, 0))
+    world.lustre.add_released("/a/y", 5)
+
+    assert some == Probed(there=False)
+    assert world.do(Probe(LEASE, 0)) == Probed(there=True)
+    assert world.do(Probe(of("/b/"), 0)) == Probed(there=False)
+
+
+def test_an_idle_lease_gives_its_bytes_back() -> None:
+    """What is proved, without what others need."""
+    world = World()
+    for name in ("a/x", "a/y"):
+        world.blobs.put(name, 5)
+        world.lustre.write(f"/{name}", 5)
+        world.lustre.mark_archived(f"/{name}")
+
+    assert world.do(Evict(LEASE, 0, ("/a/y",))) == Freed(1, 5, needed=1)
 
 
 def test_counting_tells_a_folder_from_the_beginning_of_names() -> None:
@@ -74,9 +130,10 @@ def test_counting_tells_a_folder_from_the_beginning_of_names() -> None:
     world = World()
     for name in ("a/x", "a1", "b1", "b2/x", "c"):
         world.blobs.put(name, 10)
-    prefixes = ("/a", "/b", "/c")
+    found = {prefix: world.do(replace(COUNT, lease=of(prefix))) for prefix in ("/a", "/b", "/c")}
+    told = {prefix: isinstance(it, Counted) and it.beginning for prefix, it in found.items()}
 
-    assert world.do(replace(COUNT, prefixes=prefixes)) == Counted(5, 50, room_bytes=1000, beginnings=("/b", "/c"))
+    assert told == {"/a": False, "/b": True, "/c": True}
 
 
 def test_names_alone_are_counted_without_the_mount() -> None:
@@ -85,7 +142,7 @@ def test_names_alone_are_counted_without_the_mount() -> None:
     world.blobs.put("a/x", 10)
     world.lustre.is_mounted = False
 
-    assert world.do(replace(COUNT, hydrate=Hydrate.NONE)) == Counted(1, 10, empty=("/b/",))
+    assert world.do(replace(COUNT, whole=False)) == Counted(1, 10, (Cut("/a/", 1, 10),))
 
 
 def test_counting_for_an_overwrite_finds_what_is_nowhere_else() -> None:
@@ -107,7 +164,7 @@ def test_counting_for_an_overwrite_finds_what_is_nowhere_else() -> None:
     world.lustre.write("/.amlfs/receipts/7", 10)
     world.lustre.write("/c/other", 10)
     counted = world.do(replace(COUNT, overwrites=True))
-    everything = world.do(replace(COUNT, prefixes=("/",), overwrites=True))
+    everything = world.do(replace(COUNT, lease=of("/"), overwrites=True))
 
     assert isinstance(counted, Counted)
     assert (counted.unsaved_files, counted.unsaved) == (4, ("/a/new", "/a/begun", "/a/dirty"))
@@ -119,10 +176,10 @@ def test_on_a_hierarchical_namespace_a_neighbour_fills_no_prefix() -> None:
     """/a with only /ab there is empty."""
     world = World(Namespace.HIERARCHICAL)
     world.blobs.put("ab/x", 10)
-    counted = world.do(replace(COUNT, prefixes=("/a",)))
+    counted = world.do(replace(COUNT, lease=of("/a")))
 
     assert isinstance(counted, Counted)
-    assert (counted.files, counted.empty) == (0, ("/a",))
+    assert (counted.files, counted.cuts) == (0, ())
 
 
 def test_an_import_is_started_stopped_and_cleared() -> None:
@@ -210,7 +267,7 @@ def test_errors_become_troubles(error: TemporaryError | PermanentError, fault: F
 def test_a_fault_of_ours_stops_nobody() -> None:
     """Whatever breaks in an errand is logged and tried again."""
     world = World()
-    result = world.do(replace(COUNT, fs="forgotten"))
+    result = world.do(replace(COUNT, lease=LEASE._replace(fs="forgotten")))
 
     assert isinstance(result, Trouble)
     assert result.fault is Fault.TEMPORARY
@@ -265,7 +322,7 @@ def test_a_proof_begins_anew(how: str) -> None:
     def more() -> None:
         world.blobs.put("a/later", 1)
         if how == "forgotten":
-            world.performer.keep(set())
+            world.performer.keep(set(), set())
         elif how == "trouble":
             world.lustre.faults.append(TemporaryError("flapped"))
             assert isinstance(world.do(PROVE), Trouble)
@@ -282,7 +339,7 @@ def test_a_proof_that_is_still_wanted_is_kept() -> None:
 
     def more() -> None:
         world.blobs.put("a/later", 1)
-        world.performer.keep({IN})
+        world.performer.keep({LEASE}, set())
 
     _, second = slices(world, more, PROVE)
     assert isinstance(second, Examined)

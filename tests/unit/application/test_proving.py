@@ -7,17 +7,18 @@ import pytest
 
 from slurm_amlfs.application.proving import InProof
 from slurm_amlfs.application.restore_room import RestoreRoom
-from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
+from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.errand import ProveIn
+from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.records import StageKey
 from slurm_amlfs.domain.report import Examined
 from slurm_amlfs.domain.view import HsmState
 from slurm_amlfs.errors import PermanentError, TemporaryError
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.lustre import FakeLustre
 
-ERRAND = ProveIn(StageKey(7, Direction.IN, 0), 0, "amlfs", ("/a/",), Conflict.SKIP, Hydrate.ALL, None)
+LEASE = LeaseKey("amlfs", "/a/", Conflict.SKIP, 1000)
+ERRAND = ProveIn(LEASE, 0, Hydrate.ALL, None)
 
 
 class Bench:
@@ -166,7 +167,7 @@ def test_a_slice_ends_after_a_second() -> None:
 
 def test_on_a_hierarchical_namespace_neighbours_do_not_count() -> None:
     """/a takes what is below it, not /ab."""
-    bench = Bench(("a/x", "ab/y"), replace(ERRAND, prefixes=("/a",)))
+    bench = Bench(("a/x", "ab/y"), replace(ERRAND, lease=LEASE._replace(prefix="/a")))
     bench.lustre.remove("/ab/y")
     flat = bench.settle(bench.begin())
     hierarchical = bench.settle(bench.begin(namespace=Namespace.HIERARCHICAL))
@@ -265,7 +266,7 @@ def test_an_urgent_proof_gets_the_room_that_comes_free() -> None:
     room = RestoreRoom(100, lambda: bench.seconds)
 
     def begin(prefix: str, urgency: float) -> InProof:
-        errand = replace(ERRAND, prefixes=(prefix,))
+        errand = replace(ERRAND, lease=LEASE._replace(prefix=prefix))
         return InProof(
             bench.blobs,
             bench.lustre,

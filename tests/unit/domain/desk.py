@@ -13,6 +13,7 @@ from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import compose
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.errand import Count, DropReceipt, Errand, Free, ProveIn, ProveOut, Start, WriteReceipt
+from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.reconcile import Decision, decide
@@ -115,6 +116,11 @@ class Desk:
     def stage(self, job_id: int = 7, direction: Direction = Direction.IN, line: int = 0) -> Stage:
         """Give a stage."""
         return self.records.stages[StageKey(job_id, direction, line)]
+
+    def lease(self, prefix: str) -> Lease:
+        """Give the one lease of a prefix."""
+        [held] = [it for it in self.records.leases.values() if it.key.prefix == prefix]
+        return held
 
     def out(self, job_id: int = 7, line: int = 0) -> Stage:
         """Give a stage-out."""

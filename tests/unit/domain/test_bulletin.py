@@ -11,10 +11,10 @@ from slurm_amlfs.domain.errand import Count, ProveIn, Start, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import Records, StageKey
-from slurm_amlfs.domain.report import Counted, Done, Examined
+from slurm_amlfs.domain.report import Done, Examined
 from slurm_amlfs.domain.world import FsRules
 from slurm_amlfs.wire import Answer
-from tests.unit.domain.desk import BUSY, RULES, Desk
+from tests.unit.domain.desk import BUSY, RULES, Desk, counted
 
 IN = "stage_in prefix=/a/"
 
@@ -74,7 +74,9 @@ def test_a_prefix_that_only_begins_names_gives_the_directory_of_those_names() ->
     desk = Desk()
     desk.submit("stage_in prefix=/genomes/chr prefix=/genomes/run7 prefix=/top")
     assert "AMLFS_IMPORT_DIR=/lustre/genomes/chr" in desk.board().env
-    desk.report(desk.wish(Count), Counted(3, 300, beginnings=("/genomes/chr", "/top")))
+    for errand in desk.wished(Count):
+        found = counted(errand, beginning=errand.lease.prefix in {"/genomes/chr", "/top"})
+        desk.report(errand, found)
 
     assert "AMLFS_IMPORT_DIR=/lustre/genomes" in desk.board().env
     assert "AMLFS_IMPORT_DIRS=/lustre/genomes:/lustre/genomes/run7:/lustre/" in desk.board().env

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from slurm_amlfs.domain.ask import ExportOn
-from slurm_amlfs.domain.errand import Count, DropReceipt, ProveOut, WriteReceipt
+from slurm_amlfs.domain.errand import Count, DropReceipt, ProveIn, ProveOut, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life
 from slurm_amlfs.wire import Answer, RequestKind
@@ -64,7 +64,7 @@ def test_while_it_is_proved_again_the_old_receipt_goes() -> None:
 
 
 def test_a_requeued_job_starts_over() -> None:
-    """It ran: its next stage-in is a fresh one, with a fresh import, and its next end exports again."""
+    """It ran: its next stage-in is a fresh one, whose files are proved again, and its next end exports again."""
     desk = Desk()
     desk.stage_in(IN, OUT)
     desk.run()
@@ -76,10 +76,11 @@ def test_a_requeued_job_starts_over() -> None:
     desk.submit(IN, OUT)
 
     assert first is Answer.DONE
-    assert (desk.stage().phase, desk.out().phase) == (Phase.WAITING, Phase.DECLARED)
+    assert (desk.stage().phase, desk.out().phase) == (Phase.RESTORING, Phase.DECLARED)
     assert desk.job().life is Life.PENDING
     assert desk.answers()[0] is Answer.BUSY
-    assert desk.wish(Count)
+    assert desk.wish(ProveIn)
+    assert desk.wished(Count) == []
 
 
 @pytest.mark.parametrize("on", ExportOn)
@@ -128,7 +129,7 @@ def test_a_look_from_before_a_requeue_says_nothing_of_the_new_run() -> None:
         desk.request(RequestKind.DATA_IN, IN),
     )
 
-    assert desk.stage().phase is Phase.WAITING
+    assert desk.stage().phase is Phase.RESTORING
     assert desk.answers()[0] is Answer.BUSY
 
 

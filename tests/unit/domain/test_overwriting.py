@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.errand import Count, ProveIn, Start, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.report import Counted, Done, Report
@@ -188,4 +189,5 @@ def test_what_gives_way_to_an_older_overwrite_is_proved_again() -> None:
 
     assert (before, younger, again) == (Phase.STAGED_IN, Phase.STAGED_IN, Phase.RESTORING)
     assert proofs == []
-    assert {it.stage.job_id for it in desk.wished(ProveIn)} == {1, 2}
+    assert {it.lease.prefix for it in desk.wished(ProveIn)} == {"/shared/"}
+    assert {it.lease.conflict for it in desk.wished(ProveIn)} == {Conflict.OVERWRITE_IF_DIRTY, Conflict.SKIP}

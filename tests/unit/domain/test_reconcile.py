@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import Clear, Comment, Count, Errand, Free, ProveIn, ProveOut, Start, WriteReceipt
+from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
+from slurm_amlfs.domain.errand import (
+    Clear,
+    Comment,
+    Count,
+    Errand,
+    Evict,
+    Free,
+    Probe,
+    ProveIn,
+    ProveOut,
+    Start,
+    WriteReceipt,
+)
+from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.records import Records, StageKey
-from slurm_amlfs.domain.report import Counted, Done, Examined, Fault, Freed, Report, Result, Started, Trouble
+from slurm_amlfs.domain.records import StageKey
+from slurm_amlfs.domain.report import Counted, Done, Examined, Fault, Freed, Probed, Report, Result, Started, Trouble
 from slurm_amlfs.domain.view import ImportState
 from slurm_amlfs.domain.world import backoff
 from slurm_amlfs.wire import Answer, RequestKind
-from tests.unit.domain.desk import BUSY, RULES, Desk, proved
+from tests.unit.domain.desk import BUSY, RULES, Desk, counted, proved
 
 IN = "stage_in prefix=/a/"
 OUT = "stage_out prefix=/jobs/7/"
@@ -121,7 +135,7 @@ def test_a_pass_leaves_what_it_was_given_alone() -> None:
     desk = Desk()
     desk.submit(IN, OUT)
     given = desk.records
-    copy = Records(dict(given.jobs), dict(given.stages), dict(given.transfers))
+    copy = deepcopy(given)
     desk.count()
 
     assert given == copy
@@ -141,17 +155,18 @@ def test_wishes_come_again_until_they_are_reported() -> None:
 
 
 def test_reports_of_an_earlier_life_change_nothing() -> None:
-    """What was found for the stage before the job started over does not count for the new one."""
+    """What was found of a lease before it was forgotten does not count for the one that comes after it."""
     desk = Desk()
     desk.submit(IN)
     stale = desk.wish(Count)
-    desk.run()
-    desk.settle(desk.request(RequestKind.SETUP, IN), desk.request(RequestKind.DATA_IN, IN))
-    desk.show("PENDING")
-    desk.report(stale, Counted(9, 900))
+    desk.leave(job_state="CANCELLED")
+    forgotten = dict(desk.records.leases)
+    desk.submit(IN, job_id=8)
+    desk.report(stale, counted(stale, 9, 900))
 
-    assert desk.stage().files_total == 0
-    assert desk.stage().generation == 1
+    assert forgotten == {}
+    assert desk.stage(8).files_total == 0
+    assert desk.wish(Count).generation > stale.generation
 
 
 def test_reports_about_what_is_gone_change_nothing() -> None:
@@ -161,9 +176,12 @@ def test_reports_about_what_is_gone_change_nothing() -> None:
     desk.count()
     transfer = desk.wish(Start).transfer
     key = StageKey(9, Direction.OUT, 0)
+    other = LeaseKey("amlfs", "/other/", Conflict.SKIP, 1000)
     errands: list[Errand] = [
-        Count(key, 0, "amlfs", ("/a/",), desk.stage().ask.hydrate),
-        ProveIn(key, 0, "amlfs", ("/a/",), desk.stage().ask.conflict, desk.stage().ask.hydrate, None),
+        Count(other, 0, 1000, whole=True),
+        Probe(other, 0),
+        ProveIn(other, 0, Hydrate.ALL, None),
+        Evict(other, 0, ()),
         ProveOut(key, 0, "amlfs", ("/a/",)),
         Free(key, 0, "amlfs", ("/a/",), ()),
         WriteReceipt(9, 0, 1, 1, ("amlfs",), ""),
@@ -173,7 +191,9 @@ def test_reports_about_what_is_gone_change_nothing() -> None:
     ]
     results: list[Result] = [
         Counted(1, 1),
+        Probed(there=True),
         Examined(settled=True, files=1, files_done=1, total_bytes=1, bytes_done=1),
+        Freed(1, 1),
         proved(),
         Freed(1, 1),
         Done(),
@@ -189,7 +209,7 @@ def test_reports_about_what_is_gone_change_nothing() -> None:
 
 
 def test_a_report_that_does_not_fit_the_phase_changes_nothing() -> None:
-    """A count that arrives when the import is on its way."""
+    """A count that arrives when the import is on its way, and of another size."""
     desk = Desk()
     desk.submit(IN)
     late = desk.wish(Count)
@@ -204,13 +224,13 @@ def test_a_slot_given_up_is_used_again_in_the_same_pass() -> None:
     """No look is waited for between two transfers."""
     desk = Desk()
     desk.submit(IN)
-    desk.submit(f"{IN} max_errors=0", job_id=8)
+    desk.submit("stage_in prefix=/b/ max_errors=0", job_id=8)
     desk.count()
     first = desk.start()
     desk.show_transfer(first, ImportState.COMPLETED)
     desk.go()
 
-    assert desk.wish(Start).transfer.stages[0].job_id == 8
+    assert desk.wish(Start).transfer.prefixes == ("/b/",)
 
 
 def test_an_empty_world_wants_nothing() -> None:
@@ -231,7 +251,7 @@ def test_many_jobs_are_decided_in_a_moment() -> None:
     transfer = desk.wish(Start).transfer
 
     assert transfer.prefixes == ("/a/",)
-    assert len(transfer.stages) == 1000
+    assert len(transfer.leases) == 1
     assert len(transfer.transfer_id) <= 80
 
 

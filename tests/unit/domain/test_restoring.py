@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import ProveIn, Start, WriteReceipt
+from slurm_amlfs.domain.errand import Count, ProveIn, Start, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import StageKey
+from slurm_amlfs.domain.report import Report
 from slurm_amlfs.wire import Answer
-from tests.unit.domain.desk import ALICE, Desk, looked_at
+from tests.unit.domain.desk import ALICE, Desk, counted, looked_at
 
 LINE = "stage_in prefix=/genomes/"
 
@@ -108,9 +109,10 @@ def test_blobs_that_changed_meanwhile_are_imported_again() -> None:
     desk = imported(errors=9)
     desk.prove(looked_at(files_done=2, newer=("genomes/a",)))
     desk.go(after=60)
+    desk.go(reports=tuple(Report(it, counted(it, files=4)) for it in desk.wished(Count)))
 
     assert desk.wish(Start).transfer.prefixes == ("/genomes/",)
-    assert desk.stage().turns == 1
+    assert desk.lease("/genomes/").turns == 1
 
 
 def test_what_never_comes_fails_after_the_configured_tries() -> None:
@@ -119,6 +121,7 @@ def test_what_never_comes_fails_after_the_configured_tries() -> None:
     for _ in range(2):
         desk.prove(looked_at(files_done=2, missing=("genomes/a'b",)))
         desk.go(after=60)
+        desk.count()
         desk.start()
         desk.land()
     desk.prove(looked_at(files_done=2, missing=("genomes/a'b",)))
@@ -164,7 +167,7 @@ def test_a_proof_waits_while_space_under_it_is_given_back() -> None:
 
     assert held == []
     assert said == "waiting until the space of an earlier job is given back"
-    assert desk.wish(ProveIn).stage.job_id == 7
+    assert desk.wish(ProveIn).lease.prefix == "/genomes/human/"
 
 
 def test_a_free_of_nobodys_stage_holds_every_proof() -> None:
