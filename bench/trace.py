@@ -32,7 +32,8 @@ class Site:
     """What a site's jobs are like.
 
     `shared` is the part of jobs that choose among `popular` prefixes; `burst` the part that one user submits within a
-    minute, in the middle; `exports` the part that asks for an export as well.
+    minute, in the middle; `exports` the part that asks for an export as well. `load` counts the overheads, unless
+    `load_of_work` says that it means the work alone; then turns of one prefix each would be more than the slot can do.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Site:
     blobs_per_second: float = 2000.0
     burst: float = 0.0
     exports: float = 0.0
+    load_of_work: bool = False
 
 
 def arrivals(site: Site, seed: int) -> list[Arrival]:
@@ -65,7 +67,8 @@ def arrivals(site: Site, seed: int) -> list[Arrival]:
             wanted.append((f"/out/{number}/", _size(site, rng), True))
     rng.shuffle(wanted)
     distinct = {prefix: blobs for prefix, blobs, _ in wanted}
-    seconds = sum(site.overhead_seconds + blobs / site.blobs_per_second for blobs in distinct.values())
+    overhead = 0.0 if site.load_of_work else site.overhead_seconds
+    seconds = sum(overhead + blobs / site.blobs_per_second for blobs in distinct.values())
     span = seconds / site.load
     burst = int(len(wanted) * site.burst)
     moments = [rng.random() * span for _ in wanted[burst:]] + [span / 2 + rng.random() * 60 for _ in range(burst)]
