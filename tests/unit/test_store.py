@@ -166,7 +166,7 @@ def test_only_what_differs_is_written(path: Path) -> None:
     store = SqliteStore(path)
     store.save(EMPTY, RECORDS, ())
     changes = store._db.total_changes  # noqa: SLF001 - SQLite's own count
-    same = Records({7: replace(JOB)}, {KEY: replace(STAGE)}, {"amlfs-7-x": replace(TRANSFER)})
+    same = replace(RECORDS, jobs={7: replace(JOB)}, stages={KEY: replace(STAGE)}, leases={LEASE.key: replace(LEASE)})
     store.save(RECORDS, same, EVENTS[:1])
     written = store._db.total_changes - changes  # noqa: SLF001
     after = Records({7: replace(JOB, life=Life.ENDED)}, {}, {})
