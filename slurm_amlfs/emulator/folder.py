@@ -44,9 +44,12 @@ class FolderContents:
         fd = os.open(f"{self._root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             into.seek(0)
-            # As many bytes as there are, if there are few: a buffer of a megabyte costs more than a small file.
-            while piece := os.read(fd, min(os.fstat(fd).st_size, PIECE_BYTES) or 1):
+            # A buffer of a megabyte costs more than a small file.
+            most = min(os.fstat(fd).st_size + 1, PIECE_BYTES)
+            while piece := os.read(fd, most):
                 into.write(piece)
+                if len(piece) < most:
+                    break
         finally:
             os.close(fd)
 

@@ -47,12 +47,15 @@ class Bridge(mfusepy.FUSE):  # type: ignore[misc]
         if _fstat(info.contents.fh, buffer) if path is None else _lstat(mount.where(path), buffer):
             return -ctypes.get_errno()
         if mount.shown:
-            seen = buffer.contents
-            times = mount.shown.get(seen.st_ino)
-            if times is not None:
-                seen.st_atimespec.tv_sec, seen.st_atimespec.tv_nsec = divmod(times.atime_ns, 10**9)
-                seen.st_mtimespec.tv_sec, seen.st_mtimespec.tv_nsec = divmod(times.mtime_ns, 10**9)
+            self._show(buffer.contents)
         return 0
+
+    def _show(self, seen: Any) -> None:  # noqa: ANN401 - a ctypes structure
+        """Put in the times that a file shows while its contents are being fetched."""
+        times = self.operations.shown.get(seen.st_ino)
+        if times is not None:
+            seen.st_atimespec.tv_sec, seen.st_atimespec.tv_nsec = divmod(times.atime_ns, 10**9)
+            seen.st_mtimespec.tv_sec, seen.st_mtimespec.tv_nsec = divmod(times.mtime_ns, 10**9)
 
     def readdir_fuse_3(  # noqa: PLR0913, PLR0917 - libfuse's signature
         self,
@@ -63,13 +66,26 @@ class Bridge(mfusepy.FUSE):  # type: ignore[misc]
         info: Any,  # noqa: ANN401 - ctypes
         flags: int,
     ) -> int:
-        """List a directory, with all attributes where the kernel asks for them."""
-        if not flags & READDIR_PLUS:
-            return int(super().readdir_fuse_3(path, buffer, filler, offset, info, flags))
+        """List a directory, with all attributes where the kernel asks for them.
+
+        With offsets of our own, because libfuse lets the kernel remember only what is given with one. They count names
+        as they were when the listing began.
+        """
+        del path
         folder = info.contents.fh
+        names = self.operations.listings.get(folder)
+        if names is None or not offset:
+            names = [b".", b"..", *map(os.fsencode, os.listdir(folder))]  # noqa: PTH208 - an open directory
+            self.operations.listings[folder] = names
         seen = mfusepy.c_stat()
-        for name in [b".", b"..", *map(os.fsencode, os.listdir(folder))]:  # noqa: PTH208 - an open directory
-            if _fstatat(folder, name, seen, AT_SYMLINK_NOFOLLOW) == 0 and filler(buffer, name, seen, 0, FILL_DIR_PLUS):
+        fill = FILL_DIR_PLUS if flags & READDIR_PLUS else 0
+        for number in range(offset, len(names)):
+            name = names[number]
+            if _fstatat(folder, name, seen, AT_SYMLINK_NOFOLLOW):
+                continue
+            if self.operations.shown:
+                self._show(seen)
+            if filler(buffer, name, seen, number + 1, fill):
                 break
         return 0
 

@@ -54,6 +54,7 @@ class Mount(mfusepy.Operations):  # type: ignore[misc]
         self._cache_seconds = cache_seconds
         self.ready = threading.Event()
         self._root = os.fsencode(hsm.tree.root)
+        self.listings: dict[int, list[bytes]] = {}
         self.shown: dict[int, Times] = hsm.inodes.shown
         self._hsm = hsm
         self._files = hsm.files
@@ -97,22 +98,9 @@ class Mount(mfusepy.Operations):  # type: ignore[misc]
         """Read a symlink."""
         return os.readlink(self._at(path))
 
-    def readdir(self, path: str | None, fh: int) -> Iterator[tuple[str, dict[str, int], int]]:
-        """List an open directory."""
-        del path
-        yield (".", {}, 0)
-        yield ("..", {}, 0)
-        with os.scandir(fh) as entries:
-            for entry in entries:
-                if entry.is_file(follow_symlinks=False):
-                    mode = stat.S_IFREG
-                elif entry.is_dir(follow_symlinks=False):
-                    mode = stat.S_IFDIR
-                elif entry.is_symlink():
-                    mode = stat.S_IFLNK
-                else:
-                    mode = stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode)
-                yield (entry.name, {"st_mode": mode, "st_ino": entry.inode()}, 0)
+    def readdir(self, path: str | None, fh: int) -> Iterator[str]:
+        """Answer nothing: Bridge.readdir_fuse_3 does it all."""
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), path, fh)
 
     def opendir(self, path: str) -> int:
         """Open a directory."""
@@ -121,6 +109,7 @@ class Mount(mfusepy.Operations):  # type: ignore[misc]
     def releasedir(self, path: str | None, fh: int) -> int:
         """Close a directory."""
         del path
+        self.listings.pop(fh, None)
         os.close(fh)
         return 0
 

@@ -67,7 +67,7 @@ class Requests:
         self._ready = threading.Condition(lock)
         self._turn = threading.Condition(lock)
         self._queue: deque[Request] = deque()
-        self._live: dict[int, deque[Request]] = {}
+        self._live: dict[int, list[Request]] = {}
         self._workers: list[threading.Thread] = []
         self._idle = 0
         self.stopping = False
@@ -94,7 +94,7 @@ class Requests:
                 request.done.set()
                 return request
             os.write(self._journal, b"%s %d %s\0\n" % (action.encode(), archive_id, os.fsencode(path)))
-            line = self._live.setdefault(number, deque())
+            line = self._live.setdefault(number, [])
             line.append(request)
             if len(line) == 1:
                 self._queue.append(request)
@@ -113,7 +113,7 @@ class Requests:
         """Run an action in the caller's own thread, after what the queue has for the file."""
         request = Request(action, number, path, queued=False)
         with self._ready:
-            line = self._live.setdefault(number, deque())
+            line = self._live.setdefault(number, [])
             line.append(request)
             self._turn.wait_for(lambda: line[0] is request)
             request.running = True

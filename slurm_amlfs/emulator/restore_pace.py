@@ -53,6 +53,8 @@ class Spacing:
         Raises:
             OSError: ECANCELED when `stop` says so meanwhile.
         """
+        if not self._seconds_each and not stop():
+            return
         due = self._clock() + self.wait_seconds(amount)
         while True:
             if stop():

@@ -96,7 +96,7 @@ class Transfers:
                     request.resized = True
                 inode.held_bytes, inode.whole = arriving.end, True
                 record = self._tree.record(fd)
-                self._tree.set_record(fd, replace(record, flags=record.flags & ~RELEASED))
+                self._tree.set_record(fd, HsmRecord(record.flags & ~RELEASED, record.archive_id, record.blob))
                 self._show_times(fd, inode.number)
 
     def _fetch(self, blob: str, arriving: Arriving) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from slurm_amlfs.domain.view import FileKind
 from slurm_amlfs.emulator.hsm_rules import IMPORTED, HsmRecord
+from slurm_amlfs.emulator.hsm_text import read_record, write_record
 from slurm_amlfs.errors import PermanentError
 
 RECORD = "user.amlfs.hsm"
@@ -44,6 +45,7 @@ MOST_PARENTS = 100_000
 """How many directories are remembered as real and unmoved, so that each imported file need not walk up again."""
 
 _KINDS = {stat.S_IFREG: FileKind.REGULAR, stat.S_IFDIR: FileKind.DIRECTORY, stat.S_IFLNK: FileKind.SYMLINK}
+_NO_NAMES = frozenset({"", ".", ".."})
 _NO_RECORD = HsmRecord()
 _WITHOUT_RECORD = frozenset({errno.ENODATA, errno.EPERM, errno.ENOTSUP})
 
@@ -124,9 +126,9 @@ class Tree:
         where = path if isinstance(path, int) else self.at(path)
         try:
             if kind is FileKind.REGULAR:
-                return _read(os.getxattr(where, RECORD))
+                return read_record(os.getxattr(where, RECORD))
             if kind is FileKind.SYMLINK:
-                return _read(os.getxattr(where, LINK_RECORD, follow_symlinks=False))
+                return read_record(os.getxattr(where, LINK_RECORD, follow_symlinks=False))
         except OSError as error:
             if error.errno not in _WITHOUT_RECORD:
                 raise
@@ -134,12 +136,12 @@ class Tree:
 
     def set_record(self, path: str | int, record: HsmRecord) -> None:
         """Write a regular file's HSM record."""
-        os.setxattr(path if isinstance(path, int) else self.at(path), RECORD, _write(record))
+        os.setxattr(path if isinstance(path, int) else self.at(path), RECORD, write_record(record))
 
     def mark_link(self, path: str, flags: int) -> None:
         """Write a symlink's HSM record. Without CAP_SYS_ADMIN it keeps none, and then always counts as new."""
         try:
-            os.setxattr(self.at(path), LINK_RECORD, _write(HsmRecord(flags)), follow_symlinks=False)
+            os.setxattr(self.at(path), LINK_RECORD, write_record(HsmRecord(flags)), follow_symlinks=False)
         except PermissionError:
             return
 
@@ -158,7 +160,7 @@ class Tree:
             os.ftruncate(fd, size)
             os.fchown(fd, uid, gid)
             os.fchmod(fd, mode)
-            os.setxattr(fd, RECORD, _write(record))
+            os.setxattr(fd, RECORD, write_record(record))
             os.utime(fd, ns=(mtime_ns, mtime_ns))
         finally:
             os.close(fd)
@@ -251,7 +253,7 @@ class Tree:
         Raises:
             OSError: EINVAL, ENOTDIR, ENOENT.
         """
-        if any(part in {"", ".", ".."} for part in path.split("/")):
+        if not _NO_NAMES.isdisjoint(path.split("/")):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
         self._parent_is_plain(path)
 
@@ -279,7 +281,7 @@ class Tree:
             FileNotFoundError: the directory is not there.
             NotADirectoryError: something on the way is no directory.
         """
-        parent = os.path.dirname(path)
+        parent = path.rpartition("/")[0]
         if not parent:
             return True
         known = self._parents.get(parent)
@@ -291,14 +293,3 @@ class Tree:
                 self._parents.clear()
             known = self._parents[parent] = self._derived(parent) == parent
         return known
-
-
-def _read(value: bytes) -> HsmRecord:
-    numbers, _, blob = value.partition(b"\n")
-    flags, archive_id = numbers.split()
-    return HsmRecord(int(flags, 16), int(archive_id), os.fsdecode(blob))
-
-
-def _write(record: HsmRecord) -> bytes:
-    numbers = b"%x %d" % (record.flags, record.archive_id)
-    return numbers + b"\n" + os.fsencode(record.blob) if record.blob else numbers

@@ -43,6 +43,26 @@ def test_who_may_not_read_is_told_nothing(hsm: Hsm) -> None:
         assert refused.value.errno == errno.EACCES
 
 
+def test_states_of_a_directory_are_told_together(hsm: Hsm) -> None:
+    """In the order asked, once, to who asked; what is no file by that name is asked for by itself."""
+    door = Door(hsm)
+    asker = Caller(0, 0, 4711)
+    hsm.add_directory("d/e", UID, GID, 0o755)
+    door.set("d", PREFIX + "ask", b"\0".join([b"f", b"no", b"e", b"..", b"", b"f"]), asker)
+    told = door.get("d", PREFIX + "told", asker)
+
+    assert told.split(b"\n") == [b"d 1", b"-", b"-", b"-", b"-", b"d 1", b""]
+    with pytest.raises(OSError, match="not supported"):
+        door.get("d", PREFIX + "told", asker)
+
+
+@pytest.mark.parametrize("asker", [Caller(61009, 61009, 4711), Caller(0, 0, 0)])
+def test_who_is_not_known_is_told_nothing_together(hsm: Hsm, asker: Caller) -> None:
+    """Only root need not be checked file by file, and an answer has to find its way back."""
+    with pytest.raises(OSError, match="not supported"):
+        Door(hsm).set("d", PREFIX + "ask", b"f", asker)
+
+
 def test_several_files_in_one_request(hsm: Hsm) -> None:
     """Names between NULs; anybody may restore."""
     Door(hsm).set("", PREFIX + "request", b"RESTORE 0\0d/f\0d/f", STRANGER)
