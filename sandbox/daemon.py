@@ -23,6 +23,8 @@ poll_seconds = {poll_seconds}
 
 [limits]
 {limits}
+[slot]
+{slot}
 
 [[file_system]]
 name = "{name}"
@@ -49,6 +51,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
     arm_port: int,
     poll_seconds: float,
     limits: tuple[str, ...],
+    slot: tuple[str, ...],
     mount: Path,
     namespace: str,
     container_url: str,
@@ -61,6 +64,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
         arm_port=arm_port,
         poll_seconds=poll_seconds,
         limits="\n".join(limits),
+        slot="\n".join(slot),
         name=FILE_SYSTEM,
         mount=mount,
         namespace=namespace,

@@ -22,6 +22,7 @@ class Options:
         hierarchical: The container has a hierarchical namespace.
         poll_seconds: How often the daemon looks at ARM while a transfer runs.
         limits: Lines of amlfs.toml's [limits].
+        slot: Lines of amlfs.toml's [slot].
     """
 
     plugins: bool = True
@@ -35,6 +36,7 @@ class Options:
     hierarchical: bool = False
     poll_seconds: float = 0.5
     limits: tuple[str, ...] = ()
+    slot: tuple[str, ...] = ()
 
 
 PLAIN = Options(plugins=False, lustre=False, daemon=False)

@@ -218,6 +218,7 @@ class Site:
             arm_port=arm_port,
             poll_seconds=self.options.poll_seconds,
             limits=self.options.limits,
+            slot=self.options.slot,
             mount=self.mount,
             namespace="hierarchical" if self.options.hierarchical else "flat",
             container_url=container_url(blob_port),

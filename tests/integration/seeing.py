@@ -31,6 +31,11 @@ def put_blob(site: Site, name: str, data: bytes) -> None:
     site.blobs.upload_blob(name, data, overwrite=True)
 
 
+def put_sparse(site: Site, name: str, size_bytes: int) -> None:
+    """Make a blob of zeros that takes no room: a page blob nothing was written to."""
+    site.blobs.get_blob_client(name).create_page_blob(size_bytes)
+
+
 def blob(site: Site, name: str) -> bytes:
     """Download a blob."""
     return bytes(site.blobs.download_blob(name).readall())
