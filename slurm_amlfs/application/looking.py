@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from slurm_amlfs.application.performing import FileSystem
@@ -35,8 +35,8 @@ _REST_PER_QUEUE = 25
 _OVERDUE_LOOKS = 5
 """An import that is over a minute late is looked at every twelve seconds, if that is more than the usual pace."""
 
-_REST_PER_LOOK = 5
-"""A look that takes a second is made every five: slurmctld's jobs are locked meanwhile."""
+_REST_PER_LOOK = 20
+"""A look that takes a second is made every twenty: slurmctld's jobs are locked meanwhile, and reading costs us too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Looks:
     auto_looked: dict[str, datetime] = field(default_factory=dict)
     doubted: set[int] = field(default_factory=set)
     ends: dict[str, datetime] = field(default_factory=dict)
+    transfers: bool = False
     view_looked: dict[str, datetime] = field(default_factory=dict)
     foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
     queue_looked: datetime | None = None
@@ -110,6 +111,7 @@ class Looks:
         self.starting = frozenset(it for it in alive if _about_to_start(records, it))
         self.starting_since = {it: since for it, since in self.starting_since.items() if it in self.starting}
         self.wanted_slots = frozenset(name for name in self.names if wants_look(records, name))
+        self.transfers = bool(records.transfers)
         leases = records.leases.values()
         self.wanted_spaces = frozenset(name for name in self.names if capacity.wants_look(leases, name))
         for name in set(self.spaces) - self.wanted_spaces:
@@ -191,7 +193,7 @@ def _expected_end(records: Records, transfer: Transfer) -> datetime | None:
     return transfer.asked + timedelta(seconds=tempo.overhead_seconds + transfer.blobs / tempo.blobs_per_second)
 
 
-def look_at_queue(looks: Looks, slurm: Slurm, rules: Rules) -> Callable[[], None]:
+def look_at_queue(looks: Looks, slurm: Slurm, rules: Rules) -> Callable[[], bool]:
     """Read the whole queue now; return what puts in place what its jobs will need. Silence means nothing new."""
     began = time.monotonic()
     try:
@@ -200,29 +202,32 @@ def look_at_queue(looks: Looks, slurm: Slurm, rules: Rules) -> Callable[[], None
         found = looks.foreseen
     took = timedelta(seconds=time.monotonic() - began)
 
-    def put() -> None:
+    def put() -> bool:
+        news = looks.foreseen != found
         looks.queue_took = took
         looks.foreseen = found
+        return news
 
     return put
 
 
-def look_at_space(looks: Looks, name: str, fs: FileSystem) -> Callable[[], None]:
+def look_at_space(looks: Looks, name: str, fs: FileSystem) -> Callable[[], bool]:
     """Read a file system's room; return what puts the answer in place. Without an answer there is no known room."""
     try:
         space = fs.lustre.space() if fs.lustre.mounted() else None
     except AmlfsError:
         space = None
 
-    def put() -> None:
-        looks.spaces.pop(name, None)
+    def put() -> bool:
+        news = looks.spaces.pop(name, None) != space
         if space is not None:
             looks.spaces[name] = space
+        return news
 
     return put
 
 
-def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callable[[], None]:
+def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callable[[], bool]:
     """Read the jobs now; return what puts the answer in place, to be called by the loop's own thread.
 
     It says nothing of jobs doubted since `begin_slurm`.
@@ -235,9 +240,12 @@ def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callab
         jobs, trouble = None, error.message
     took = timedelta(seconds=time.monotonic() - began)
 
-    def put() -> None:
+    def put() -> bool:
+        asked = job_ids - looks.doubted
+        news = (looks.jobs, looks.asked_jobs, looks.slurm_trouble) != (jobs, asked, trouble)
         looks.slurm_took = took
-        looks.jobs, looks.asked_jobs, looks.slurm_trouble = jobs, job_ids - looks.doubted, trouble
+        looks.jobs, looks.asked_jobs, looks.slurm_trouble = jobs, asked, trouble
+        return news
 
     return put
 
@@ -250,7 +258,7 @@ def _known_view(looks: Looks, name: str, now: datetime, before: FsSeen | None) -
     return before.view
 
 
-def look_at_slot(looks: Looks, name: str, fs: FileSystem, now: datetime) -> Callable[[], None]:
+def look_at_slot(looks: Looks, name: str, fs: FileSystem, now: datetime) -> Callable[[], bool]:
     """Read a file system's slot now; return what puts the answer in place."""
     before = looks.file_systems.get(name)
     auto_jobs = before.auto_jobs if before is not None else ()
@@ -265,11 +273,14 @@ def look_at_slot(looks: Looks, name: str, fs: FileSystem, now: datetime) -> Call
     except AmlfsError as error:
         seen = FsSeen(now, auto_jobs=auto_jobs, trouble=error.message)
 
-    def put() -> None:
+    def put() -> bool:
         if seen.view is not None and (before is None or seen.view is not before.view):
             looks.view_looked[name] = now
+        # A look at our own transfer is news by its time alone: it may be what is not shown that tells.
+        news = bool(looks.transfers) or before is None or replace(before, seen=now) != seen
         looks.file_systems[name] = seen
         if fresh and not seen.trouble:
             looks.auto_looked[name] = now
+        return news
 
     return put

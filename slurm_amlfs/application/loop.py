@@ -91,7 +91,7 @@ class Loop:
         self._walks = ThreadPoolExecutor(workers, thread_name_prefix="walk")
         self._calls = ThreadPoolExecutor(_QUICK_WORKERS, thread_name_prefix="call")
         self._comments = ThreadPoolExecutor(_COMMENT_WORKERS, thread_name_prefix="comment")
-        self._running: dict[str, Future[Callable[[], None]]] = {}
+        self._running: dict[str, Future[Callable[[], bool]]] = {}
         self._heard: list[tuple[str, Request]] = []
         self._new: set[int] = set()
         self._stuck: set[str] = set()
@@ -149,10 +149,11 @@ class Loop:
     def _collect(self) -> None:
         for key in [key for key, future in self._running.items() if future.done()]:
             future = self._running.pop(key)
-            self._dirty = True
             try:
-                future.result()()
+                # What brought no news asks for no pass: thousands of waiting jobs cost nothing while nothing changes.
+                self._dirty = future.result()() or self._dirty
             except Exception:
+                self._dirty = True
                 # A fault of ours in a look; whatever it was to tell is looked for again.
                 log.exception("look-broke", extra={"amlfs_pairs": {"look": key}})
 
@@ -219,7 +220,7 @@ class Loop:
             self._wake_at(until)
             return
 
-        def work() -> Callable[[], None]:
+        def work() -> Callable[[], bool]:
             report = self._performer.perform(errand)
             return lambda: self._report(report)
 
@@ -230,7 +231,7 @@ class Loop:
             return self._walks
         return self._comments if isinstance(errand, (Comment, Notify)) else self._calls
 
-    def _report(self, report: Report) -> None:
+    def _report(self, report: Report) -> bool:
         if isinstance(report.result, Trouble):
             trouble = report.result
             pairs = {
@@ -241,6 +242,7 @@ class Loop:
             }
             log.warning("errand-failed", extra={"amlfs_pairs": pairs})
         self._reports.append(report)
+        return True
 
     def _rest(self, reports: list[Report], now: datetime) -> None:
         """Let what failed rest a little longer each time, so that no wish of every pass becomes a storm."""
@@ -250,7 +252,7 @@ class Loop:
                 pause = backoff(times, timedelta(0), _LONGEST_REST)
                 self._resting[key_of(report.errand)] = (now + pause, times + 1)
 
-    def _submit(self, pool: ThreadPoolExecutor, key: str, work: Callable[[], Callable[[], None]]) -> None:
+    def _submit(self, pool: ThreadPoolExecutor, key: str, work: Callable[[], Callable[[], bool]]) -> None:
         if key in self._running:
             return
         future = pool.submit(work)

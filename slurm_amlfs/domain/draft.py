@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.errand import Errand
@@ -39,6 +40,7 @@ class Draft:
     riders: dict[LeaseKey, list[StageKey]] = field(default_factory=dict)
     overwrites: list[LeaseKey] = field(default_factory=list)
     foreseen: dict[LeaseKey, Foreseen] = field(default_factory=dict)
+    shown: dict[tuple[LeaseKey, ...], tuple[list[Lease], dict[str, Any]]] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
     spoken_for: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from slurm_amlfs.domain import freeing, lease, overwriting, riding
 from slurm_amlfs.domain.ask import Hydrate
@@ -72,20 +73,32 @@ def _carried(draft: Draft, held: list[Lease]) -> bool:
 
 
 def _show(draft: Draft, stage: Stage, held: list[Lease]) -> Stage:
-    """Let a stage say how far its leases are."""
-    shown = replace(
-        stage,
-        files_total=sum(it.files_total for it in held),
-        bytes_total=sum(it.bytes_total for it in held),
-        files_done=sum(_files_done(draft, it) for it in held),
-        bytes_done=sum(it.bytes_done for it in held),
-        missing_count=sum(it.missing_count for it in held),
-        kept_count=sum(it.kept_count for it in held),
-        beginnings=tuple(it.key.prefix for it in held if it.beginning),
-        message=next((it.message for it in held if it.message), ""),
-        correlation_id=next((it.correlation_id for it in held if it.correlation_id), stage.correlation_id),
-    )
-    return draft.put(shown) if shown != stage else stage
+    """Let a stage say how far its leases are. Those of one pass that ride on the same leases say the same."""
+    key = tuple(it.key for it in held)
+    known = draft.shown.get(key)
+    if known is None or known[0] != held:
+        known = draft.shown[key] = (held, _progress(draft, held))
+    progress = known[1]
+    correlation_id = next((it.correlation_id for it in held if it.correlation_id), stage.correlation_id)
+    if (
+        all(getattr(stage, name) == value for name, value in progress.items())
+        and correlation_id == stage.correlation_id
+    ):
+        return stage
+    return draft.put(replace(stage, correlation_id=correlation_id, **progress))
+
+
+def _progress(draft: Draft, held: list[Lease]) -> dict[str, Any]:
+    return {
+        "message": next((it.message for it in held if it.message), ""),
+        "files_total": sum(it.files_total for it in held),
+        "bytes_total": sum(it.bytes_total for it in held),
+        "files_done": sum(_files_done(draft, it) for it in held),
+        "bytes_done": sum(it.bytes_done for it in held),
+        "missing_count": sum(it.missing_count for it in held),
+        "kept_count": sum(it.kept_count for it in held),
+        "beginnings": tuple(it.key.prefix for it in held if it.beginning),
+    }
 
 
 def _files_done(draft: Draft, held: Lease) -> int:
