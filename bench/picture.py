@@ -15,10 +15,8 @@ _SHORTEST_SECONDS = 1.0
 
 _COLUMNS = 2
 
-type_of_waits = Mapping[str, Mapping[str, Sequence[Wait]]]
 
-
-def draw(sites: type_of_waits, path: Path) -> None:
+def draw(sites: Mapping[str, Mapping[str, Sequence[Wait]]], path: Path) -> None:
     """Write a picture with a panel for each site and a curve for each policy; the axis of seconds is logarithmic."""
     rows = -(-len(sites) // _COLUMNS)
     figure = Figure(figsize=(11, 4 * rows), layout="constrained")

@@ -1,16 +1,15 @@
 """What the choice of turns is worth: jobs on a virtual clock, under four policies, ten seeds of each kind of site.
 
-Every mean is over the jobs of all seeds, each by its weight; `worst_seed` is the seed in which we are farthest from
-the bound. Four bars are not the same for every site, and each for a reason:
+A mean wait is that of a seed's jobs, each by its weight, and then the mean over the seeds; `worst_seed` is the seed in
+which we are farthest from the bound. The choice was tuned on other seeds (100 to 199). Three sites have other bars:
 
-- On a site of many small jobs there is hardly anything to cut: one import of all that waits is itself within a third of
-  the bound there, so that no policy can be five times better. The bar is that ours costs no more than 1.05 of it.
+- On a site of many small jobs there is hardly anything to cut or to put off: one import of all that waits is itself
+  within 1.4 times the bound there, so no policy can be five times better. Ours may cost 1.05 of it.
 - Where one user floods, his own last job waits for all that he asked before, hours of it, under any policy that is fair
-  to the others. That no job waits more than ten times its own import and ten turns is a bar for the others' jobs.
-- An archive takes one path, so each has a turn of its own. Where a site exports by `lfs hsm_archive` instead, exports
-  do not use the slot; `exports_beside` shows the same jobs' imports there.
-- What one import per job costs is measured in the same jobs, and 1/50 of it asked only where that is the issue's: it
-  waits without end once the load of jobs, shared prefixes counted each time, is more than the slot can do.
+  to the others. That nobody waits more than ten times his own import and ten turns is a bar for the others' jobs only.
+- An archive takes one path, so each has a turn of its own that nothing can share or interrupt, while the bound has
+  every import for nothing and every archive interrupted at any moment. How far we are from that bound is a figure
+  there; a bar holds for `exports_beside`, the imports of the same jobs on a site that exports by `lfs hsm_archive`.
 
 The figures at the end, without bars, are for who wants to know where the policy is good and where it is not: other
 sizes of jobs, and sites where the load of 0.7 is that of the work alone, without any overhead.
@@ -88,14 +87,17 @@ class Outcome:
             found["longest_of_flood_of_allowed_ratio"] = longest(flood)
         return {f"{self.name}_{name}": value for name, value in found.items()}
 
-    def bars(self, limit_of_merge: float = LIMIT_OF_MERGE) -> list[Bar]:
+    def bars(self) -> list[Bar]:
         """Hold what was found against the bars."""
-        return [
+        of_merge = LIMIT_OF_MERGE_SMALL if self.name == SMALL.name else LIMIT_OF_MERGE
+        found = [
             Bar(f"{self.name}: of one import per job", self.ratio(self.one_by_one), LIMIT_OF_ONE_BY_ONE),
-            Bar(f"{self.name}: of merge everything", self.ratio(self.merged), limit_of_merge),
-            Bar(f"{self.name}: of the bound", self.ratio(self.bound), LIMIT_OF_BOUND),
+            Bar(f"{self.name}: of merge everything", self.ratio(self.merged), of_merge),
             Bar(f"{self.name}: longest wait of what is allowed", self.longest_of_others, 1.0),
         ]
+        if self.name != EXPORTS.name:
+            found.append(Bar(f"{self.name}: of the bound", self.ratio(self.bound), LIMIT_OF_BOUND))
+        return found
 
     def of_first_seed(self) -> dict[str, Sequence[Wait]]:
         """Give what a picture shows."""
@@ -115,12 +117,12 @@ def main() -> int:
     sites = [_simulate(site) for site in (BASE, SMALL, FLOOD, EXPORTS)]
     beside = _simulate(EXPORTS, "exports_beside", lambda it: not it.exports)
     others = [_simulate(site) for site in OTHERS]
-    figures = {"jobs": float(BASE.jobs), "seeds": float(len(SEEDS)), "many_elapsed_seconds": many_seconds}
+    figures: dict[str, float] = {"jobs": BASE.jobs, "seeds": len(SEEDS), "many_elapsed_seconds": many_seconds}
     bars = [Bar("seconds to simulate 100,000 jobs under all policies", many_seconds, LIMIT_MANY_SECONDS)]
     for outcome in (*sites, beside, many, *others):
         figures |= outcome.figures()
     for outcome in (*sites, beside):
-        bars += outcome.bars(LIMIT_OF_MERGE_SMALL if outcome.name == SMALL.name else LIMIT_OF_MERGE)
+        bars += outcome.bars()
     RESULTS.mkdir(parents=True, exist_ok=True)
     draw({it.name: it.of_first_seed() for it in sites}, RESULTS / "simulate.png")
     return publish(Report("simulate", figures, bars))

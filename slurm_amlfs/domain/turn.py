@@ -77,10 +77,10 @@ class Turn:
 _STRETCH = math.sqrt(2.0)
 """Turns are this much longer than the balance of the two costs: many who come meanwhile would have had to wait anyway.
 
-Found by simulation (bench/simulate.py, seeds 100 to 119): from 1.2 to 1.7 the mean wait is the same within a hundredth.
+Found by simulation (bench/simulate.py, seeds 100 to 119): from 1.2 to 1.6 the mean wait is the same within a hundredth.
 """
 
-_PATIENCE = 7.0
+_PATIENCE = 8.0
 """A load is overdue when its end is in sight only after this many times its own import and as many turns.
 
 Nobody is to wait more than ten of them; what is between leaves room for those who are overdue at the same time.
