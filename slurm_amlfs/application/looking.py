@@ -36,7 +36,9 @@ _OVERDUE_LOOKS = 5
 """An import that is over a minute late is looked at every twelve seconds, if that is more than the usual pace."""
 
 _REST_PER_LOOK = 20
-"""A look that takes a second is made every twenty: slurmctld's jobs are locked meanwhile, and reading costs us too."""
+_REST_PER_SOON_LOOK = 5
+"""A look that takes a second is made every twenty, or every five while a job is about to start: slurmctld's jobs are
+locked meanwhile, and reading thousands of records costs us too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,12 @@ class Looks:
         """Say whether to ask Slurm now."""
         if not self.wanted_jobs or self.slurm_looked is None:
             return bool(self.wanted_jobs)
-        pace = self.pace.slurm if self.wanted_jobs <= self.asked_jobs else self.pace.slurm_new
+        pace, rest = self.pace.slurm, _REST_PER_LOOK
+        if not self.wanted_jobs <= self.asked_jobs:
+            pace, rest = self.pace.slurm_new, _REST_PER_SOON_LOOK
         if any(now < self.starting_since.get(it, now) + _SOON for it in self.starting):
-            pace = self.pace.slurm_soon
-        return now >= self.slurm_looked + max(pace, self.slurm_took * _REST_PER_LOOK)
+            pace, rest = self.pace.slurm_soon, _REST_PER_SOON_LOOK
+        return now >= self.slurm_looked + max(pace, self.slurm_took * rest)
 
     def begin_slurm(self, now: datetime) -> frozenset[int]:
         """Begin a look at Slurm; return the jobs to ask for. What is doubted from here on is not in its answer."""

@@ -111,7 +111,6 @@ def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
     tempo = draft.tempo(fs)
     rate = tempo.blobs_per_second
     waiting = [(held, list(riding.waiting(draft, held))) for held in _may_go(draft, fs)]
-    backlog = _Backlog(draft, waiting, rate)
     for held, stages in waiting:
         weight = sum(weights.of(stage) for stage in stages)
         foreseen = draft.foreseen.get(held.key)
@@ -129,7 +128,7 @@ def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
                 held.since.timestamp(),
                 alone,
                 tuple(Piece(part.prefix, part.blobs / rate) for part in parts),
-                backlog_seconds=backlog.beside(held, stages),
+                backlog_seconds=held.backlog_seconds,
             )
 
 
@@ -146,28 +145,6 @@ def _may_go(draft: Draft, fs: str) -> Iterator[Lease]:
         if held.message.startswith(overwriting.WAITING):
             riding.say(draft, held, "")
         yield held
-
-
-class _Backlog:
-    """How many seconds of the slot each user's waiting leases need."""
-
-    def __init__(self, draft: Draft, waiting: Iterable[tuple[Lease, list[Stage]]], blobs_per_second: float) -> None:
-        self._jobs = draft.jobs
-        self._rate = blobs_per_second
-        self._seconds: dict[int, float] = {}
-        for held, stages in waiting:
-            for uid in self._owners(stages):
-                self._seconds[uid] = self._seconds.get(uid, 0.0) + self._needs(held)
-
-    def beside(self, held: Lease, stages: Iterable[Stage]) -> float:
-        """Give what else the user has waiting who has least, of all who want a lease."""
-        return min((self._seconds[uid] - self._needs(held) for uid in self._owners(stages)), default=0.0)
-
-    def _owners(self, stages: Iterable[Stage]) -> set[int]:
-        return {self._jobs[stage.key.job_id].uid for stage in stages}
-
-    def _needs(self, held: Lease) -> float:
-        return sum(part.blobs for part in held.wants) / self._rate
 
 
 def _archives(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:

@@ -5,6 +5,7 @@ A pass works on copies and hands out new records at its end, so from outside `re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -26,8 +27,9 @@ class Draft:
     """The working copy of one pass.
 
     `spoken_for` are jobs that began or ended anew in this pass: what was seen of them before is out of date. `riders`
-    are the living stage-ins of each lease, as they were when `riding.take_stock` listed them,
-    `overwrites` the leases whose imports may overwrite, `foreseen` those that jobs will need which have not asked yet.
+    are the living stage-ins of each lease, as they were when `riding.take_stock` listed them, `overwrites` the leases
+    whose imports may overwrite, `foreseen` those that jobs will need which have not asked yet. `backlog` are the blobs
+    that each user has waiting, by file system, once somebody asks, `shown` what those say who ride on the same leases.
     """
 
     rules: Rules
@@ -40,6 +42,7 @@ class Draft:
     riders: dict[LeaseKey, list[StageKey]] = field(default_factory=dict)
     overwrites: list[LeaseKey] = field(default_factory=list)
     foreseen: dict[LeaseKey, Foreseen] = field(default_factory=dict)
+    backlog: Counter[tuple[str, int]] | None = None
     shown: dict[tuple[LeaseKey, ...], tuple[list[Lease], dict[str, Any]]] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
     spoken_for: set[int] = field(default_factory=set)

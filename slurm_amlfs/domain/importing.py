@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -107,7 +108,26 @@ def _cut(draft: Draft, held: Lease, result: Counted) -> Lease:
     came = sum(1 for _ in riding.waiting(draft, held))
     fs = held.key.fs
     draft.tempos[fs] = draft.tempo(fs).weight_came(came, draft.now.timestamp())
-    return replace(held, message="waiting for the slot")
+    return replace(held, message="waiting for the slot", backlog_seconds=_backlog_seconds(draft, held))
+
+
+def _backlog_seconds(draft: Draft, held: Lease) -> float:
+    """Give what else the user has waiting who has least, of all who want a lease; his own jobs make nobody late."""
+    if draft.backlog is None:
+        draft.backlog = Counter()
+        for other in draft.leases.values():
+            blobs = sum(part.blobs for part in other.wants)
+            for uid in _owners(draft, other) if blobs else ():
+                draft.backlog[other.key.fs, uid] += blobs
+    fs = held.key.fs
+    blobs = min((draft.backlog[fs, uid] for uid in _owners(draft, held)), default=0)
+    for uid in _owners(draft, held):
+        draft.backlog[fs, uid] += sum(part.blobs for part in held.wants)
+    return blobs / draft.tempo(fs).blobs_per_second
+
+
+def _owners(draft: Draft, held: Lease) -> set[int]:
+    return {draft.jobs[stage.key.job_id].uid for stage in riding.waiting(draft, held)}
 
 
 def _parts(draft: Draft, held: Lease, result: Counted, *, there: bool) -> tuple[Part, ...]:

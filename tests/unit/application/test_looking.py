@@ -97,13 +97,17 @@ def test_a_job_is_about_to_start_for_five_seconds() -> None:
     assert seen == [True, True, False]
 
 
-def test_looking_takes_a_fifth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The slower slurmctld answers, the less it is asked."""
+def test_looking_takes_a_twentieth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slower slurmctld answers, the less it is asked; a fifth for a job that nobody has seen yet."""
     made, clock = looks(), iter([0.0, 3.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     look(made, FakeSlurm())
+    usual = [made.slurm_due(after(seconds)) for seconds in (2, 59.9, 60)]
+    made.doubt(frozenset({7}))
+    new = [made.slurm_due(after(seconds)) for seconds in (14.9, 15)]
 
-    assert [made.slurm_due(after(seconds)) for seconds in (2, 14.9, 15)] == [False, False, True]
+    assert usual == [False, False, True]
+    assert new == [False, True]
 
 
 def test_a_job_not_yet_seen_is_looked_for_once_a_second() -> None:
