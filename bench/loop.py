@@ -8,6 +8,7 @@ job shares a prefix with others. Under change a hundred more jobs come every sec
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -64,7 +65,7 @@ def main() -> int:
     ]
     for name in ("rest_share", "change_share", "memory_mb"):
         values = [max(found[stages][name], LEAST_SHARE) for stages in STAGES]
-        growth = max(after / before for before, after in zip(values, values[1:], strict=False))
+        growth = max(after / before for before, after in itertools.pairwise(values))
         bars.append(Bar(f"{name} when the stages double", growth, DOUBLING_LIMIT))
     return publish(Report("loop", figures, bars))
 
@@ -75,10 +76,10 @@ def _measure(stages: int) -> Mapping[str, float]:
     try:
         _stand_in(folder, stages + more)
         argv = [sys.executable, "-m", "bench.loop", str(folder)]
-        with subprocess.Popen(argv, stdin=subprocess.PIPE) as daemon:  # noqa: S603 - this very module
+        with subprocess.Popen(argv, stdin=subprocess.PIPE) as daemon:
             try:
                 inbox = folder / "state" / "inbox"
-                _until(lambda: (inbox / "new").is_dir(), "the daemon is up")
+                _until((inbox / "new").is_dir, "the daemon is up")
                 began = time.monotonic()
                 for number in range(1, stages + 1):
                     _submit(inbox, number)

@@ -99,6 +99,7 @@ class Loop:
         self._resting: dict[str, tuple[datetime, int]] = {}
         self._wake: datetime | None = None
         self._dirty = True
+        self._comment_again = False
         self._bell = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -144,6 +145,8 @@ class Loop:
             self._dirty = True
             self._pass(now)
             self._dirty = False
+        elif self._comment_again or ((again := self._notices.comments_again) is not None and now >= again):
+            self._comment(now)
         self._look(now)
 
     def _collect(self) -> None:
@@ -186,11 +189,7 @@ class Loop:
             self._begin(errand, now)
         if again := self._notices.update(before, decision.records, decision.events, now):
             self._wake_at(again)
-        resting = {key for key, (until, _) in self._resting.items() if now < until}
-        for comment in self._notices.comments(self._records, now, self._running.keys(), resting):
-            self._begin(comment, now)
-        if again := self._notices.comments_again:
-            self._wake_at(again)
+        self._comment(now)
 
     def _decide(self, seen: Seen) -> Decision:
         """Decide; should what came break that, leave out what does: one job must not stop all others."""
@@ -231,6 +230,13 @@ class Loop:
             return self._walks
         return self._comments if isinstance(errand, (Comment, Notify)) else self._calls
 
+    def _comment(self, now: datetime) -> None:
+        """Begin the comments that are due; they need no pass."""
+        self._comment_again = False
+        resting = {key for key, (until, _) in self._resting.items() if now < until}
+        for comment in self._notices.comments(self._records, now, self._running.keys(), resting):
+            self._begin(comment, now)
+
     def _report(self, report: Report) -> bool:
         if isinstance(report.result, Trouble):
             trouble = report.result
@@ -241,6 +247,12 @@ class Loop:
                 "correlation_id": trouble.correlation_id,
             }
             log.warning("errand-failed", extra={"amlfs_pairs": pairs})
+        if isinstance(report.errand, Comment) and not report.errand.announces:
+            now = datetime.now(UTC)
+            self._notices.said(report.errand, now, well=not isinstance(report.result, Trouble))
+            self._rest([report], now)
+            self._comment_again = True
+            return False
         self._reports.append(report)
         return True
 

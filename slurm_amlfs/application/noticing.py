@@ -44,8 +44,10 @@ class Notices:
         self._unposted: set[int] = set()
         self._begun: deque[datetime] = deque()
         self._wished: set[str] = set()
+        self._news: set[int] = set()
+        self._said: dict[int, tuple[datetime, str]] = {}
         self.comments_again: datetime | None = None
-        """When to come again for comments that the budget left out, None if it left out none."""
+        """When to come again for comments that are not due yet or that the budget left out, None if there are none."""
 
     def begin(self, records: Records, events: Iterable[Event]) -> None:
         """Take the timelines from the store, and take boards of forgotten jobs away."""
@@ -69,6 +71,7 @@ class Notices:
             self._timelines.pop(job_id, None)
             self._posted.pop(job_id, None)
             self._unposted.discard(job_id)
+            self._said.pop(job_id, None)
             self._board.remove(job_id)
         return now + _POST_AGAIN if self._unposted else None
 
@@ -92,32 +95,56 @@ class Notices:
         self._wished &= set(running)
         self.comments_again = None
         wishes: list[Comment] = []
-        for job_id in sorted(self._due(records, now), key=lambda it: records.jobs[it].commented or _NEVER):
-            wish = Comment(job_id, progress(self._posted[job_id]) + missing_note(records.of_job(job_id, Direction.IN)))
+        for job_id in sorted(self._due(records, now), key=lambda it: self._last(records, it)[0]):
+            text = progress(self._posted[job_id]) + missing_note(records.of_job(job_id, Direction.IN))
+            if text == self._last(records, job_id)[1]:
+                self._news.discard(job_id)
+                continue
+            wish = Comment(job_id, text)
             key = key_of(wish)
-            if wish.text == records.jobs[job_id].comment or key in running or key in resting:
+            if key in running or key in resting:
                 continue
             if len(self._begun) >= COMMENTS:
-                self.comments_again = self._begun[0] + _BUDGET_TIME
+                self._come_again(self._begun[0] + _BUDGET_TIME)
                 break
             if len(self._wished) >= COMMENTS:
-                # The end of one that is under way makes a pass by itself.
+                # The end of one that is under way makes a look at the rest by itself.
                 break
             self._begun.append(now)
             self._wished.add(key)
             wishes.append(wish)
         return wishes
 
+    def said(self, comment: Comment, now: datetime, *, well: bool) -> None:
+        """Remember what was said, or that it could not be: neither is worth a pass over all jobs."""
+        before = self._said.get(comment.job_id, (_NEVER, ""))[1]
+        self._said[comment.job_id] = (now, comment.text if well else before)
+
+    def _last(self, records: Records, job_id: int) -> tuple[datetime, str]:
+        """Give when a job was last spoken of, and in what words."""
+        job = records.jobs[job_id]
+        return max(self._said.get(job_id, (_NEVER, "")), (job.commented or _NEVER, job.comment))
+
     def _due(self, records: Records, now: datetime) -> Iterable[int]:
         """Name jobs that wait for their start; slurmctld refuses comments on one in STAGE_OUT ("already finished")."""
-        for job_id, board in self._posted.items():
+        for job_id in list(self._news):
             job = records.jobs.get(job_id)
-            if job is None or job.life is Life.GONE or job.closed is not None:
+            board = self._posted.get(job_id)
+            waits = job is not None and job.life is Life.PENDING and job.closed is None and not job.announced
+            if not waits or board is None or not (board.phase_in or board.phase_out):
+                self._news.discard(job_id)
                 continue
-            waiting = job.life is Life.PENDING and not job.announced and (board.phase_in or board.phase_out)
-            due = job.commented is None or now - job.commented >= self._rules.comment_every
-            if due and waiting:
+            due = self._last(records, job_id)[0] + self._rules.comment_every if self._spoken(records, job_id) else now
+            if now >= due:
                 yield job_id
+            else:
+                self._come_again(due)
+
+    def _spoken(self, records: Records, job_id: int) -> bool:
+        return job_id in self._said or records.jobs[job_id].commented is not None
+
+    def _come_again(self, moment: datetime) -> None:
+        self.comments_again = moment if self.comments_again is None else min(self.comments_again, moment)
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -131,6 +158,7 @@ class Notices:
         if last is not None and job_id not in self._unposted and replace(last, updated=board.updated) == board:
             return
         self._posted[job_id] = board
+        self._news.add(job_id)
         try:
             self._board.post(board)
             self._unposted.discard(job_id)
