@@ -65,7 +65,7 @@ def main() -> int:
     ]
     for name in ("rest_share", "change_share", "memory_mb"):
         values = [max(found[stages][name], LEAST_SHARE) for stages in STAGES]
-        growth = max(after / before for before, after in itertools.pairwise(values))
+        growth = max((after / before for before, after in itertools.pairwise(values)), default=0.0)
         bars.append(Bar(f"{name} when the stages double", growth, DOUBLING_LIMIT))
     return publish(Report("loop", figures, bars))
 

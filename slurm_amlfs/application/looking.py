@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.application.ports import Slurm
@@ -29,15 +29,15 @@ _VIEW_EVERY = timedelta(minutes=1)
 _SOON = timedelta(seconds=5)
 """How long a job is looked at as about to start: one that Slurm puts off longer must not be a storm of looks."""
 
-_REST_PER_QUEUE = 25
-"""The whole queue is read for a twenty-fifth of the time at most."""
+_REST_PER_QUEUE = 75
+"""The whole queue is read for a seventy-fifth of the time at most."""
 
 _OVERDUE_LOOKS = 5
 """An import that is over a minute late is looked at every twelve seconds, if that is more than the usual pace."""
 
-_REST_PER_LOOK = 20
+_REST_PER_LOOK = 50
 _REST_PER_SOON_LOOK = 5
-"""A look that takes a second is made every twenty, or every five while a job is about to start: slurmctld's jobs are
+"""A look that takes a second is made every fifty, or every five while a job is about to start: slurmctld's jobs are
 locked meanwhile, and reading thousands of records costs us too."""
 
 
@@ -262,6 +262,13 @@ def _known_view(looks: Looks, name: str, now: datetime, before: FsSeen | None) -
     return before.view
 
 
+def _told(seen: FsSeen) -> FsSeen:
+    """Leave out what is another at every look: its time, and the ids of the answers."""
+    imports = tuple(replace(it, correlation_id="") for it in seen.imports)
+    view = None if seen.view is None else replace(seen.view, correlation_id="")
+    return replace(seen, seen=datetime.min.replace(tzinfo=UTC), imports=imports, view=view)
+
+
 def look_at_slot(looks: Looks, name: str, fs: FileSystem, now: datetime) -> Callable[[], bool]:
     """Read a file system's slot now; return what puts the answer in place."""
     before = looks.file_systems.get(name)
@@ -281,7 +288,7 @@ def look_at_slot(looks: Looks, name: str, fs: FileSystem, now: datetime) -> Call
         if seen.view is not None and (before is None or seen.view is not before.view):
             looks.view_looked[name] = now
         # A look at our own transfer is news by its time alone: it may be what is not shown that tells.
-        news = bool(looks.transfers) or before is None or replace(before, seen=now) != seen
+        news = looks.transfers or before is None or _told(before) != _told(seen)
         looks.file_systems[name] = seen
         if fresh and not seen.trouble:
             looks.auto_looked[name] = now

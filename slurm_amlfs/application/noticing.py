@@ -26,6 +26,9 @@ COMMENTS = 2
 its jobs and schedules. What is left says its news later, and only the latest."""
 _BUDGET_TIME = timedelta(seconds=1)
 
+_SORT_EVERY = timedelta(seconds=5)
+"""How often those are put in order of whom there is news: there can be thousands."""
+
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 _MOST_EVENTS = 100
@@ -45,6 +48,8 @@ class Notices:
         self._begun: deque[datetime] = deque()
         self._wished: set[str] = set()
         self._news: set[int] = set()
+        self._queue: deque[int] = deque()
+        self._queued = _NEVER
         self._said: dict[int, tuple[datetime, str]] = {}
         self.comments_again: datetime | None = None
         """When to come again for comments that are not due yet or that the budget left out, None if there are none."""
@@ -95,25 +100,44 @@ class Notices:
         self._wished &= set(running)
         self.comments_again = None
         wishes: list[Comment] = []
-        for job_id in sorted(self._due(records, now), key=lambda it: self._last(records, it)[0]):
-            text = progress(self._posted[job_id]) + missing_note(records.of_job(job_id, Direction.IN))
-            if text == self._last(records, job_id)[1]:
-                self._news.discard(job_id)
-                continue
-            wish = Comment(job_id, text)
-            key = key_of(wish)
-            if key in running or key in resting:
-                continue
+        if not self._queue or now - self._queued >= _SORT_EVERY:
+            due = sorted(self._due(records, now), key=lambda it: self._last(records, it)[0])
+            self._queue, self._queued = deque(due), now
+        while self._queue:
             if len(self._begun) >= COMMENTS:
                 self._come_again(self._begun[0] + _BUDGET_TIME)
                 break
             if len(self._wished) >= COMMENTS:
                 # The end of one that is under way makes a look at the rest by itself.
                 break
+            wish = self._wish(records, self._queue.popleft())
+            if wish is None or key_of(wish) in running or key_of(wish) in resting:
+                continue
             self._begun.append(now)
-            self._wished.add(key)
+            self._wished.add(key_of(wish))
             wishes.append(wish)
+        if not self._queue and self._news:
+            self._come_again(now + _SORT_EVERY)
         return wishes
+
+    def _wish(self, records: Records, job_id: int) -> Comment | None:
+        """Make the wish to say how far a job is, if that is news and it still waits."""
+        if not self._waits(records, job_id):
+            return None
+        text = progress(self._posted[job_id]) + missing_note(records.of_job(job_id, Direction.IN))
+        if text == self._last(records, job_id)[1]:
+            self._news.discard(job_id)
+            return None
+        return Comment(job_id, text)
+
+    def _waits(self, records: Records, job_id: int) -> bool:
+        job = records.jobs.get(job_id)
+        board = self._posted.get(job_id)
+        waits = job is not None and job.life is Life.PENDING and job.closed is None and not job.announced
+        if not waits or board is None or not (board.phase_in or board.phase_out):
+            self._news.discard(job_id)
+            return False
+        return True
 
     def said(self, comment: Comment, now: datetime, *, well: bool) -> None:
         """Remember what was said, or that it could not be: neither is worth a pass over all jobs."""
@@ -128,17 +152,11 @@ class Notices:
     def _due(self, records: Records, now: datetime) -> Iterable[int]:
         """Name jobs that wait for their start; slurmctld refuses comments on one in STAGE_OUT ("already finished")."""
         for job_id in list(self._news):
-            job = records.jobs.get(job_id)
-            board = self._posted.get(job_id)
-            waits = job is not None and job.life is Life.PENDING and job.closed is None and not job.announced
-            if not waits or board is None or not (board.phase_in or board.phase_out):
-                self._news.discard(job_id)
+            if not self._waits(records, job_id):
                 continue
             due = self._last(records, job_id)[0] + self._rules.comment_every if self._spoken(records, job_id) else now
             if now >= due:
                 yield job_id
-            else:
-                self._come_again(due)
 
     def _spoken(self, records: Records, job_id: int) -> bool:
         return job_id in self._said or records.jobs[job_id].commented is not None

@@ -97,12 +97,12 @@ def test_a_job_is_about_to_start_for_five_seconds() -> None:
     assert seen == [True, True, False]
 
 
-def test_looking_takes_a_twentieth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_takes_a_fiftieth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slower slurmctld answers, the less it is asked; a fifth for a job that nobody has seen yet."""
     made, clock = looks(), iter([0.0, 3.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     look(made, FakeSlurm())
-    usual = [made.slurm_due(after(seconds)) for seconds in (2, 59.9, 60)]
+    usual = [made.slurm_due(after(seconds)) for seconds in (2, 149.9, 150)]
     made.doubt(frozenset({7}))
     new = [made.slurm_due(after(seconds)) for seconds in (14.9, 15)]
 
@@ -266,7 +266,7 @@ def test_the_queue_is_read_while_somebody_stages() -> None:
     assert [quiet.queue_due(NOW, ahead) for ahead in Ahead] == [False, False, True]
 
     made.queue_looked, made.queue_took = NOW, timedelta(seconds=1)
-    assert [made.queue_due(after(seconds), Ahead.BATCH) for seconds in (24, 25)] == [False, True]
+    assert [made.queue_due(after(seconds), Ahead.BATCH) for seconds in (74, 75)] == [False, True]
 
 
 def test_what_the_queue_will_need_is_kept_when_slurm_does_not_answer() -> None:
