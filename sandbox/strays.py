@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sandbox import watch
 
-END_SECONDS = 10.0
+END_SECONDS = 30.0
 
 
 def end_strays(slurm_conf: Path) -> None:

@@ -83,7 +83,7 @@ def open_for_writing(pid: int) -> list[str]:
 
 def all_ended(before: set[int]) -> None:
     """Wait until there are no processes but those, or fail."""
-    watch.until(lambda: processes() <= before, 10, "all processes have ended")
+    watch.until(lambda: processes() <= before, 30, "all processes have ended")
 
 
 @pytest.fixture
