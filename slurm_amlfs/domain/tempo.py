@@ -14,6 +14,9 @@ _PRIOR = 2.0
 _MEMORY_SECONDS = 900.0
 """Weight that came longer ago than this hardly counts."""
 
+_BURST_SECONDS = 300.0
+"""What came at first in less time than this may be a burst, and is no rate that goes on."""
+
 _LEAST_OVERHEAD_SECONDS = 0.1
 _SLOWEST_BLOBS_PER_SECOND = 1.0
 
@@ -91,5 +94,5 @@ class Tempo:
             return 1 / _MEMORY_SECONDS
         kept = self.coming_weight * math.exp(-max(now - self.seen, 0.0) / _MEMORY_SECONDS)
         # Until a memory's length has gone by, only so much can have been remembered.
-        full = 1 - math.exp(-max(now - self.began, 60.0) / _MEMORY_SECONDS)
+        full = 1 - math.exp(-max(now - self.began, _BURST_SECONDS) / _MEMORY_SECONDS)
         return max(kept, 1e-3) / (_MEMORY_SECONDS * full)
