@@ -14,7 +14,7 @@ return function(text)
 
   local HEADS = { "stage_in", "stage_out" }
   local WORDS = {
-    stage_in = { "prefix", "fs", "conflict", "max_errors", "hydrate", "release" },
+    stage_in = { "prefix", "fs", "conflict", "max_errors", "hydrate", "release", "refresh" },
     stage_out = { "prefix", "fs", "on", "release" },
   }
   local LATER = { to = "stage_out", pack = "stage_out" } -- words of the design that this release refuses
@@ -23,6 +23,7 @@ return function(text)
     hydrate = { "all", "none" },
     on = { "success", "failure", "always" },
     release = { "yes", "no" },
+    refresh = { "yes", "no" },
   }
   -- Slurm finds the two words anywhere in a line (burst_buffer_lua.c: _parse_bb_opts).
   local function is_plain(value)

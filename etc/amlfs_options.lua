@@ -21,6 +21,7 @@ return function(text, grammar)
     { "export_to", "to", { "stage_out" } },
     { "pack", "pack", { "stage_out" } },
     { "release", "release", { "stage_in", "stage_out" } },
+    { "refresh", "refresh", { "stage_in" } },
   }
   local SOURCE = { stage_in = "import", stage_out = "export" }
 

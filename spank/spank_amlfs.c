@@ -46,6 +46,9 @@ static struct spank_option options[] = {
 	       "keep owners, modes, ACLs, xattrs and hard links by way of a tar (not available in this release)"),
 	OPTION("amlfs-release", "yes|no",
 	       "give the Lustre space back once the export is proved (default: yes for exports)"),
+	OPTION("amlfs-refresh", "yes|no",
+	       "import: look at Blob Storage again, and have what changed there; without --amlfs-conflict files are "
+	       "replaced as by overwrite-always (default: no)"),
 };
 
 /*

@@ -25,9 +25,11 @@ MOST_ERRORS: Final = 2**31 - 1
 """ARM's maximumErrors is an int32."""
 
 _WORDS: Final = {
-    Direction.IN: ("prefix", "fs", "conflict", "max_errors", "hydrate", "release"),
+    Direction.IN: ("prefix", "fs", "conflict", "max_errors", "hydrate", "release", "refresh"),
     Direction.OUT: ("prefix", "fs", "on", "release"),
 }
+_USUAL_CONFLICT: Final = {False: Conflict.SKIP, True: Conflict.OVERWRITE_ALWAYS}
+"""By refresh: only overwrite-always makes a blob appear that changed behind a clean file (blob-integration.md)."""
 _LATER: Final = {"to": Direction.OUT, "pack": Direction.OUT}
 """Words of the design that this release refuses."""
 _OPTIONS: Final = (
@@ -41,6 +43,7 @@ _OPTIONS: Final = (
     ("export_to", "to", (Direction.OUT,)),
     ("pack", "pack", (Direction.OUT,)),
     ("release", "release", (Direction.IN, Direction.OUT)),
+    ("refresh", "refresh", (Direction.IN,)),
 )
 OPTIONS: Final = tuple(name for name, _, _ in _OPTIONS)
 """The options' names as job_submit sees them: without `amlfs-`, `_` for `-`."""
@@ -78,6 +81,8 @@ def parse(line: str) -> Ask:
             values[name] = _READERS[name](text)
     if not prefixes:
         raise UserError(f"amlfs: {head} without a prefix; add prefix=/PATH/")
+    if direction is Direction.IN:
+        values.setdefault("conflict", _USUAL_CONFLICT[values.get("refresh", False)])
     return Ask(direction=direction, prefixes=tuple(prefixes), **values)
 
 
@@ -116,7 +121,7 @@ def encode(text: str) -> str:
 
 def render(ask: Ask) -> str:
     """Write an Ask as the shortest line that reads back as it; defaults, `to` and `pack` are left out."""
-    plain = Ask(direction=ask.direction, prefixes=ask.prefixes)
+    plain = Ask(direction=ask.direction, prefixes=ask.prefixes, conflict=_USUAL_CONFLICT[ask.refresh])
     words = [ask.direction.value, *(f"prefix={encode(prefix)}" for prefix in ask.prefixes)]
     for name in _WORDS[ask.direction][1:]:
         value = getattr(ask, name)
@@ -189,10 +194,13 @@ def _choice(name: str, kind: type[StrEnum]) -> Callable[[str], StrEnum]:
     return read
 
 
-def _release(text: str) -> bool:
-    if text not in {"yes", "no"}:
-        raise UserError(f"amlfs: release cannot be {quote(text)}; choose one of yes, no")
-    return text == "yes"
+def _yes_no(name: str) -> Callable[[str], bool]:
+    def read(text: str) -> bool:
+        if text not in {"yes", "no"}:
+            raise UserError(f"amlfs: {name} cannot be {quote(text)}; choose one of yes, no")
+        return text == "yes"
+
+    return read
 
 
 def _max_errors(text: str) -> int:
@@ -207,5 +215,6 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "max_errors": _max_errors,
     "hydrate": _choice("hydrate", Hydrate),
     "on": _choice("on", ExportOn),
-    "release": _release,
+    "release": _yes_no("release"),
+    "refresh": _yes_no("refresh"),
 }

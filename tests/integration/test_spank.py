@@ -22,6 +22,7 @@ OPTIONS = (
     "amlfs-export-to",
     "amlfs-pack",
     "amlfs-release",
+    "amlfs-refresh",
 )
 EXPORT_NOTHING = "#!/bin/sh\n#SBATCH --amlfs-export=/jobs/{name}/ --output=/dev/null\n"
 

@@ -29,6 +29,7 @@ ASKS = st.one_of(
         max_errors=st.integers(-1, MOST_ERRORS),
         hydrate=st.sampled_from(Hydrate),
         release=RELEASES,
+        refresh=st.booleans(),
     ),
     st.builds(
         Ask,
@@ -53,6 +54,24 @@ def test_every_word_of_stage_in() -> None:
     assert parse(line + " hydrate=none release=yes") == Ask(
         Direction.IN, ("/a/", "/b c"), "scratch", Conflict.OVERWRITE_ALWAYS, -1, Hydrate.NONE, release=True
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "conflict", "refresh"),
+    [
+        ("", Conflict.SKIP, False),
+        (" refresh=no", Conflict.SKIP, False),
+        (" refresh=yes", Conflict.OVERWRITE_ALWAYS, True),
+        (" refresh=yes conflict=skip", Conflict.SKIP, True),
+        (" conflict=fail refresh=yes", Conflict.FAIL, True),
+        (" conflict=overwrite-always", Conflict.OVERWRITE_ALWAYS, False),
+    ],
+)
+def test_refresh_overwrites_unless_the_line_says_what_else(words: str, conflict: Conflict, *, refresh: bool) -> None:
+    """Only overwrite-always makes changed blobs appear, so it is meant where no conflict word stands."""
+    ask = parse(f"stage_in prefix=/a/{words}")
+
+    assert (ask.conflict, ask.refresh) == (conflict, refresh)
 
 
 def test_every_word_of_stage_out() -> None:
@@ -91,6 +110,8 @@ def test_render_reads_back(ask: Ask) -> None:
         ("stage_in prefix=/a conflict=maybe", 'conflict cannot be "maybe"', "fail, skip, overwrite-if-dirty"),
         ("stage_in prefix=/a max_errors=-2", "max_errors cannot be", "-1 for no limit"),
         ("stage_in prefix=/a max_errors=2147483648", "max_errors cannot be", "-1 for no limit"),
+        ("stage_in prefix=/a refresh=maybe", "refresh cannot be", "yes, no"),
+        ("stage_out prefix=/a refresh=yes", 'does not know "refresh=yes"', "its words are"),
         ("stage_in prefix=/a release=maybe", "release cannot be", "yes, no"),
     ],
 )
@@ -144,6 +165,7 @@ def test_options_lose_no_prefix(prefixes: tuple[str, ...]) -> None:
     [
         ({"fs": "x"}, "--amlfs-fs says nothing by itself; add --amlfs-import=/PATH/ or --amlfs-export=/PATH/"),
         ({"export": "/a", "max_errors": "1"}, "--amlfs-max-errors says nothing by itself; add --amlfs-import=/PATH/"),
+        ({"export": "/a", "refresh": "yes"}, "--amlfs-refresh says nothing by itself; add --amlfs-import=/PATH/"),
         ({"import": "/a", "pack": "tar"}, "--amlfs-pack says nothing by itself; add --amlfs-export=/PATH/"),
         ({"import": "x" * 9216}, "--amlfs-import has 9216 bytes; at most 4096"),
         ({"import": "/a\udcff"}, "is not UTF-8 text"),

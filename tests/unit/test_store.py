@@ -53,6 +53,7 @@ ASKS = st.builds(
     hydrate=st.sampled_from(Hydrate),
     on=st.sampled_from(ExportOn),
     release=st.none() | st.booleans(),
+    refresh=st.booleans(),
     fs=TEXT,
 )
 KEYS = st.builds(StageKey, NUMBERS, st.sampled_from(Direction), st.integers(0, 50))

@@ -23,6 +23,7 @@ local function ask_words(ask, problem)
   local words = { "ask", ask.direction, ask.fs or "", ask.conflict or "", number(ask.max_errors), ask.hydrate or "" }
   words[#words + 1] = ask.on or ""
   words[#words + 1] = ask.release or ""
+  words[#words + 1] = ask.refresh or ""
   for _, prefix in ipairs(ask.prefixes) do
     words[#words + 1] = prefix
   end

@@ -61,7 +61,7 @@ VALUES = st.one_of(
     TEXTS,
 )
 NAMES = st.sampled_from(
-    ["prefix", "prefix", "prefix", "fs", "conflict", "max_errors", "hydrate", "on", "to", "pack", "release", "x", ""]
+    ["prefix", "prefix", "prefix", "fs", "conflict", "max_errors", "hydrate", "on", "to", "pack", "release", "refresh", "x", ""]
 )
 WORDS = st.one_of(st.builds("{}={}".format, NAMES, VALUES), VALUES)
 LINES = st.one_of(
@@ -101,6 +101,7 @@ def ask_words(line: str) -> Callable[[Ask], list[str]]:
             given_value("hydrate", ask.hydrate),
             given_value("on", ask.on),
             release,
+            {True: "yes", False: "no"}[ask.refresh] if given_value("refresh", ask.refresh) else "",
             *ask.prefixes,
         ]
 
@@ -112,6 +113,10 @@ def ask_words(line: str) -> Callable[[Ask], list[str]]:
 @example("stage_in prefix=b64:LwA")
 @example("stage_in prefix=/a max_errors=00000000001")
 @example("stage_out prefix=/a to=c/p")
+@example("stage_in prefix=/a refresh=yes")
+@example("stage_in prefix=/a refresh=no conflict=skip")
+@example("stage_in prefix=/a refresh=1")
+@example("stage_out prefix=/a refresh=yes")
 @example("stage_in prefix=/a prefix=/a/ prefix=/a fs=x max_errors=0000000012 release=no")
 def test_grammar(luas: Luas, line: str) -> None:
     """A line is read alike, or refused in the same words."""
@@ -165,6 +170,8 @@ def test_long_prefixes(luas: Luas, prefix: str) -> None:
 @given(st.dictionaries(st.sampled_from(directive.OPTIONS), VALUES | LONG | st.just("/x" * 2049), max_size=5))
 @example({"import": "/a,/b c,", "release": "yes"})
 @example({"import": "/a", "export": "/b", "release": "yes", "fs": "x"})
+@example({"import": "/a", "export": "/b", "refresh": "yes", "conflict": "skip"})
+@example({"export": "/b", "refresh": "yes"})
 def test_options(luas: Luas, options: dict[str, str]) -> None:
     """Options become the same lines, or are refused in the same words."""
     asked = luas.ask("options", *(text for pair in options.items() for text in pair))
