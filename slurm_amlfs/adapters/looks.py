@@ -27,6 +27,7 @@ def view_of(path: str, facts: os.stat_result) -> FileView:
         kind=kind,
         size_bytes=facts.st_size,
         mtime_ns=facts.st_mtime_ns,
+        changed_ns=facts.st_ctime_ns,
         uid=facts.st_uid,
         links=facts.st_nlink,
     )

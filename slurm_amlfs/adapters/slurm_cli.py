@@ -13,6 +13,7 @@ from pathlib import Path
 
 from slurm_amlfs.adapters.commands import Outcome, run
 from slurm_amlfs.adapters.slurm_queue import (
+    JOB_ENVIRONMENT,
     JOB_FIELDS,
     QUEUE_ENVIRONMENT,
     QUEUE_FIELDS,
@@ -125,7 +126,7 @@ class SlurmCommands:
 
     def _squeue_for(self, job_ids: Sequence[int]) -> tuple[Outcome, str]:
         named = [f"--jobs={','.join(map(str, job_ids))}"] if len(job_ids) <= MANY else []
-        return self._ask(JOB_FIELDS, ["--all", "--states=all", *named])
+        return self._ask(JOB_FIELDS, ["--all", "--states=all", *named], JOB_ENVIRONMENT)
 
     def _ask(
         self, fields: Sequence[str], options: Sequence[str], env: Mapping[str, str] | None = None

@@ -24,10 +24,13 @@ JOB_FIELDS: Final = (
     "RestartCnt",
     "PriorityLong",
     "BatchFlag",
+    "SubmitTime",
     "Account",
     "UserName",
     "Reason",
 )
+JOB_ENVIRONMENT: Final[Mapping[str, str]] = {"TZ": "UTC0", "SLURM_TIME_FORMAT": "%s"}
+"""Times as seconds since 1970."""
 QUEUE_FIELDS: Final = (
     "JobID",
     "UserID",
@@ -41,8 +44,8 @@ QUEUE_FIELDS: Final = (
 )
 QUEUE_OPTIONS: Final = ("--all", "--states=PENDING", "--array-unique")
 """Without the last, squeue puts tasks that have a record of their own back into their array's."""
-QUEUE_ENVIRONMENT: Final[Mapping[str, str]] = {"TZ": "UTC0", "SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
-"""Times as seconds since 1970, and an array's tasks not cut at 64 characters (xlate_array_task_str)."""
+QUEUE_ENVIRONMENT: Final[Mapping[str, str]] = {**JOB_ENVIRONMENT, "SLURM_BITSTR_LEN": "0"}
+"""And an array's tasks not cut at 64 characters (xlate_array_task_str)."""
 
 DIRECTIVE: Final = "#AMLFS"
 """`#` and burst_buffer.conf's Directive."""
@@ -148,7 +151,7 @@ def _records(output: str, mark: str, width: int) -> list[list[str]]:
 
 
 def _job(record: Sequence[str]) -> JobView:
-    job_id, uid, job_state, bb_state, exit_code, restarts, priority, batch, *texts = map(str.strip, record)
+    job_id, uid, job_state, bb_state, exit_code, restarts, priority, batch, submitted, *texts = map(str.strip, record)
     account, user, reason = texts
     code, signal = _exit(exit_code)
     return JobView(
@@ -165,6 +168,7 @@ def _job(record: Sequence[str]) -> JobView:
         held=int(priority) == 0,
         interactive=int(batch) == 0,
         priority=int(priority),
+        submitted=_time(submitted),
     )
 
 
@@ -177,10 +181,14 @@ def _queued(record: Sequence[str]) -> QueuedJob:
         account=_none(account),
         priority=int(priority),
         held=int(priority) == 0,
-        expected_start=None if start in _NO_TIME else datetime.fromtimestamp(int(start), UTC),
+        expected_start=_time(start),
         tasks=count_tasks(tasks),
         directives=directive_lines(burst_buffer, batch=int(batch) != 0),
     )
+
+
+def _time(text: str) -> datetime | None:
+    return None if text in _NO_TIME else datetime.fromtimestamp(int(text), UTC)
 
 
 def _exit(text: str) -> tuple[int, int]:

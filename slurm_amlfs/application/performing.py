@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from slurm_amlfs.application.counting import count, is_there
+from slurm_amlfs.application.counting import count, is_bare, is_there
 from slurm_amlfs.application.exporting import Freeing, OutProof
 from slurm_amlfs.application.judging import unsaved
 from slurm_amlfs.application.ports import Arm, Blobs, Lustre, Slurm
@@ -152,11 +152,17 @@ class Performer:
         fs = self._file_systems[key.fs]
         if errand.whole or errand.overwrites:
             self._fs(key.fs)
-        looks = key.conflict is Conflict.SKIP and fs.lustre.mounted()
-        counted = count(fs.blobs, fs.lustre if looks else None, fs.namespace, key.prefix, errand.target_blobs)
+        skips, mounted = key.conflict is Conflict.SKIP, fs.lustre.mounted()
+        lustre = fs.lustre if mounted and (skips or errand.known) else None
+        known = None if skips else errand.known
+        counted = count(fs.blobs, lustre, fs.namespace, key.prefix, errand.target_blobs, known=known)
+        if mounted and not counted.there and key.conflict is not Conflict.OVERWRITE_ALWAYS:
+            # After the listing: what appears on Lustre from now on is of blobs as they were listed, or changed since.
+            counted = replace(counted, bare=is_bare(fs.lustre, fs.namespace, key.prefix))
         if errand.whole:
             counted = replace(counted, room_bytes=fs.lustre.space().total_bytes)
-        return self._count_unsaved(key, counted) if errand.overwrites else counted
+        # What is the same is not imported, and so not overwritten.
+        return self._count_unsaved(key, counted) if errand.overwrites and not counted.same else counted
 
     def _count_unsaved(self, key: LeaseKey, counted: Counted) -> Counted:
         fs = self._fs(key.fs)

@@ -173,7 +173,7 @@ class InProof:
         regular: dict[str, int] = {}
         for blob, path in zip(blobs, paths, strict=True):
             file = None if path is None else files.get(path)
-            verdict = judge_in(blob, file, errand.conflict, errand.import_started)
+            verdict = judge_in(blob, file, errand.conflict, errand.import_started, errand.brought)
             tally.files += 1
             tally.total_bytes += blob.size_bytes
             if verdict is Verdict.MISSING:

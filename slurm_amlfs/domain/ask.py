@@ -50,7 +50,8 @@ class Ask:
 
     `prefixes` are decoded, absolute in the container, "/" first, in the order given, without duplicates.
     `fs` is "" for the site's default. `max_errors` is -1 for no limit. `release` is None for the direction's default
-    (outputs: yes; inputs: kept). `refresh` says that no look at Blob from before the job serves it. `to` is "CONTAINER/PREFIX" or "". Words of the other direction keep their defaults.
+    (outputs: yes; inputs: kept). `refresh` says that no look at Blob from before the job serves it.
+    `to` is "CONTAINER/PREFIX" or "". Words of the other direction keep their defaults.
     """
 
     direction: Direction

@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple, cast
 
-from slurm_amlfs.domain import importing, overwriting, riding
+from slurm_amlfs.domain import freshness, measuring, overwriting, riding
 from slurm_amlfs.domain.ask import Conflict, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
@@ -66,7 +66,7 @@ def next_turn(draft: Draft, fs: str) -> Turn | None:
     served = _leases(draft, turn)
     unchecked = [held for held in served if not overwriting.is_checked(draft, held)]
     for held in unchecked:
-        importing.check(draft, held)
+        measuring.check(draft, held)
     return None if unchecked else turn
 
 
@@ -203,7 +203,7 @@ def _begin_import(draft: Draft, fs: str, turn: Turn) -> Transfer | None:
         overwriting.disturb(draft, it)
     for it in held:
         for stage in riding.waiting(draft, draft.put_lease(replace(draft.leases[it.key], message="", probed=None))):
-            if stage.phase is Phase.WAITING:
+            if stage.phase is Phase.WAITING and freshness.is_listed(draft, it, stage):
                 draft.move(stage, Phase.IMPORTING)
     return made
 
@@ -211,6 +211,8 @@ def _begin_import(draft: Draft, fs: str, turn: Turn) -> Transfer | None:
 def _import_name(draft: Draft, prefixes: Sequence[str], held: Iterable[Lease]) -> str:
     """Make a name that is the same for the same turn of the same leases, and legal in ARM (2..80 of [-0-9a-zA-Z_])."""
     carried = [f"{it.key} {it.turns} {[(part.suspect, part.turns) for part in it.wants]}" for it in held]
+    # An import that began before the listing must not be met again: it may not show what changed in between.
+    carried += [str(it.listed) for it in held if freshness.lists_anew(it.key)]
     jobs = [stage.key.job_id for it in held for stage in riding.waiting(draft, it)]
     return f"{NAME_PREFIX}{min(jobs, default=0)}-{_digest(*prefixes, *sorted(carried))}"
 

@@ -22,7 +22,8 @@ class Count:
     """List the blobs under a lease's prefix, cut it into parts of `target_blobs`, and see whether all are there.
 
     `whole` asks also what the file system holds, `overwrites` for the files under the prefix that an overwriting import
-    would destroy for good.
+    would destroy for good. `known` are digests with which all of it was brought in: if it has one of them still, the
+    files are looked at. The listing does not begin before `wanted`.
     """
 
     lease: LeaseKey
@@ -30,6 +31,8 @@ class Count:
     target_blobs: int
     whole: bool
     overwrites: bool = False
+    known: frozenset[str] = frozenset()
+    wanted: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Probe:
 class ProveIn:
     """Compare Lustre with Blob for one lease, restoring released files on the way where bytes are wanted.
 
-    `proof` tells a proof that is begun anew from one that goes on. The smaller the `urgency`, the sooner its restores.
+    `brought` are imports of its files. `proof` tells a proof that is begun anew from one that goes on. The smaller the
+    `urgency`, the sooner its restores.
     """
 
     lease: LeaseKey
@@ -52,6 +56,7 @@ class ProveIn:
     hydrate: Hydrate
     import_started: datetime | None
     proof: int = 0
+    brought: tuple[datetime, ...] = ()
     urgency: float = field(default=0.0, compare=False)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 
@@ -19,6 +20,8 @@ class Verdict(Enum):
     UNDER_WAY = "under way"
 
 
+_NANOSECONDS = 1_000_000_000
+
 _STAYS = frozenset({Conflict.SKIP, Conflict.OVERWRITE_IF_DIRTY})
 """Modes under which a clean file that differs from its blob stays as it is (documented for both)."""
 
@@ -31,8 +34,18 @@ def path_of(name: str) -> str | None:
     return f"/{bare}"
 
 
-def judge_in(blob: BlobView, file: FileView | None, conflict: Conflict, import_started: datetime | None) -> Verdict:
-    """Say whether a blob's file is on Lustre. Whether its bytes are there too is for the HSM state to tell."""
+def judge_in(
+    blob: BlobView,
+    file: FileView | None,
+    conflict: Conflict,
+    import_started: datetime | None,
+    brought: Sequence[datetime] = (),
+) -> Verdict:
+    """Say whether a blob's file is on Lustre. Whether its bytes are there too is for the HSM state to tell.
+
+    `brought` are imports that may have brought the file: one that is of its blob's size may be older than that. An
+    overwriting import of everything is asked for by who wants what changed, and listed for that, so it keeps nothing.
+    """
     newer = import_started is not None and blob.last_modified > import_started
     absent = Verdict.NEWER if newer else Verdict.MISSING
     if file is None or file.kind is FileKind.OTHER:
@@ -42,8 +55,21 @@ def judge_in(blob: BlobView, file: FileView | None, conflict: Conflict, import_s
     if file.kind is FileKind.DIRECTORY:
         return Verdict.MISSING if blob.size_bytes else Verdict.PROVED
     if file.size_bytes == blob.size_bytes:
-        return Verdict.PROVED
+        stays = conflict is not Conflict.OVERWRITE_ALWAYS and _is_older(file, blob, brought)
+        return Verdict.KEPT if stays else Verdict.PROVED
     return Verdict.KEPT if conflict in _STAYS and not newer else absent
+
+
+def _is_older(file: FileView, blob: BlobView, brought: Sequence[datetime]) -> bool:
+    """Say whether a file is as an import left it, and its blob has changed since.
+
+    What a job wrote after the import is younger than that, and what was imported or touched again later has an inode
+    that changed after the blob did.
+    """
+    modified = blob.last_modified.timestamp()
+    if not 0 < file.changed_ns < modified * _NANOSECONDS:
+        return False
+    return any(file.mtime_ns <= began.timestamp() * _NANOSECONDS and began < blob.last_modified for began in brought)
 
 
 def judge_out(file: FileView, hsm_state: HsmState, blob_bytes: int | None) -> Verdict:

@@ -1,20 +1,18 @@
-"""One lease, from wanted to proved: what it wants done next, and what a report makes of it."""
+"""One lease, from wanted to proved: what it wants done next, and what a proof makes of it."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import capacity, freeing, overwriting, riding
+from slurm_amlfs.domain import capacity, freeing, freshness, measuring, overwriting, riding
 from slurm_amlfs.domain.ask import Conflict, Hydrate
-from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft, names_some
-from slurm_amlfs.domain.errand import Count, Probe, ProveIn
-from slurm_amlfs.domain.lease import Lease, Part
+from slurm_amlfs.domain.errand import Probe, ProveIn
+from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.prefix import matches
 from slurm_amlfs.domain.records import Stage, TransferKind
-from slurm_amlfs.domain.report import Counted, Examined, Fault, Probed, Trouble
+from slurm_amlfs.domain.report import Examined, Fault, Probed, Trouble
 
 _LOOK_AGAIN = timedelta(milliseconds=300)
 """Pause between two looks at restores that are under way: short against the 3 s in which a job has to start."""
@@ -35,7 +33,7 @@ def step(draft: Draft, held: Lease) -> None:
         return
     whole = any(stage.ask.hydrate is Hydrate.ALL for stage in stages)
     if held.counted is None:
-        draft.want(count(draft, held))
+        measuring.want(draft, held, stages)
     elif held.landed and stages and not held.holds(whole=whole):
         _prove(draft, held, Hydrate.ALL if whole else Hydrate.NONE)
     elif not held.landed:
@@ -55,94 +53,6 @@ def _rest(draft: Draft, held: Lease) -> None:
         del draft.leases[held.key]
 
 
-def count(draft: Draft, held: Lease) -> Count:
-    """Make the wish to count. While others use the files, what is unsaved may be theirs, and is not looked at."""
-    looks = overwriting.overwrites(held.key) and overwriting.user(draft, held) is None
-    whole = any(stage.ask.hydrate is Hydrate.ALL for stage in riding.waiting(draft, held))
-    target = max(1, int(draft.tempo(held.key.fs).blobs_per_second * draft.rules.cut.total_seconds()))
-    return Count(held.key, held.generation, target, whole, looks)
-
-
-def check(draft: Draft, held: Lease) -> None:
-    """Have Lustre looked at before the lease's import may overwrite."""
-    riding.say(draft, held, "looking at what the import would overwrite")
-    draft.want(count(draft, draft.leases[held.key]))
-
-
-def counted(draft: Draft, held: Lease, errand: Count, result: Counted) -> None:
-    """Take the size of what is wanted; what can never be brought in is the user's mistake, and costs no import."""
-    under_way = any(it.holds_slot and held.key in it.leases for it in draft.transfers.values())
-    if held.counted is not None and (held.landed or under_way):
-        return
-    where = held.key.prefix
-    if not result.files:
-        riding.fail(draft, held, f"no blobs under {where}; check its spelling, scancel this job and submit again")
-        return
-    if errand.overwrites and result.unsaved_files and overwriting.user(draft, held) is None:
-        riding.fail(draft, held, f"{result.unsaved_files} files under {where} are on Lustre only or changed since "
-                                 f"their archive, first {names_some(result.unsaved)}; export or remove them, or use "
-                                 "conflict=skip")  # fmt: skip
-        return
-    checked = draft.now if errand.overwrites and not result.unsaved_files else None
-    held = replace(held, checked=checked, not_before=None, waits_in_a_row=0)
-    draft.put_lease(held if held.counted is not None else _cut(draft, held, result))
-    draft.wake_at(draft.now)
-
-
-def _cut(draft: Draft, held: Lease, result: Counted) -> Lease:
-    """Take what was counted for the first time."""
-    there = result.there and held.key.conflict is Conflict.SKIP
-    held = replace(
-        held,
-        counted=draft.now,
-        parts=_parts(draft, held, result, there=there),
-        files_total=result.files,
-        bytes_total=result.total_bytes,
-        room_bytes=result.room_bytes,
-        held_bytes=result.whole_bytes,
-        beginning=result.beginning,
-        message="",
-    )
-    if held.landed:
-        return held
-    came = sum(1 for _ in riding.waiting(draft, held))
-    fs = held.key.fs
-    draft.tempos[fs] = draft.tempo(fs).weight_came(came, draft.now.timestamp())
-    return replace(held, message="waiting for the slot", backlog_seconds=_backlog_seconds(draft, held))
-
-
-def _backlog_seconds(draft: Draft, held: Lease) -> float:
-    """Give what else the user has waiting who has least, of all who want a lease; his own jobs make nobody late."""
-    if draft.backlog is None:
-        draft.backlog = Counter()
-        for other in draft.leases.values():
-            blobs = sum(part.blobs for part in other.wants)
-            for uid in _owners(draft, other) if blobs else ():
-                draft.backlog[other.key.fs, uid] += blobs
-    fs = held.key.fs
-    blobs = min((draft.backlog[fs, uid] for uid in _owners(draft, held)), default=0)
-    for uid in _owners(draft, held):
-        draft.backlog[fs, uid] += sum(part.blobs for part in held.wants)
-    return blobs / draft.tempo(fs).blobs_per_second
-
-
-def _owners(draft: Draft, held: Lease) -> set[int]:
-    return {draft.jobs[stage.key.job_id].uid for stage in riding.waiting(draft, held)}
-
-
-def _parts(draft: Draft, held: Lease, result: Counted, *, there: bool) -> tuple[Part, ...]:
-    """Cut the lease; what was imported and is as it was needs no second import."""
-    before = {(it.prefix, it.blobs, it.total_bytes): it for it in held.parts if it.imported is not None}
-    if held.key.conflict is not Conflict.SKIP:
-        before = {}
-    made = []
-    for cut in result.cuts or (Cut(held.key.prefix, result.files, result.total_bytes),):
-        old = before.get((cut.prefix, cut.blobs, cut.total_bytes))
-        imported = draft.now if there else (old.imported if old is not None else None)
-        made.append(Part(cut.prefix, cut.blobs, cut.total_bytes, imported))
-    return tuple(made)
-
-
 def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
     if freeing.is_freed_now(draft, held):
         riding.say(draft, held, "waiting until the space of an earlier job is given back")
@@ -157,7 +67,8 @@ def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
     if held.proving is None:
         held = draft.put_lease(replace(held, proving=draft.now))
     urgency = -max((_priority(draft, stage) for stage in riding.waiting(draft, held)), default=0)
-    draft.want(ProveIn(held.key, held.generation, hydrate, held.import_started, held.proof, urgency))
+    brought = freshness.brought_with(draft, held)
+    draft.want(ProveIn(held.key, held.generation, hydrate, held.import_started, held.proof, brought, urgency))
 
 
 def _priority(draft: Draft, stage: Stage) -> int:
@@ -197,12 +108,10 @@ def probed(draft: Draft, held: Lease, result: Probed) -> None:
     """Take what is there already as imported."""
     held = replace(held, probed=draft.now)
     if result.there:
-        began = next(
-            (it.started or it.created for it in draft.transfers.values() if it.holds_slot and held.key in it.leases),
-            draft.now,
-        )
+        by = next((it for it in draft.transfers.values() if it.holds_slot and held.key in it.leases), None)
+        began = draft.now if by is None else by.started or by.created
         parts = tuple(part if part.imported is not None else replace(part, imported=began) for part in held.parts)
-        held = replace(held, parts=parts)
+        held = freshness.remember(replace(held, parts=parts), began, by)
         draft.wake_at(draft.now)
     draft.put_lease(held)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_amlfs.domain import importing, riding
+from slurm_amlfs.domain import freshness, importing, riding
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, Part
@@ -47,6 +47,8 @@ def _bring(draft: Draft, transfer: Transfer, held: Lease) -> None:
     riding_along = held.key in transfer.leases
     if not riding_along and held.key.conflict is not Conflict.SKIP:
         return
+    if freshness.lists_anew(held.key) and held.listed is not None and transfer.created < held.listed:
+        return
     began = transfer.started or transfer.created
     parts = tuple(
         replace(part, imported=began, suspect="", turns=0)
@@ -57,19 +59,18 @@ def _bring(draft: Draft, transfer: Transfer, held: Lease) -> None:
     if parts == held.parts:
         return
     alone = riding_along and len(transfer.leases) == 1
-    draft.put_lease(
-        replace(
-            held,
-            parts=parts,
-            import_errors=held.import_errors + transfer.errors,
-            alone=alone,
-            correlation_id=transfer.correlation_id or held.correlation_id,
-            files_done=0,
-            bytes_done=0,
-            progressed=None,
-            not_before=None,
-        )
+    held = replace(
+        held,
+        parts=parts,
+        import_errors=held.import_errors + transfer.errors,
+        alone=alone,
+        correlation_id=transfer.correlation_id or held.correlation_id,
+        files_done=0,
+        bytes_done=0,
+        progressed=None,
+        not_before=None,
     )
+    draft.put_lease(freshness.remember(held, began, transfer))
 
 
 def _carried(draft: Draft, transfer: Transfer, part: Part) -> bool:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from slurm_amlfs.domain.ask import Ask, Conflict
+from slurm_amlfs.domain.belief import Belief
 from slurm_amlfs.domain.prefix import Namespace, reduce
 
 _TRUST = 20
@@ -52,16 +53,19 @@ class Lease:
     """One prefix, and how far it is.
 
     `generation` tells reports of an earlier beginning from those of this one. `counted` is when its blobs were listed,
-    None until then. `import_errors` are the errors that its imports counted: as many blobs may be missing at most;
-    `alone` says that they were counted for it and nobody else. `proving` is when its latest proof began, `proved` when
-    that ended well, `took` is what looking cost; `whole` says that it was one of the bytes too. `missing` and `kept`
-    name some of the blobs that have no file of theirs (see errand.Examined), the counts are of all. `proof` counts
-    proofs that were begun anew, `progressed` is when the present one last came forward. `checked` is when Lustre was
-    last found to hold nothing that an overwriting import would destroy, `probed` when a running import was last tried
-    for its files, `used` when somebody last needed it. `room_bytes` is what the whole file system holds, 0 where the
-    bytes are not wanted; `held_bytes` are known to be on Lustre, `let_in` says that there was room for the rest,
-    `pinned` that an admin wants it kept. `beginning` says that the prefix is the beginning of names and no folder,
-    `ahead` that no job has asked for it yet. `backlog_seconds` of the slot is what else its owner had waiting then.
+    None until then. `listed` is when that listing began, `listing` the digest of what it found (see etags); `mixed`
+    says that some of its files may be older. `digest` is the listing that all of its files were brought after,
+    `brought` when imports of its files began, the latest of them. `import_errors` are the errors that its imports
+    counted: as many blobs may be missing at most; `alone` says that they were counted for it and nobody else. `proving`
+    is when its latest proof began, `proved` when that ended well, `took` is what looking cost; `whole` says that it was
+    one of the bytes too. `missing` and `kept` name some of the blobs that have no file of theirs (see errand.Examined),
+    the counts are of all. `proof` counts proofs that were begun anew, `progressed` is when the present one last came
+    forward. `checked` is when Lustre was last found to hold nothing that an overwriting import would destroy, `probed`
+    when a running import was last tried for its files, `used` when somebody last needed it. `room_bytes` is what the
+    whole file system holds, 0 where the bytes are not wanted; `held_bytes` are known to be on Lustre, `let_in` says
+    that there was room for the rest, `pinned` that an admin wants it kept. `beginning` says that the prefix is the
+    beginning of names and no folder, `ahead` that no job has asked for it yet. `backlog_seconds` of the slot is what
+    else its owner had waiting then.
     """
 
     key: LeaseKey
@@ -69,6 +73,11 @@ class Lease:
     used: datetime
     generation: int = 0
     counted: datetime | None = None
+    listed: datetime | None = None
+    listing: str = ""
+    mixed: bool = False
+    digest: str = ""
+    brought: tuple[datetime, ...] = ()
     parts: tuple[Part, ...] = ()
     files_total: int = 0
     bytes_total: int = 0
@@ -120,15 +129,19 @@ class Lease:
         """Say whether it is proved, with its bytes where they are wanted."""
         return self.proved is not None and (self.whole or not whole)
 
-    def is_believed(self, now: datetime, asked: datetime, fresh: timedelta) -> bool:
-        """Say whether its proof serves who asked then: it began later, or is so fresh that another would not pay.
+    def is_believed(self, now: datetime, asked: datetime, belief: Belief) -> bool:
+        """Say whether its proof serves who asked then: it began later, or is as fresh as the site wants it.
 
-        A proof may be used for some times what it cost, and no longer than `fresh`: so a small prefix is proved for
-        nearly every job, and a million files take but a small part of the daemon's time.
+        By the general rule a proof may be used for some times what it cost, and no longer than that allows: so a small
+        prefix is proved for nearly every job, and a million files take but a small part of the daemon's time.
         """
         if self.proved is None or self.proving is None:
             return False
-        return self.proving >= asked or abs(now - self.proved) < min(fresh, self.took * _TRUST)
+        if self.proving >= asked:
+            return True
+        if belief.usual is not None and abs(now - self.proved) >= min(belief.usual, self.took * _TRUST):
+            return False
+        return belief.age is None or abs(now - self.proving) < belief.age
 
     def doubted(self) -> Lease:
         """Have it proved again."""
@@ -140,6 +153,9 @@ class Lease:
             self,
             since=now,
             counted=None,
+            listed=None,
+            listing="",
+            mixed=False,
             generation=self.generation + 1,
             proving=None,
             proved=None,

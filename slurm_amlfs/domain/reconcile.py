@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from slurm_amlfs.domain import importing, receipts, riding, staging_in, staging_out, telling, transfers
+from slurm_amlfs.domain import (
+    importing,
+    measuring,
+    receipts,
+    renewing,
+    riding,
+    staging_in,
+    staging_out,
+    telling,
+    transfers,
+)
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import (
@@ -80,6 +90,7 @@ def decide(
     for job in list(draft.jobs.values()):
         watch(draft, job)
     riding.take_stock(draft)
+    renewing.renew(draft)
     for fs in rules.file_systems:
         follow_slot(draft, fs)
     for held in list(draft.leases.values()):
@@ -165,7 +176,7 @@ def _take_lease(draft: Draft, errand: Count | Probe | ProveIn, result: Result) -
         case _, Trouble():
             importing.troubled(draft, held, result)
         case Count(), Counted():
-            importing.counted(draft, held, errand, result)
+            measuring.counted(draft, held, errand, result)
         case Probe(), Probed():
             importing.probed(draft, held, result)
         case ProveIn(), Examined():

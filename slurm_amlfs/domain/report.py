@@ -18,7 +18,9 @@ class Counted:
     `there` says that every blob has its file already; `whole_bytes` is what
     of their bytes is on Lustre then. `room_bytes` is the size of the whole file system, 0 if not
     asked. `unsaved_files` counts files that are on Lustre only, or changed since their archive; `unsaved` names some of
-    them. `beginning` says that the prefix has no "/" at its end and is no blob's folder.
+    them. `beginning` says that the prefix has no "/" at its end and is no blob's folder. `digest` is that of the
+    listing (see etags), `same` says that it is one of those asked for and that every blob has its clean file; `bare`,
+    that nothing was on Lustre under the prefix after the listing.
     """
 
     files: int
@@ -30,6 +32,9 @@ class Counted:
     unsaved_files: int = 0
     unsaved: tuple[str, ...] = ()
     beginning: bool = False
+    digest: str = ""
+    same: bool = False
+    bare: bool = False
 
 
 MOST_NAMES = 1000

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import lease
+from slurm_amlfs.domain import freshness, lease
 from slurm_amlfs.domain.ask import OVERWRITES, Direction, Hydrate
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey
@@ -46,17 +46,11 @@ def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:
             draft.put_lease(_new(draft, key))
         elif held.ahead:
             draft.put_lease(replace(held, ahead=False, since=draft.now, not_before=None))
-        elif held.proved is not None and not _believed(draft, held, stage):
-            draft.put_lease(held.doubted())
     draft.riders.setdefault(key, []).append(stage.key)
 
 
 def _new(draft: Draft, key: LeaseKey, *, ahead: bool = False) -> Lease:
     return Lease(key, draft.now, draft.now, generation=int(draft.now.timestamp() * 1e6), ahead=ahead)
-
-
-def _believed(draft: Draft, held: Lease, stage: Stage) -> bool:
-    return held.is_believed(draft.now, stage.asked or stage.since, draft.rules.fresh)
 
 
 def _covering(draft: Draft, stage: Stage, key: LeaseKey) -> Lease | None:
@@ -70,7 +64,7 @@ def _covering(draft: Draft, stage: Stage, key: LeaseKey) -> Lease | None:
             outer is not None
             and covers(namespace, outer.key.prefix, key.prefix)
             and outer.holds(whole=stage.ask.hydrate is Hydrate.ALL)
-            and _believed(draft, outer, stage)
+            and freshness.serves(draft, outer, stage)
         ):
             return outer
     return None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from slurm_amlfs.domain import freeing, lease, overwriting, riding
+from slurm_amlfs.domain import freeing, freshness, lease, overwriting, riding
 from slurm_amlfs.domain.ask import Hydrate
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Stage, TransferPhase
+
+_YOUNGER = "waiting for a look at Blob that is younger than the job"
 
 
 def step(draft: Draft, stage: Stage) -> None:
@@ -27,7 +29,11 @@ def step(draft: Draft, stage: Stage) -> None:
 
 def _follow(draft: Draft, stage: Stage, held: list[Lease]) -> None:
     known = len(held) == len(lease.keys(draft.namespace(stage.fs), stage.fs, stage.ask))
-    if known and all(it.landed for it in held):
+    if not all(freshness.is_listed(draft, it, stage) for it in held):
+        if stage.phase is not Phase.WAITING:
+            stage = draft.move(stage, Phase.WAITING)
+        draft.put(replace(stage, message=stage.message or _YOUNGER))
+    elif known and all(it.landed for it in held):
         _prove(draft, stage, held)
     elif _carried(draft, held):
         if stage.phase is Phase.WAITING:
@@ -43,7 +49,8 @@ def _prove(draft: Draft, stage: Stage, held: list[Lease]) -> None:
         return
     if stage.phase is not Phase.RESTORING:
         stage = draft.move(stage, Phase.RESTORING, "imported" if stage.phase is Phase.IMPORTING else "")
-    if all(it.holds(whole=stage.ask.hydrate is Hydrate.ALL) for it in held):
+    whole = stage.ask.hydrate is Hydrate.ALL
+    if all(it.holds(whole=whole) and freshness.serves(draft, it, stage) for it in held):
         draft.move(stage, Phase.STAGED_IN, "restored")
 
 

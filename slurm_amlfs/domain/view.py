@@ -113,6 +113,7 @@ class FileView:
     """A path on Lustre.
 
     `path` is absolute in the file system, "/" first; undecodable bytes are surrogate-escaped. `links` counts its names.
+    `changed_ns` is when its inode last changed (ctime), 0 if that is not known.
     """
 
     path: str
@@ -121,6 +122,7 @@ class FileView:
     mtime_ns: int = 0
     uid: int = 0
     links: int = 1
+    changed_ns: int = 0
 
 
 class HsmState(Flag):
@@ -157,7 +159,7 @@ class JobView:
     reason word, `bb_state` the burst buffer state ("staging-in", ...; "" if none). `exit_code` and `exit_signal` are 0
     until the job has ended. `restarts` counts requeues. `held`: its priority is 0, so it starts only when
     it is released. `interactive`: srun or salloc waits for it; not a batch job. `priority` is Slurm's number, the
-    greater the sooner; 1 is the least that is not held.
+    greater the sooner; 1 is the least that is not held. `submitted` is the second in which it was, None if not known.
     """
 
     job_id: int
@@ -173,6 +175,7 @@ class JobView:
     held: bool = False
     interactive: bool = False
     priority: int = 1
+    submitted: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from slurm_amlfs.domain.belief import AgeLimit
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
@@ -36,8 +37,8 @@ class Rules:
 
     `epoch` is the store's name (see wire.Site). `turn` is the longest that one import should hold the slot, `cut` the
     most of it that one part takes; `overhead` and `blobs_per_second` are believed until rates are measured. A proof is
-    believed for `fresh`; a lease is kept for `keep_lease` after it was last needed. `reserve` is the part of
-    a file system that no stage-in may fill.
+    believed for `fresh`, under the prefixes of `age_limits` as these say; a lease is kept for `keep_lease` after it was
+    last needed. `reserve` is the part of a file system that no stage-in may fill.
     """
 
     file_systems: Mapping[str, FsRules]
@@ -55,6 +56,7 @@ class Rules:
     overhead: timedelta = timedelta(seconds=5)
     blobs_per_second: float = 2000.0
     fresh: timedelta = timedelta(minutes=10)
+    age_limits: tuple[AgeLimit, ...] = ()
     keep_lease: timedelta = timedelta(days=7)
     ahead: Ahead = Ahead.BATCH
     reserve: float = 0.05

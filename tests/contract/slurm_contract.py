@@ -6,6 +6,7 @@ A subclass gives the fixtures `slurm`, and `world`, which does what users do.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import pytest
@@ -68,6 +69,8 @@ class SlurmContract:
         assert (job.bb_state, job.exit_code, job.exit_signal, job.restarts) == ("", 0, 0, 0)
 
         assert (job.held, job.priority) == (True, 0)
+        assert job.submitted is not None
+        assert abs(datetime.now(UTC) - job.submitted) < timedelta(minutes=10)
 
     def test_the_queue(self, slurm: Slurm, world: SlurmWorld) -> None:
         """It has the pending jobs with directives, as they were written, and no others."""

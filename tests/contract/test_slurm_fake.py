@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -47,7 +48,7 @@ class FakeCluster:
         assert seen()
 
     def _add(self, job: JobView) -> int:
-        self._slurm.records[job.job_id] = job
+        self._slurm.records[job.job_id] = replace(job, submitted=datetime.now(UTC))
         return job.job_id
 
 

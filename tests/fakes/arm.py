@@ -10,6 +10,7 @@ from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.view import (
     ArchiveState,
     ArchiveView,
+    BlobView,
     FileSystemView,
     HsmState,
     ImportState,
@@ -24,7 +25,8 @@ class FakeArm:
     """The Arm port of the file system between `blobs` and `lustre`.
 
     An import or archive runs until a test lets it end. `faults` are raised by the next calls, one each, before they
-    do anything; `lost_answers` are raised after they have done it.
+    do anything; `lost_answers` are raised after they have done it. `brought` tells of which blob each file was made: as
+    it was when its import began, the oldest that an import may see.
     """
 
     def __init__(self, blobs: FakeBlobs | None = None, lustre: FakeLustre | None = None) -> None:
@@ -32,6 +34,8 @@ class FakeArm:
         self.lustre = lustre or FakeLustre()
         self.jobs: dict[str, ImportView] = {}
         self.conflicts: dict[str, Conflict] = {}
+        self.brought: dict[str, BlobView] = {}
+        self._saw: dict[str, dict[str, BlobView]] = {}
         self.archives: tuple[ArchiveView, ...] = ()
         self.auto: list[str] = []
         self.health = "Available"
@@ -57,6 +61,7 @@ class FakeArm:
             path = f"/{blob.name}"
             if self._take(path, blob.size_bytes, self.conflicts[name]):
                 imported += 1
+                self.brought[path] = self._saw[name].get(blob.name, blob)
             elif self.lustre.files[path].size_bytes != blob.size_bytes:
                 conflicts += 1
         partial = conflicts or errors
@@ -108,6 +113,7 @@ class FakeArm:
             self.time += timedelta(seconds=1)
             overlap = any(one is not other and other.startswith(one) for one in prefixes for other in prefixes)
             self.conflicts[name] = conflict
+            self._saw[name] = dict(self.blobs.by_name)
             self.jobs[name] = ImportView(
                 name,
                 ImportState.FAILED if overlap else ImportState.IN_PROGRESS,

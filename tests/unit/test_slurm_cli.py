@@ -32,7 +32,7 @@ def squeue(folder: Path, known: set[int]) -> Path:
         "for a; do case $a in --Format=*) m=${a#*:0}; m=${m%%,*};; --jobs=*) ids=${a#*=};; esac; done\n"
         f"echo $ids >> {folder}/calls\n"
         f"some=; for id in $(echo $ids | tr , ' ' | xargs -n1 | sort -u); do case ' {' '.join(map(str, known))} ' in\n"
-        '*" $id "*) some=1; for f in $id 1 PENDING none 0 0 1 1 none alice None; do printf %s%s "$f" "$m"; done\n'
+        '*" $id "*) some=1; for f in $id 1 PENDING none 0 0 1 1 1795 none alice None; do printf %s%s "$f" "$m"; done\n'
         "echo;;\n"
         "esac; done\n"
         'case $ids in *,*) exit 0;; esac; [ -n "$some" ]',
@@ -50,11 +50,23 @@ def program(folder: Path, name: str, text: str) -> None:
 def test_records() -> None:
     """Each field of the record is the job's; what Slurm prints for none is none."""
     text = record(
-        "7", "61001", "PENDING", "staging-in", "0", "2", "4294901759", "1", "phys", "alice", "BurstBufferStageIn"
+        "7",
+        "61001",
+        "PENDING",
+        "staging-in",
+        "0",
+        "2",
+        "4294901759",
+        "1",
+        "1795348800",
+        "phys",
+        "alice",
+        "BurstBufferStageIn",
     )
-    text += record("8", "61002", "STAGE_OUT", "(null)", "768", "0", "0", "0", "(null)", "bob", "None")
-    text += record("9", "61003", "PENDING", "(null)", "0", "0", "1", "1", "(null)", "nobody", "None")
+    text += record("8", "61002", "STAGE_OUT", "(null)", "768", "0", "0", "0", "N/A", "(null)", "bob", "None")
+    text += record("9", "61003", "PENDING", "(null)", "0", "0", "1", "1", "N/A", "(null)", "nobody", "None")
     more: dict[str, Any] = {"account": "phys", "user": "alice", "restarts": 2, "priority": 4294901759}
+    more["submitted"] = datetime(2026, 11, 22, 12, tzinfo=UTC)
     assert parse_jobs(text, MARK) == {
         7: JobView(7, 61001, "PENDING", "BurstBufferStageIn", "staging-in", **more),
         8: JobView(8, 61002, "STAGE_OUT", "None", exit_code=3, user="bob", held=True, interactive=True, priority=0),
@@ -68,14 +80,14 @@ def test_records() -> None:
 )
 def test_ends(text: str, expected: tuple[int, int]) -> None:
     """22.05 prints a wait status, 23.02 and later code and signal."""
-    [job] = parse_jobs(record("7", "1", "FAILED", "", text, "0", "1", "1", "", "alice", ""), MARK).values()
+    [job] = parse_jobs(record("7", "1", "FAILED", "", text, "0", "1", "1", "N/A", "", "alice", ""), MARK).values()
     assert (job.exit_code, job.exit_signal) == expected
 
 
 def test_a_reason_may_be_any_text() -> None:
     """A message with lines and bars in it stays in its own field."""
     reason = "burst_buffer/lua: bad\n9|x|1|x|RUNNING"
-    jobs = parse_jobs(record("7", "1", "PENDING", "", "0", "0", "1", "1", "", "alice", reason), MARK)
+    jobs = parse_jobs(record("7", "1", "PENDING", "", "0", "0", "1", "1", "N/A", "", "alice", reason), MARK)
     assert {job_id: job.reason for job_id, job in jobs.items()} == {7: reason}
 
 

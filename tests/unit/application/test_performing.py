@@ -64,6 +64,16 @@ class World:
         assert report.errand is errand
         return report.result
 
+    def count(self, errand: Count) -> Counted:
+        """Count; give what was counted."""
+        found = self.do(errand)
+        assert isinstance(found, Counted)
+        return found
+
+    def size(self, errand: Count) -> Counted:
+        """Count; give what was counted without what tells whether it changed."""
+        return replace(self.count(errand), digest="", bare=False)
+
 
 def of(prefix: str, conflict: Conflict = Conflict.SKIP) -> LeaseKey:
     """Name another lease."""
@@ -77,9 +87,9 @@ def test_counting_tells_blobs_bytes_parts_and_room() -> None:
     world.blobs.put("a/y", 5)
     cut = (Cut("/a/x", 1, 10), Cut("/a/y", 1, 5))
 
-    assert world.do(COUNT) == Counted(2, 15, (Cut("/a/", 2, 15),), room_bytes=1000)
-    assert world.do(replace(COUNT, target_blobs=1)) == Counted(2, 15, cut, room_bytes=1000)
-    assert world.do(replace(COUNT, lease=of("/b/"))) == Counted(0, 0, room_bytes=1000)
+    assert world.size(COUNT) == Counted(2, 15, (Cut("/a/", 2, 15),), room_bytes=1000)
+    assert world.size(replace(COUNT, target_blobs=1)) == Counted(2, 15, cut, room_bytes=1000)
+    assert world.size(replace(COUNT, lease=of("/b/"))) == Counted(0, 0, room_bytes=1000)
 
 
 @pytest.mark.parametrize("conflict", Conflict)
@@ -98,6 +108,47 @@ def test_counting_sees_what_is_there_already(conflict: Conflict) -> None:
     assert isinstance(every, Counted)
     assert (some.there, some.whole_bytes) == (False, 0)
     assert (every.there, every.whole_bytes) == ((True, 5) if conflict is Conflict.SKIP else (False, 0))
+
+
+def test_counting_sees_that_nothing_changed_since_it_was_brought_in() -> None:
+    """Each file has to be there, clean, with its blob's size, under a listing that is known; else it is imported."""
+    world = World()
+    world.blobs.put("a/x", 10)
+    world.blobs.put("a/y", 5)
+    over = replace(COUNT, lease=of("/a/", Conflict.OVERWRITE_ALWAYS), overwrites=True)
+    digest = world.count(over).digest
+    known = replace(over, known=frozenset({digest, "of another time"}))
+    seen = [world.count(known).same]
+    for name, size_bytes in (("a/x", 10), ("a/y", 5)):
+        world.lustre.add_released(f"/{name}", size_bytes)
+    seen += [world.count(known).same, world.count(over).same]
+    world.lustre.write("/a/new", 1)
+    unsaved = world.count(known).unsaved_files
+    world.lustre.write("/a/y", 5)
+    dirty = world.count(known)
+    world.lustre.add_released("/a/y", 5)
+    world.blobs.put("a/y", 5)
+    changed = world.count(known)
+
+    assert len(digest) == 32
+    assert seen == [False, True, False]
+    assert unsaved == 0, "what is the same is not overwritten"
+    assert (dirty.same, dirty.unsaved_files) == (False, 2)
+    assert (changed.same, changed.digest == digest) == (False, False)
+
+
+@pytest.mark.parametrize("conflict", [it for it in Conflict if it is not Conflict.OVERWRITE_ALWAYS])
+def test_counting_tells_whether_anything_was_on_lustre(conflict: Conflict) -> None:
+    """Only then it is known that an import which keeps what is there brings all as it was listed."""
+    world = World()
+    world.blobs.put("a/x", 10)
+    world.blobs.put("a/y", 5)
+    errand = replace(COUNT, lease=of("/a/", conflict))
+    bare = world.count(errand).bare
+    world.lustre.write("/a/z", 1)
+
+    assert bare
+    assert not world.count(errand).bare
 
 
 def test_a_probe_tells_whether_all_is_there() -> None:
@@ -142,7 +193,7 @@ def test_names_alone_are_counted_without_the_mount() -> None:
     world.blobs.put("a/x", 10)
     world.lustre.is_mounted = False
 
-    assert world.do(replace(COUNT, whole=False)) == Counted(1, 10, (Cut("/a/", 1, 10),))
+    assert world.size(replace(COUNT, whole=False)) == Counted(1, 10, (Cut("/a/", 1, 10),))
 
 
 def test_counting_for_an_overwrite_finds_what_is_nowhere_else() -> None:

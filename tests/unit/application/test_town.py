@@ -18,6 +18,9 @@ LINES = [
     ("stage_in prefix=/in/a/ prefix=/in/b/", "stage_out prefix=OWN release=no"),
     (f"stage_in prefix={BAD} max_errors=0", "stage_out prefix=OWN"),
     ("stage_in prefix=/in/b/ max_errors=0",),
+    ("stage_in prefix=/in/b/ refresh=yes", "stage_out prefix=OWN"),
+    ("stage_in prefix=/in/b/ refresh=yes",),
+    ("stage_in prefix=/in/a/ refresh=yes conflict=skip",),
     ("stage_out prefix=OWN",),
     ("stage_out prefix=OWN on=failure",),
 ]
@@ -153,6 +156,11 @@ class TownMachine(RuleBasedStateMachine):
     def transfer_ends(self, well: bool) -> None:  # noqa: FBT001 - drawn
         """What holds the slot ends."""
         self.town.end_transfer(well=well)
+
+    @rule(number=PICK)
+    def blob_changes(self, number: int) -> None:
+        """Somebody writes an input again."""
+        self.town.change_blob(number)
 
     @rule()
     def restores_end(self) -> None:

@@ -22,6 +22,9 @@ LINES = (
     ("stage_in prefix=/in/a/ prefix=/in/b/", "stage_out prefix=OWN release=no"),
     (f"stage_in prefix={BAD} max_errors=0", "stage_out prefix=OWN"),
     ("stage_in prefix=/in/b/ max_errors=0",),
+    ("stage_in prefix=/in/b/ refresh=yes", "stage_out prefix=OWN"),
+    ("stage_in prefix=/in/b/ refresh=yes",),
+    ("stage_in prefix=/in/a/ refresh=yes conflict=skip",),
     ("stage_out prefix=OWN",),
     ("stage_out prefix=OWN on=failure",),
 )
@@ -35,6 +38,7 @@ TROUBLES: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "daemon dies": {"die": 2, "die_in_pass": 2, "die_after_errand": 3, "turn": 4},
         "slurmctld restarts": {"restart": 2, "release": 2, "stage_held": 2, "slurm": 5, "turn": 4, "clear_space": 3},
         "azure": {"end_badly": 4, "refuse": 5, "hold_slot": 2, "look_at_slot": 3, "turn": 4, "mount": 1},
+        "blobs change": {"change_blob": 8, "slurm": 8, "turn": 6, "look_begin": 3, "look_end": 3, "requeue": 3},
         "database lost": {"lose_database": 1, "requeue": 3, "slurm": 5, "turn": 3, "look_begin": 2, "look_end": 2},
     }
 )
@@ -74,6 +78,7 @@ class Walk:
             "mount": self.mount,
             "deaf": self.deafen,
             "clear_space": town.clear_space,
+            "change_blob": lambda: town.change_blob(draw.randrange(100)),
         }
 
     def submit(self) -> None:

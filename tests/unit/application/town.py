@@ -199,6 +199,12 @@ class Town(TownSlurm):
             for prefix in set(INPUTS) - used:
                 self.lustre.release([file.path for file in self.lustre.walk(prefix)])
 
+    def change_blob(self, number: int) -> None:
+        """Let somebody write a blob of the inputs again, with as many bytes, or a new one."""
+        names = sorted(name for name in self.blobs.by_name if name.startswith(("in/a/", "in/b/")))
+        name = names[number % len(names)]
+        self.blobs.put(name if number % 3 else f"{name[:5]}{number}", 100)
+
     def end_transfer(self, *, well: bool) -> None:
         """Let what holds the slot end; an import of the bad prefix cannot end well."""
         for name, view in list(self.arm.jobs.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from slurm_amlfs.domain.view import JobView
 
@@ -13,7 +14,11 @@ BAD = "/in/bad/"
 
 @dataclass
 class TownJob:
-    """A job as Slurm has it. `place` is where it is: pending, staging, staged, held, running, out, over or purged."""
+    """A job as Slurm has it.
+
+    `place` is where it is: pending, staging, staged, held, running, out, over or purged. `blobs` tells when each blob
+    had last changed when it was submitted, or requeued.
+    """
 
     job_id: int
     lines: tuple[str, ...]
@@ -26,11 +31,18 @@ class TownJob:
     dropped: bool = False
     forgotten: bool = False
     written: set[str] = field(default_factory=set)
+    submitted: datetime | None = None
+    blobs: dict[str, datetime] = field(default_factory=dict)
 
     @property
     def imports(self) -> list[str]:
         """List the prefixes that come in."""
         return [line.split("prefix=")[1].split()[0] for line in self.lines if line.startswith("stage_in")]
+
+    @property
+    def fresh(self) -> bool:
+        """Say whether it may rely on what had changed in Blob before it was submitted."""
+        return any("refresh=yes" in line and "conflict" not in line for line in self.lines)
 
     @property
     def exports(self) -> bool:
@@ -60,4 +72,5 @@ class TownJob:
             bb_state=bb_states.get(self.place, ""),
             exit_code=self.code if self.place in {"out", "over"} and not self.again else 0,
             held=self.held,
+            submitted=self.submitted,
         )

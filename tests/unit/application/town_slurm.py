@@ -5,6 +5,8 @@ What a job may rely on is checked here, where Slurm relies on it.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from slurm_amlfs.domain.view import HsmState
 from slurm_amlfs.wire import Answer, Board, Request, RequestKind
 from tests.fakes.arm import FakeArm
@@ -14,8 +16,10 @@ from tests.unit.application.town_job import ALICE, BAD, TownJob
 class TownSlurm:
     """Jobs, the requests of their hooks, and the boards that these read."""
 
+    now: datetime
+
     def __init__(self, arm: FakeArm) -> None:
-        self.blobs, self.lustre = arm.blobs, arm.lustre
+        self.arm, self.blobs, self.lustre = arm, arm.blobs, arm.lustre
         self.jobs: dict[int, TownJob] = {}
         self.inbox: dict[int, Request] = {}
         self.boards: dict[int, Board] = {}
@@ -28,8 +32,14 @@ class TownSlurm:
     def submit(self, *lines: str) -> TownJob:
         """Put a job into the queue."""
         job_id = len(self.jobs) + 1
-        self.jobs[job_id] = TownJob(job_id, tuple(line.replace("OWN", f"/jobs/{job_id}/") for line in lines))
-        return self.jobs[job_id]
+        job = TownJob(job_id, tuple(line.replace("OWN", f"/jobs/{job_id}/") for line in lines))
+        job.submitted = self.now.replace(microsecond=0)
+        self.jobs[job_id] = job
+        self._see_blobs(job)
+        return job
+
+    def _see_blobs(self, job: TownJob) -> None:
+        job.blobs = {blob.name: blob.last_modified for prefix in job.imports for blob in self.blobs.walk(prefix)}
 
     def _drop(self, job: TownJob, kind: RequestKind, *, token: str = "", hurry: bool = False) -> None:
         if self.deaf and kind not in {RequestKind.DATA_IN, RequestKind.DATA_OUT}:
@@ -46,6 +56,8 @@ class TownSlurm:
 
     def stage(self, job: TownJob) -> None:
         """Let Slurm begin to stage a pending job."""
+        if job.runs:
+            self._see_blobs(job)
         self._drop(job, RequestKind.SETUP)
         job.place, job.token = "staged", ""
         if job.imports:
@@ -183,6 +195,9 @@ class TownSlurm:
                 assert not self.lustre.states[file.path] & HsmState.RELEASED, (
                     f"{file.path} is released under job {job.job_id}"
                 )
+                if job.fresh and blob.name in job.blobs:
+                    seen = self.arm.brought[file.path].last_modified
+                    assert seen >= job.blobs[blob.name], f"job {job.job_id} has an old {blob.name}"
 
     def check_exported(self, job: TownJob) -> None:
         """A job whose export is called done has every file of its own in Blob, as it is on Lustre."""

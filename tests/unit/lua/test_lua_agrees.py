@@ -61,7 +61,22 @@ VALUES = st.one_of(
     TEXTS,
 )
 NAMES = st.sampled_from(
-    ["prefix", "prefix", "prefix", "fs", "conflict", "max_errors", "hydrate", "on", "to", "pack", "release", "refresh", "x", ""]
+    [
+        "prefix",
+        "prefix",
+        "prefix",
+        "fs",
+        "conflict",
+        "max_errors",
+        "hydrate",
+        "on",
+        "to",
+        "pack",
+        "release",
+        "refresh",
+        "x",
+        "",
+    ]
 )
 WORDS = st.one_of(st.builds("{}={}".format, NAMES, VALUES), VALUES)
 LINES = st.one_of(
