@@ -11,14 +11,22 @@ from types import MappingProxyType
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from slurm_amlfs.config.parts import Azure, Config, FileSystem, Grant, Limits, Part, Slurm
+from slurm_amlfs.config.parts import AgeLimit, Azure, Config, FileSystem, Grant, Limits, Part, Slurm
 from slurm_amlfs.config.values import shown
 from slurm_amlfs.domain.quote import quote
 
 _PARTS: MappingProxyType[str, type[Part]] = MappingProxyType(
-    {"": Config, "slurm": Slurm, "azure": Azure, "limits": Limits, "file_system": FileSystem, "grant": Grant}
+    {
+        "": Config,
+        "slurm": Slurm,
+        "azure": Azure,
+        "limits": Limits,
+        "file_system": FileSystem,
+        "grant": Grant,
+        "age_limit": AgeLimit,
+    }
 )
-_REPEATED = ("file_system", "grant")
+_REPEATED = ("file_system", "grant", "age_limit")
 
 _SENTENCES = MappingProxyType(
     {

@@ -15,6 +15,7 @@ from slurm_amlfs.config.values import (
     ArmName,
     ContainerUrl,
     Count,
+    FolderPrefix,
     GrantPrefixes,
     Name,
     SafeUrl,
@@ -26,6 +27,12 @@ from slurm_amlfs.domain.world import Ahead
 
 ANY = "*"
 """Stands for every file system, and for every user."""
+
+
+MOST_MINUTES = 525_600
+"""A year."""
+
+FileSystemOrAny = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,62})$")]
 
 
 class Part(BaseModel):
@@ -92,13 +99,21 @@ class FileSystem(Part):
 class Grant(Part):
     """Who may move what. `users` are login names or "*"; prefixes end with "/"."""
 
-    file_system: Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,62})$")] = ANY
+    file_system: FileSystemOrAny = ANY
     users: Annotated[
         tuple[Annotated[str, Field(pattern=r"^(\*|[^\s:*/]{1,256})$")], ...],
         Field(min_length=1, examples=[["alice", "bob"]]),
     ]
     imports: Annotated[GrantPrefixes, Field(alias="import", examples=[["/data/"]])] = ()
     exports: Annotated[GrantPrefixes, Field(alias="export", examples=[["/jobs/"]])] = ()
+
+
+class AgeLimit(Part):
+    """How old a proof may be that serves later jobs under a prefix, which ends with "/"."""
+
+    file_system: FileSystemOrAny = ANY
+    prefix: Annotated[FolderPrefix, Field(examples=["/reference/"])]
+    minutes: Annotated[int, Field(strict=True, ge=0, le=MOST_MINUTES, examples=[1440])]
 
 
 class Config(Part):
@@ -112,3 +127,4 @@ class Config(Part):
     slot: Slot = Slot()
     file_systems: Annotated[tuple[FileSystem, ...], Field(alias="file_system")] = ()
     grants: Annotated[tuple[Grant, ...], Field(alias="grant")] = ()
+    age_limits: Annotated[tuple[AgeLimit, ...], Field(alias="age_limit")] = ()

@@ -61,13 +61,13 @@ def _uuid(text: str) -> str:
         ) from None
 
 
-def _grant_prefix(text: str) -> str:
+def _folder_prefix(text: str) -> str:
     try:
         validate(text)
     except UserError as error:
         raise ValueError(error.message.removeprefix("amlfs: ")) from error
     if not text.endswith("/"):
-        raise ValueError(f"{quote(text)} has to end with /; without it, what only begins alike would be granted too")
+        raise ValueError(f"{quote(text)} has to end with /; without it, what only begins alike would be meant too")
     return text
 
 
@@ -93,4 +93,5 @@ ArmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._()-]{0,89}$")]
 SafeUrl = Annotated[str, AfterValidator(_safe_url)]
 ContainerUrl = Annotated[str, AfterValidator(_container_url)]
 Subscription = Annotated[str, AfterValidator(_uuid)]
-GrantPrefixes = tuple[Annotated[str, AfterValidator(_grant_prefix)], ...]
+FolderPrefix = Annotated[str, AfterValidator(_folder_prefix)]
+GrantPrefixes = tuple[FolderPrefix, ...]

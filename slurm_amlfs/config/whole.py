@@ -28,12 +28,17 @@ def contradictions(config: Config) -> Iterator[str]:
     resources = [f"{one.subscription}/{one.resource_group}/{one.amlfs}".lower() for one in systems]
     yield from _twice("amlfs", resources, "name each Azure resource once, it has one slot only")
     known = {ANY, *(system.name for system in systems)}
-    for number, grant in enumerate(config.grants, 1):
-        if grant.file_system not in known:
+    named = [(f"grant[{number}]", it.file_system) for number, it in enumerate(config.grants, 1)]
+    named += [(f"age_limit[{number}]", it.file_system) for number, it in enumerate(config.age_limits, 1)]
+    for block, name in named:
+        if name not in known:
             yield (
-                f"grant[{number}].file_system: {grant.file_system!r} is no configured file system; "
-                f"write one of {', '.join(sorted(known))}"
+                f"{block}.file_system: {name!r} is no configured file system; write one of {', '.join(sorted(known))}"
             )
+    places = Counter((it.file_system, it.prefix) for it in config.age_limits)
+    for (name, prefix), count in places.items():
+        if count > 1:
+            yield f"age_limit.prefix: {quote(prefix)} of file system {name} is there {count} times; leave one of them"
 
 
 def _twice(key: str, values: Sequence[str], mend: str) -> Iterator[str]:

@@ -26,6 +26,7 @@ from slurm_amlfs.application.loop import Loop, Outside
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.config import ANY, Config
 from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.belief import AgeLimit
 from slurm_amlfs.domain.policy import Grant, site_lines
 from slurm_amlfs.domain.world import FsRules, Rules
 from slurm_amlfs.errors import UserError
@@ -88,6 +89,9 @@ def _rules(config: Config, epoch: str) -> Rules:
         overhead=timedelta(seconds=config.slot.overhead_seconds),
         blobs_per_second=config.slot.blobs_per_second,
         fresh=timedelta(minutes=config.slot.believe_minutes),
+        age_limits=tuple(
+            AgeLimit(it.file_system, it.prefix, timedelta(minutes=it.minutes)) for it in config.age_limits
+        ),
         ahead=config.slot.ahead,
         keep_lease=timedelta(hours=config.slot.keep_hours),
     )

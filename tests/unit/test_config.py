@@ -23,6 +23,9 @@ def filled_in(text: str) -> str:
     )
 
 
+LIMIT = "[[age_limit]]\nprefix = '/a/'\nminutes = 1\n"
+
+
 def sample() -> str:
     return filled_in(SAMPLE.read_text(encoding="utf-8"))
 
@@ -50,8 +53,22 @@ def test_sample_shows_every_key(tmp_path: Path) -> None:
 
 
 def test_sample_defaults_are_true(tmp_path: Path) -> None:
-    """What the sample shows behind a comment sign is the default."""
-    assert read(tmp_path, filled_in(uncommented())) == read(tmp_path, sample())
+    """What the sample shows behind a comment sign is the default, but for the block of an age limit, an example."""
+    shown = read(tmp_path, filled_in(uncommented()))
+    assert [(it.file_system, it.prefix, it.minutes) for it in shown.age_limits] == [("*", "/reference/", 1440)]
+    assert shown.model_copy(update={"age_limits": ()}) == read(tmp_path, sample())
+
+
+def test_age_limits(tmp_path: Path) -> None:
+    """Each block is one limit, for each file system unless it names one."""
+    blocks = "[[age_limit]]\nprefix = '/reference/'\nminutes = 1440\n"
+    blocks += "[[age_limit]]\nfile_system = 'lustre'\nprefix = '/live/'\nminutes = 0\n"
+    limits = read(tmp_path, SYSTEM + blocks).age_limits
+
+    assert [(it.file_system, it.prefix, it.minutes) for it in limits] == [
+        ("*", "/reference/", 1440),
+        ("lustre", "/live/", 0),
+    ]
 
 
 def test_values_are_typed_and_frozen(tmp_path: Path) -> None:
@@ -105,6 +122,19 @@ def test_azurite_on_loopback(tmp_path: Path) -> None:
         (f"{SYSTEM}[[grant]]\nusers = ['*']\nexport = ['a/']", "grant[1].export[1]: "),
         (f"{SYSTEM}[[grant]]\nusers = ['*']\nexport = ['/a/../']", "grant[1].export[1]: "),
         (f"{SYSTEM}[[grant]]\nusers = ['*']\nexports = ['/a/']", "grant[1].exports: is no key that is known; "),
+        (f"{SYSTEM}[[age_limit]]\nprefix = '/a'\nminutes = 1", 'age_limit[1].prefix: "/a" has to end with /; '),
+        (f"{SYSTEM}[[age_limit]]\nprefix = '/a/'\nminutes = -1", "age_limit[1].minutes: -1 is too little; write 0"),
+        (f"{SYSTEM}[[age_limit]]\nprefix = '/a/'\nminutes = 1.5", "age_limit[1].minutes: "),
+        (f"{SYSTEM}[[age_limit]]\nminutes = 1", "age_limit[1].prefix: is missing; add it, as in prefix = "),
+        (
+            f"{SYSTEM}[[age_limit]]\nfile_system = 'other'\nprefix = '/a/'\nminutes = 1",
+            "age_limit[1].file_system: 'other' is no configured file system; write one of *, lustre",
+        ),
+        (
+            f"{SYSTEM}{2 * LIMIT}",
+            'age_limit.prefix: "/a/" of file system * is there 2 times; leave one of them',
+        ),
+        (f"age_limit = 3\n{SYSTEM}", "age_limit: 3 stands where a block belongs; write a line [[age_limit]]"),
         (
             f"{SYSTEM}[[grant]]\nfile_system = 'other'\nusers = ['*']",
             "grant[1].file_system: 'other' is no configured file system; write one of *, lustre",

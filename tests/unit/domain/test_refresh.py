@@ -193,9 +193,7 @@ def submit(desk: Desk, *job_ids: int, submitted: datetime, line: str = FRESH) ->
 def test_a_thousand_tasks_cost_one_look_and_one_import(early: bool) -> None:  # noqa: FBT001 - drawn
     """Slurm begins to stage them a few at a time, the first within the second in which they were submitted."""
     blob = Blob(desk := Desk())
-    submitted = at(desk)
-    if not early:
-        desk.go(after=30)
+    submitted = at(desk) + timedelta(seconds=1 if early else -30)
     for first in range(1, 1001, 100):
         submit(desk, *range(first, first + 100), submitted=submitted)
         blob.go_on()
@@ -224,6 +222,65 @@ def test_who_comes_later_gets_a_look_of_his_own_and_nobody_loses_his() -> None:
     assert first == (Phase.STAGED_IN, Phase.WAITING)
     assert len(again) == 1
     assert desk.answers(2)[0] is Answer.DONE
+
+
+def test_a_listing_is_as_old_as_its_beginning() -> None:
+    """Who was submitted while it went on is not served by it: what had been listed may have changed since."""
+    desk = Desk()
+    desk.submit(FRESH, job_id=1)
+    [slow] = desk.wished(Count)
+    desk.go(after=60)
+    desk.submit(FRESH, job_id=2)
+    desk.report(slow, counted(slow, digest="d1"), after=60)
+
+    assert desk.lease("/a/").listed == slow.wanted
+    assert desk.stage(2).phase is Phase.WAITING
+    assert desk.transfer().leases == (desk.lease("/a/").key,)
+    assert desk.board(2).message != ""
+
+
+def test_an_import_of_an_earlier_listing_is_not_met_again() -> None:
+    """A daemon without its database finds imports by their names; an overwriting one of before is another."""
+    names = []
+    for _ in range(2):
+        desk = Desk()
+        desk.now += timedelta(hours=len(names))
+        desk.submit(FRESH)
+        desk.count()
+        names.append(desk.transfer().transfer_id)
+
+    assert names[0] != names[1]
+
+
+def test_an_overwriting_import_from_before_the_listing_brings_nothing() -> None:
+    """What it left is imported once more."""
+    blob = Blob(desk := Desk())
+    desk.submit(FRESH)
+    blob.count()
+    transfer = desk.start()
+    [held] = desk.records.leases.values()
+    desk.records.leases[held.key] = replace(held, listed=transfer.created + timedelta(seconds=1))
+    desk.land()
+    desk.settle()
+
+    assert desk.lease("/a/").wants
+
+
+def test_who_is_served_goes_before_who_wants_another_proof() -> None:
+    """A proof that has just come serves him first; then it is doubted for the other."""
+    blob = Blob(desk := Desk())
+    desk.submit(FRESH_SKIP, job_id=1)
+    blob.count()
+    desk.start()
+    desk.land()
+    [proof] = desk.wished(ProveIn)
+    desk.submit(FRESH_SKIP, job_id=2)
+    desk.report(proof, looked_at())
+    first = desk.stage(1).phase, desk.stage(2).phase
+    desk.settle()
+
+    assert first == (Phase.STAGED_IN, Phase.RESTORING)
+    assert len(desk.wished(ProveIn)) == 1
 
 
 def test_a_stream_of_fresh_looks_starves_nobody() -> None:
