@@ -120,9 +120,12 @@ def _place(rules: Rules, stage: Stage, prefix: str) -> str:
 
 
 def missing_note(stages: Iterable[Stage]) -> str:
-    """Count the blobs that did not come in, for the end of a sentence; nothing if there are none."""
+    """Count blobs that did not come in, and files that differ from theirs, for a sentence's end; nothing if there are none."""
+    stages = list(stages)
     missing = sum(stage.missing_count for stage in stages)
-    return f"; {missing:,} blobs are missing, named in the receipt" if missing else ""
+    kept = sum(stage.kept_count for stage in stages)
+    text = f"; {missing:,} blobs are missing, named in the receipt" if missing else ""
+    return text + (f"; {kept:,} files differ from their blobs and were kept, named in the receipt" if kept else "")
 
 
 def progress(board: Board) -> str:
