@@ -27,10 +27,11 @@ from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.application.exporting import OutProof
 from slurm_amlfs.application.proving import InProof
-from slurm_amlfs.domain.ask import Conflict, Hydrate
-from slurm_amlfs.domain.errand import ProveIn
+from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
+from slurm_amlfs.domain.errand import ProveIn, ProveOut
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.records import StageKey
 from slurm_amlfs.domain.report import Examined, Exported
 from tests.fakes import lfs_program
 
@@ -127,7 +128,8 @@ def _prove_in(blobs: BlobContainer, lustre: LustreMount, prefix: str, most_missi
 
 
 def _prove_out(blobs: BlobContainer, lustre: LustreMount, prefix: str) -> Exported:
-    return _settle(OutProof(blobs, lustre, (prefix,), Namespace.FLAT, time.monotonic).slice)
+    errand = ProveOut(StageKey(1, Direction.OUT, 0), 0, "bench", (prefix,))
+    return _settle(OutProof(blobs, lustre, errand, Namespace.FLAT, time.monotonic).slice)
 
 
 def _settle(go_on: Callable[[], FoundT]) -> FoundT:

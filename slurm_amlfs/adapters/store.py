@@ -47,6 +47,8 @@ _STEPS = (
 CREATE TABLE lease (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
 CREATE TABLE tempo (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
 """,
+    # What an export has still to archive was a list of prefixes; without it the export is looked at again.
+    "UPDATE stage SET record = json_set(record, '$.todo', json('[]'))",
 )
 """What leads from each format of the database to the next; the first from an empty file."""
 

@@ -187,7 +187,7 @@ class Performer:
         fs = self._fs(errand.fs)
 
         def begin() -> OutProof:
-            return OutProof(fs.blobs, fs.lustre, errand.prefixes, fs.namespace, time.monotonic)
+            return OutProof(fs.blobs, fs.lustre, errand, fs.namespace, time.monotonic)
 
         return self._outs.go_on(errand.stage, errand, begin, OutProof.slice)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple, cast
 
-from slurm_amlfs.domain import importing, overwriting, riding
+from slurm_amlfs.domain import archiving, importing, overwriting, riding
 from slurm_amlfs.domain.ask import Conflict, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
@@ -26,9 +26,6 @@ _LEAST_WEIGHT, _MOST_WEIGHT = 0.1, 10.0
 
 _FORESEEN_WEIGHT = 0.5
 """What a job that Slurm has not begun to stage weighs beside one that waits."""
-
-_FILES_PER_SECOND = 500.0
-"""How fast an archive is taken to go, for its order among imports only."""
 
 
 class _Kind(NamedTuple):
@@ -152,10 +149,11 @@ def _archives(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
     for stage in draft.stages.values():
         if stage.fs != fs or not waits_for_slot(stage) or not draft.ready(stage):
             continue
-        seconds = max(stage.files_total - stage.files_done, 1) / _FILES_PER_SECOND
-        pieces = tuple(Piece(path, seconds / len(stage.todo)) for path in stage.todo)
-        alone = overhead + seconds
-        yield Load(stage.key, _ARCHIVE, weights.of(stage), stage.since.timestamp(), alone, pieces, single=True)
+        pieces = tuple(Piece(part.prefix, archiving.seconds(part)) for part in stage.todo)
+        alone = sum(overhead + piece.seconds for piece in pieces)
+        # A stage waits anew after each of its archives, but for the slot since the job ended.
+        since = (stage.asked or stage.since).timestamp()
+        yield Load(stage.key, _ARCHIVE, weights.of(stage), since, alone, pieces, single=True)
 
 
 def begin(draft: Draft, fs: str, turn: Turn, seen: FsSeen) -> Transfer | None:

@@ -132,13 +132,14 @@ class Cutter:
         if len(self._waiting) >= self._chunk_names:
             self._sort_in()
 
-    def parts(self) -> tuple[Cut, ...]:
+    def parts(self, target_blobs: int = 0) -> tuple[Cut, ...]:
         """Return the parts, sorted; the prefix itself if it is small, empty, or cannot be cut.
 
-        No two overlap. A part of more than the target could not be cut; ask `blobs`.
+        No two overlap. A part of more than the target could not be cut; ask `blobs`. A larger target than that of the
+        beginning may be given, for fewer parts.
         """
         self._sort_in()
-        target = self._target
+        target = max(self._target, target_blobs)
         while len(cuts := self._decide(target)) > self._most_parts:
             target *= 2
         return tuple(sorted(cuts, key=lambda cut: cut.prefix))

@@ -72,12 +72,13 @@ class ProveIn:
 
 @dataclass(frozen=True, slots=True)
 class ProveOut:
-    """Compare Blob with Lustre for one stage-out."""
+    """Compare Blob with Lustre for one stage-out, and cut what is left for archives that take so long at most."""
 
     stage: StageKey
     generation: int
     fs: str
     prefixes: tuple[str, ...]
+    archive_seconds: float = field(default=60.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

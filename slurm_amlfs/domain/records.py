@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction
+from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase, check_move
 from slurm_amlfs.domain.tempo import Tempo
@@ -39,7 +40,7 @@ class Stage:
     `generation` counts how often the job asked anew, `asked` is when it last did. `not_before` is the end of a wait
     after an error. Of a stage-in, whose work is its leases', the counts are sums of theirs, and `beginnings` are
     prefixes that are the beginning of names and no folder. Of a stage-out, `turns` counts archives that did not help,
-    `transfer_id` names the one under way, `todo` are prefixes that an archive still has to take, `progressed` when
+    `transfer_id` names the one under way, `todo` are paths that archives still have to take, `progressed` when
     their proof last came forward, `most_done` how far it ever was, `said` what Azure said of the last archive, and
     `revivals` how often a failed export was tried again since a file was last proved.
     """
@@ -64,7 +65,7 @@ class Stage:
     missing_count: int = 0
     kept_count: int = 0
     beginnings: tuple[str, ...] = ()
-    todo: tuple[str, ...] = ()
+    todo: tuple[Cut, ...] = ()
     progressed: datetime | None = None
     most_done: int = 0
     said: str = ""

@@ -86,7 +86,7 @@ class Examined:
 class Exported:
     """What `ProveOut` found.
 
-    `todo` are the prefixes that hold files which an archive has to take (new, dirty, or without their blob);
+    `todo` are parts of the prefixes with the files that an archive has to take (new, dirty, or without their blob);
     `under_way` counts files whose archive has begun. `files_done` are proved: clean, archived, blob there with the
     size. `names` are some that are not, `linked` counts those of them that have several hard links. `symlinks` are no
     files: what becomes of them in Blob is not looked at. Not `settled`: there is more to look at, and nothing of this
@@ -98,7 +98,7 @@ class Exported:
     total_bytes: int
     bytes_done: int
     under_way: int = 0
-    todo: tuple[str, ...] = ()
+    todo: tuple[Cut, ...] = ()
     names: tuple[str, ...] = ()
     linked: int = 0
     symlinks: int = 0

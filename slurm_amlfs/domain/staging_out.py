@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from slurm_amlfs.domain import freeing
+from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import ProveOut
 from slurm_amlfs.domain.phases import Phase
@@ -33,9 +34,15 @@ def step(draft: Draft, stage: Stage) -> None:
     elif stage.phase is Phase.FAILED:
         _revive(draft, stage)
     elif stage.phase is Phase.WAITING and not stage.todo and draft.ready(stage):
-        draft.want(ProveOut(stage.key, stage.generation, stage.fs, whole_prefixes(draft, stage)))
+        draft.want(_proof(draft, stage))
     elif stage.phase is Phase.RELEASING and draft.ready(stage):
         draft.want(freeing.free(draft, stage))
+
+
+def _proof(draft: Draft, stage: Stage) -> ProveOut:
+    overhead = draft.tempo(stage.fs).overhead_seconds
+    longest = max(draft.rules.turn.total_seconds() - overhead, overhead)
+    return ProveOut(stage.key, stage.generation, stage.fs, whole_prefixes(draft, stage), longest)
 
 
 def _revive(draft: Draft, stage: Stage) -> None:
@@ -56,6 +63,10 @@ def _land(draft: Draft, stage: Stage) -> None:
         _show(draft, stage, transfer)
         return
     completed = transfer is not None and transfer.outcome is Outcome.COMPLETED
+    left = tuple(part for part in stage.todo if transfer is not None and part.prefix not in transfer.prefixes)
+    if completed and left:
+        draft.move(replace(stage, transfer_id="", todo=left), Phase.WAITING, message="waiting for the slot")
+        return
     said = "" if transfer is None or completed else transfer.message or transfer.outcome.value
     correlation = "" if transfer is None else transfer.correlation_id
     stage = replace(
@@ -118,7 +129,7 @@ def exported(draft: Draft, stage: Stage, result: Exported) -> None:
         draft.fail(stage, f"{left} of {result.files} files under {where} are not proved to be in Blob after "
                           f"{stage.turns} exports, and stay on Lustre: {names_some(result.names)}{said}")  # fmt: skip
     else:
-        todo = result.todo or whole_prefixes(draft, stage)
+        todo = result.todo or tuple(Cut(prefix, left, 0) for prefix in whole_prefixes(draft, stage))
         draft.put(replace(stage, todo=todo, message="waiting for the slot"))
 
 

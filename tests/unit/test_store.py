@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from slurm_amlfs.adapters.store import VERSION, SqliteStore, read_events
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction, ExportOn, Hydrate
+from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import (
@@ -68,7 +69,7 @@ STAGES = st.builds(
     progressed=MAYBE,
     message=TEXT,
     beginnings=TEXTS,
-    todo=TEXTS,
+    todo=st.lists(st.builds(Cut, TEXT, NUMBERS, NUMBERS), max_size=3).map(tuple),
     bytes_total=NUMBERS,
 )
 JOBS = st.builds(
@@ -321,7 +322,9 @@ def test_a_database_of_the_first_format_is_taken_over(path: Path) -> None:
     db.executescript(FORMAT_1)
     for table, found in rows.items():
         for ident, record in found:
-            old = record[:-1] + ',"alone":true,"import_errors":3,"missing":["a"]}' if table == "stage" else record
+            old = record
+            if table == "stage":
+                old = record.replace('"todo":[]', '"todo":["/jobs/7/"]')[:-1] + ',"alone":true,"missing":["a"]}'
             db.execute(f"INSERT INTO {table} VALUES (?, ?)", (ident, old))  # noqa: S608 - constant names
     db.commit()
     db.close()

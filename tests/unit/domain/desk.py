@@ -271,7 +271,8 @@ def counted(errand: Count, files: int = 3, total_bytes: int = 300, **more: objec
 
 def unproved(*todo: str, files: int = 3, done: int = 0, under_way: int = 0) -> Exported:
     """Say that an export is not there yet."""
-    return Exported(files, done, 100 * files, 100 * done, under_way, todo, ("/jobs/7/a",))
+    parts = tuple(Cut(path, files, 100 * files) for path in todo)
+    return Exported(files, done, 100 * files, 100 * done, under_way, parts, ("/jobs/7/a",))
 
 
 def proved(files: int = 3) -> Exported:
