@@ -11,12 +11,12 @@ from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.application.ports import Slurm
 from slurm_amlfs.domain import capacity
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.foreseeing import foresee
+from slurm_amlfs.domain.foreseeing import awaited, foresee
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life, Records, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.slot import wants_look
-from slurm_amlfs.domain.view import FileSystemView, JobView, SpaceView
+from slurm_amlfs.domain.view import FileSystemView, JobView, QueuedJob, SpaceView
 from slurm_amlfs.domain.world import Ahead, Foreseen, FsSeen, Rules, Seen
 from slurm_amlfs.errors import AmlfsError
 
@@ -80,6 +80,7 @@ class Looks:
     transfers: bool = False
     view_looked: dict[str, datetime] = field(default_factory=dict)
     foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
+    awaited: Mapping[int, tuple[QueuedJob, ...]] = field(default_factory=dict)
     queue_looked: datetime | None = None
     queue_took: timedelta = timedelta(0)
     wanted_spaces: frozenset[str] = frozenset()
@@ -95,6 +96,7 @@ class Looks:
             self.asked_jobs,
             dict(self.file_systems),
             foreseen=self.foreseen,
+            awaited=self.awaited,
             spaces=dict(self.spaces),
         )
 
@@ -201,15 +203,17 @@ def look_at_queue(looks: Looks, slurm: Slurm, rules: Rules) -> Callable[[], bool
     """Read the whole queue now; return what puts in place what its jobs will need. Silence means nothing new."""
     began = time.monotonic()
     try:
-        found = foresee(slurm.queue(), rules)
+        queue = slurm.queue()
+        found, waiting = foresee(queue, rules), awaited(queue)
     except AmlfsError:
-        found = looks.foreseen
+        found, waiting = looks.foreseen, looks.awaited
     took = timedelta(seconds=time.monotonic() - began)
 
     def put() -> bool:
+        # Who waits for an export changes the order of what waits, which the next pass for another reason sees.
         news = looks.foreseen != found
         looks.queue_took = took
-        looks.foreseen = found
+        looks.foreseen, looks.awaited = found, waiting
         return news
 
     return put

@@ -1,7 +1,7 @@
 """What an export still has to archive, cut so that no archive holds the slot for much longer than a turn.
 
-An archive takes one path (amlFilesystems/archive, `filesystemPath`). The documents call it a path here, the beginning of
-names there, so it is cut at directories only, where both mean the same.
+An archive takes one path (amlFilesystems/archive, `filesystemPath`). The documents call it a path in one place and the
+beginning of names in another, so it is cut at directories only, where both mean the same.
 """
 
 from __future__ import annotations

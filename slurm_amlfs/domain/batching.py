@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple, cast
 
-from slurm_amlfs.domain import archiving, importing, overwriting, riding
+from slurm_amlfs.domain import archiving, capacity, importing, overwriting, riding
 from slurm_amlfs.domain.ask import Conflict, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
@@ -146,6 +146,7 @@ def _may_go(draft: Draft, fs: str) -> Iterator[Lease]:
 
 def _archives(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
     overhead = draft.tempo(fs).overhead_seconds
+    short = _short_of_space(draft, fs, weights)
     for stage in draft.stages.values():
         if stage.fs != fs or not waits_for_slot(stage) or not draft.ready(stage):
             continue
@@ -153,7 +154,18 @@ def _archives(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
         alone = sum(overhead + piece.seconds for piece in pieces)
         # A stage waits anew after each of its archives, but for the slot since the job ended.
         since = (stage.asked or stage.since).timestamp()
-        yield Load(stage.key, _ARCHIVE, weights.of(stage), since, alone, pieces, single=True)
+        weight = weights.of(stage) + sum(
+            job.tasks * weights.set_beside(job.priority) for job in draft.seen.awaited.get(stage.key.job_id, ())
+        )
+        if stage.ask.release is not False:
+            weight += short
+        yield Load(stage.key, _ARCHIVE, weight, since, alone, pieces, single=True)
+
+
+def _short_of_space(draft: Draft, fs: str, weights: _Weights) -> float:
+    """Weigh those for whose bytes there is no room: an export gives its space back."""
+    short = [it for it in draft.leases.values() if it.key.fs == fs and it.message.startswith(capacity.WAITING)]
+    return sum(weights.of(stage) for held in short for stage in riding.waiting(draft, held))
 
 
 def begin(draft: Draft, fs: str, turn: Turn, seen: FsSeen) -> Transfer | None:

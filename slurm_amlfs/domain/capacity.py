@@ -16,6 +16,9 @@ from slurm_amlfs.domain.lease import Lease
 
 _GIB = 1 << 30
 
+WAITING = "waiting for space"
+"""How the message of a lease begins for whose bytes there is no room."""
+
 
 def let_in(draft: Draft, held: Lease) -> bool:
     """Say whether a lease's bytes may be restored now; if not, let it say why, and have room made."""
@@ -57,7 +60,7 @@ def _make_room(draft: Draft, held: Lease, lacks_bytes: int, room_bytes: int) -> 
     if idle and not any(key.startswith("evict ") for key in draft.seen.running):
         draft.want(freeing.evict(draft, idle[0]))
     short = f"{lacks_bytes / _GIB:.1f} GiB are wanted and {max(room_bytes, 0) / _GIB:.1f} GiB are free"
-    riding.say(draft, held, f"waiting for space on {held.key.fs}: {short}{', making room' if idle else ''}")
+    riding.say(draft, held, f"{WAITING} on {held.key.fs}: {short}{', making room' if idle else ''}")
     draft.wake_at(draft.now + draft.rules.look_at_space)
 
 

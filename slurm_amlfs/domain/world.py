@@ -10,7 +10,7 @@ from enum import StrEnum
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.view import FileSystemView, ImportView, JobView, SpaceView
+from slurm_amlfs.domain.view import FileSystemView, ImportView, JobView, QueuedJob, SpaceView
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Seen:
     """The latest look at the world.
 
     `jobs` is None while Slurm does not answer; a job of `asked_jobs` that it lacks is gone. `running` are the keys of
-    errands under way, `foreseen` what the queue will need,
+    errands under way, `foreseen` what the queue will need, `awaited` who waits for the end of which job,
     `spaces` the room on each file system.
     """
 
@@ -96,6 +96,7 @@ class Seen:
     asked_jobs: frozenset[int] = frozenset()
     file_systems: Mapping[str, FsSeen] = field(default_factory=dict)
     foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
+    awaited: Mapping[int, tuple[QueuedJob, ...]] = field(default_factory=dict)
     spaces: Mapping[str, SpaceView] = field(default_factory=dict)
 
 

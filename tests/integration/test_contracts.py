@@ -258,6 +258,11 @@ class Cluster:
         array = [f"--array=1-{tasks}"] if tasks > 1 else []
         return self._site.submit("alice", f"#!/bin/sh\n{lines}exit 0\n", "--hold", *array)
 
+    def wait_for(self, job_id: int, word: str, directives: Sequence[str] = ()) -> int:
+        """Submit it with a dependency."""
+        lines = "".join(f"#AMLFS {line}\n" for line in directives)
+        return self._site.submit("alice", f"#!/bin/sh\n{lines}exit 0\n", f"--dependency={word}:{job_id}")
+
     def cancel(self, job_id: int) -> None:
         """Cancel it."""
         self._site.run("alice", ["scancel", str(job_id)])

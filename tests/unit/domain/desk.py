@@ -26,6 +26,7 @@ from slurm_amlfs.domain.view import (
     ImportState,
     ImportView,
     JobView,
+    QueuedJob,
     SpaceView,
 )
 from slurm_amlfs.domain.world import FsRules, FsSeen, Rules, Seen
@@ -62,6 +63,7 @@ class Desk:
         self.looked = True
         self.running: set[str] = set()
         self.space = SpaceView(10**15, 10**15)
+        self.awaited: dict[int, tuple[QueuedJob, ...]] = {}
         self._tokens = 0
 
     # One pass.
@@ -78,7 +80,15 @@ class Desk:
         jobs = self.jobs
         known = frozenset() if jobs is None else asked
         spaces = dict.fromkeys(self.rules.file_systems, self.space)
-        world = Seen(self.now, frozenset(self.running), jobs, known, file_systems, spaces=spaces)
+        world = Seen(
+            self.now,
+            frozenset(self.running),
+            jobs,
+            known,
+            file_systems,
+            awaited=self.awaited,
+            spaces=spaces,
+        )
         self.decision = decide(self.records, self.rules, world, requests, reports)
         self.records = self.decision.records
         self.events += self.decision.events
