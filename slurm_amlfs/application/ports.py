@@ -59,7 +59,7 @@ class Blobs(Protocol):
         """Stream the blobs whose name begins with `prefix` (which has its leading "/"), in the service's order."""
 
     def pages(self, prefix: str) -> Iterator[Sequence[BlobView]]:
-        """Stream the same a page at a time; one may be empty though others follow, and each is asked for when wanted."""
+        """Stream the same a page at a time; one may be empty and not the last; each is asked for when wanted."""
 
     def children(self, prefix: str) -> Iterator[Children]:
         """Stream, a page at a time, what is directly under `prefix`: all names that begin so, up to their next "/"."""

@@ -322,7 +322,7 @@ def test_a_proof_begins_anew(how: str) -> None:
     def more() -> None:
         world.blobs.put("a/later", 1)
         if how == "forgotten":
-            world.performer.keep(set(), set())
+            world.performer.keep(set(), set(), set())
         elif how == "trouble":
             world.lustre.faults.append(TemporaryError("flapped"))
             assert isinstance(world.do(PROVE), Trouble)
@@ -339,7 +339,7 @@ def test_a_proof_that_is_still_wanted_is_kept() -> None:
 
     def more() -> None:
         world.blobs.put("a/later", 1)
-        world.performer.keep({LEASE}, set())
+        world.performer.keep(set(), {LEASE}, set())
 
     _, second = slices(world, more, PROVE)
     assert isinstance(second, Examined)
