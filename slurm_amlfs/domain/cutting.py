@@ -120,13 +120,14 @@ class Cutter:
             node, start = node.children[step], end if self._flat else end + 1
         node.seal()
 
-    def parts(self) -> tuple[Cut, ...]:
+    def parts(self, *, divided: bool = False) -> tuple[Cut, ...]:
         """Return the parts, sorted; the prefix itself if it is small, empty, or cannot be cut.
 
-        No two overlap. A part of more than the target could not be cut; ask `blobs`.
+        No two overlap. A part of more than the target could not be cut; ask `blobs`. If it is to be `divided`, to be
+        small does not keep the prefix whole.
         """
         self._sort_in()
-        target = self._target
+        target = min(self._target, max(1, self.blobs // 2)) if divided else self._target
         while len(cuts := self._decide(target)) > self._most_parts:
             target *= 2
         return tuple(sorted(cuts, key=lambda cut: cut.prefix))

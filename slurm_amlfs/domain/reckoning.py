@@ -125,8 +125,8 @@ class Reckoning:
         return self._cutter.total_bytes
 
     def parts(self) -> tuple[Cut, ...]:
-        """Return the parts, as `Cutter.parts` does."""
-        return self._cutter.parts()
+        """Return the parts, as `Cutter.parts` does. What may be small by a guess only is cut all the same."""
+        return self._cutter.parts(divided=self._stopped)
 
     def _place(self, name: str) -> _Place:
         """Say whether the listing has come to a blob or a folder ("/" last), or is in the middle of it.

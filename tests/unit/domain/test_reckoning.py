@@ -162,3 +162,13 @@ def test_nothing_listed_at_all() -> None:
     assert [(it.prefix, it.blobs, it.estimated) for it in parts] == [
         ("/d/a", 1, True), ("/d/b", 1, True), ("/d/c", 1, True)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("namespace", Namespace)
+def test_a_small_guess_keeps_nothing_whole(namespace: Namespace) -> None:
+    """What looks small by the little that was listed may be anything: it is cut, and each part is listed."""
+    blobs = in_order(namespace, [(f"d/{a}/x", 10) for a in "abc"] + numbered("d/z/", 900))
+    parts = reckon(namespace, "/d/", blobs, 1000, upto=2).parts()
+
+    assert len(parts) > 1
+    assert {it.estimated for it in parts if matches(namespace, it.prefix, "/d/z/000")} == {True}
