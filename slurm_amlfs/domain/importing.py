@@ -150,9 +150,11 @@ def _priority(draft: Draft, stage: Stage) -> int:
 def _probe(draft: Draft, held: Lease) -> None:
     """Look for the files of a lease while the import that brings them still runs, so that it need not wait for all.
 
-    The first look is when they can be there at the earliest; then at a pace that costs little beside the listing.
+    The first look is when they can be there at the earliest; then at a pace that costs little beside the listing. Where
+    that takes longer than a turn, the import is over first.
     """
-    if held.key.conflict is not Conflict.SKIP:
+    looks_for = held.files_total / _PROBED_PER_SECOND
+    if held.key.conflict is not Conflict.SKIP or looks_for > draft.rules.turn.total_seconds():
         return
     for transfer in draft.transfers.values():
         if transfer.kind is not TransferKind.IMPORT or not transfer.holds_slot or transfer.asked is None:
@@ -165,7 +167,7 @@ def _probe(draft: Draft, held: Lease) -> None:
         tempo = draft.tempo(held.key.fs)
         blobs = sum(part.blobs for part in held.wants)
         seconds = tempo.overhead_seconds + blobs / tempo.blobs_per_second
-        again = _PROBE_AGAIN + timedelta(seconds=held.files_total / _PROBED_PER_SECOND)
+        again = _PROBE_AGAIN + timedelta(seconds=looks_for)
         due = transfer.asked + timedelta(seconds=seconds)
         if held.probed is not None and held.probed > transfer.asked:
             due = max(due, held.probed + again)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from slurm_amlfs.domain.cutting import Cut
-from slurm_amlfs.domain.errand import Count, ProveIn, Start
+from slurm_amlfs.domain.errand import Count, Probe, ProveIn, Start
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.report import Counted
+from slurm_amlfs.domain.report import Counted, Report
 from slurm_amlfs.domain.view import ImportState
 from slurm_amlfs.wire import Answer
 from tests.unit.domain.desk import BUSY, RULES, Desk, counted, looked_at
@@ -242,6 +244,18 @@ def test_a_failed_import_lists_nothing_again() -> None:
     desk.go(after=5)
 
     assert [it.part for it in desk.wished(Count)] == ["/x/c"]
+
+
+@pytest.mark.parametrize(("files", "looks"), [(3, ["/x/", "/y/"]), (2_000_000, ["/y/"])])
+def test_a_prefix_that_takes_long_to_look_through_is_not_looked_through(files: int, looks: list[str]) -> None:
+    """To see whether its files are there while a batch still runs would keep a thread for longer than the batch."""
+    desk = Desk(replace(RULES, blobs_per_second=1e6))
+    desk.submit(f"{LINE} prefix=/y/")
+    desk.go(reports=tuple(Report(it, counted(it, files if it.prefix == "/x/" else 3)) for it in desk.wished(Count)))
+    desk.start()
+    desk.go(after=10)
+
+    assert sorted(it.lease.prefix for it in desk.wished(Probe)) == looks
 
 
 def test_a_guess_refuses_nobody() -> None:
