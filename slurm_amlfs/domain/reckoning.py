@@ -53,7 +53,6 @@ class Reckoning:
         self._cutter = Cutter(namespace, prefix, target_blobs)
         begins = prefix[1:] if namespace is Namespace.FLAT or prefix.endswith("/") else f"{prefix[1:]}/"
         self._flat = namespace is Namespace.FLAT
-        self._exact = "" if self._flat else prefix[1:]
         self._levels = [_Level(begins)]
         self._folder = begins
         self._here = 0
@@ -68,8 +67,7 @@ class Reckoning:
         if folder != self._folder:
             self._enter(folder)
         self._here += 1
-        if name != self._exact:
-            self._last = name
+        self._last = name
         self._cutter.take(name, blob.size_bytes)
 
     def stop(self) -> None:
