@@ -182,6 +182,7 @@ class Loop:
         self._new.clear()
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
         self._performer.keep(
+            {key for key, it in self._records.leases.items() if it.counted is None or it.unlisted},
             {key for key, it in self._records.leases.items() if it.landed and it.proved is None},
             {key for key, it in self._records.stages.items() if _goes_on(it)},
         )

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from slurm_amlfs.application.counting import count, is_there
+from slurm_amlfs.application.counting import Counting, is_there
 from slurm_amlfs.application.exporting import Freeing, OutProof
 from slurm_amlfs.application.judging import unsaved
 from slurm_amlfs.application.ports import Arm, Blobs, Lustre, Slurm
@@ -68,7 +68,7 @@ class FileSystem:
 
 
 class Performer:
-    """Does errands, each in whatever thread calls. Proofs and releases go on from slice to slice."""
+    """Does errands, each in whatever thread calls. Counts, proofs and releases go on from slice to slice."""
 
     def __init__(self, file_systems: Mapping[str, FileSystem], slurm: Slurm, restore_window: int) -> None:
         """Take the ports; `restore_window` is how many restores may be in flight on one file system."""
@@ -76,6 +76,7 @@ class Performer:
         self._slurm = slurm
         self._window = restore_window
         self._rooms = {name: RestoreRoom(restore_window, time.monotonic) for name in file_systems}
+        self._counts: Kept[LeaseKey, Counting] = Kept()
         self._ins: Kept[LeaseKey, InProof] = Kept()
         self._outs: Kept[StageKey, OutProof] = Kept()
         self._frees: Kept[StageKey, Freeing] = Kept()
@@ -93,8 +94,9 @@ class Performer:
             log.exception("errand-broke", extra={"amlfs_pairs": {"errand": key_of(errand)}})
             return Report(errand, Trouble(Fault.TEMPORARY, f"internal error, see the daemon's log: {error!r}"))
 
-    def keep(self, leases: Collection[LeaseKey], stages: Collection[StageKey]) -> None:
-        """Forget the proofs of all other leases, and the proofs and releases of all other stages."""
+    def keep(self, counts: Collection[LeaseKey], leases: Collection[LeaseKey], stages: Collection[StageKey]) -> None:
+        """Forget the counts and the proofs of all other leases, and the proofs and releases of all other stages."""
+        self._counts.keep(counts)
         self._ins.keep(leases)
         self._outs.keep(stages)
         self._frees.keep(stages)
@@ -153,7 +155,15 @@ class Performer:
         if errand.whole or errand.overwrites:
             self._fs(key.fs)
         looks = key.conflict is Conflict.SKIP and fs.lustre.mounted()
-        counted = count(fs.blobs, fs.lustre if looks else None, fs.namespace, key.prefix, errand.target_blobs)
+
+        def begin() -> Counting:
+            return Counting(fs.blobs, fs.lustre if looks else None, fs.namespace, errand, time.monotonic)
+
+        # How it will be cut, and what is asked beside, is no reason to begin again.
+        same = replace(errand, target_blobs=0, whole=False, overwrites=False)
+        counted = self._counts.go_on(key, same, begin, Counting.slice) if errand.lists else Counted(0, 0)
+        if not counted.settled:
+            return counted
         if errand.whole:
             counted = replace(counted, room_bytes=fs.lustre.space().total_bytes)
         return self._count_unsaved(key, counted) if errand.overwrites else counted

@@ -12,6 +12,7 @@ from typing import Protocol
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.view import (
     BlobView,
+    Children,
     FileSystemView,
     FileView,
     HsmState,
@@ -56,6 +57,12 @@ class Blobs(Protocol):
 
     def walk(self, prefix: str) -> Iterator[BlobView]:
         """Stream the blobs whose name begins with `prefix` (which has its leading "/"), in the service's order."""
+
+    def pages(self, prefix: str) -> Iterator[Sequence[BlobView]]:
+        """Stream the same a page at a time; one may be empty and not the last; each is asked for when wanted."""
+
+    def children(self, prefix: str) -> Iterator[Children]:
+        """Stream, a page at a time, what is directly under `prefix`: all names that begin so, up to their next "/"."""
 
     def find(self, name: str) -> BlobView | None:
         """Look up one blob by its full name (without a leading "/")."""

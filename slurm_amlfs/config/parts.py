@@ -71,6 +71,8 @@ class Slot(Part):
     cut_seconds: Seconds = 10.0
     overhead_seconds: Seconds = 5.0
     blobs_per_second: Annotated[float, Field(strict=True, ge=1, le=1e9)] = 2000.0
+    list_seconds: Seconds = 120.0
+    list_blobs: Count = 5_000_000
     believe_minutes: Count = 10
     keep_hours: Count = 168
     ahead: Ahead = Ahead.BATCH

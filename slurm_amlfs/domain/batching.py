@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple, cast
 
-from slurm_amlfs.domain import archiving, capacity, importing, overwriting, riding
+from slurm_amlfs.domain import archiving, capacity, overwriting, riding, sizing
 from slurm_amlfs.domain.ask import Conflict, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
@@ -63,7 +63,7 @@ def next_turn(draft: Draft, fs: str) -> Turn | None:
     served = _leases(draft, turn)
     unchecked = [held for held in served if not overwriting.is_checked(draft, held)]
     for held in unchecked:
-        importing.check(draft, held)
+        sizing.check(draft, held)
     return None if unchecked else turn
 
 
@@ -124,7 +124,9 @@ def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
                 weight,
                 held.since.timestamp(),
                 alone,
-                tuple(Piece(part.prefix, part.blobs / rate) for part in parts),
+                # What was not listed counts for the order, and is in no turn before it was.
+                tuple(Piece(part.prefix, part.blobs / rate) for part in parts if not part.estimated),
+                left_seconds=sum(part.blobs / rate for part in parts),
                 backlog_seconds=held.backlog_seconds,
             )
 

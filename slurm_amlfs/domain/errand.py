@@ -21,8 +21,9 @@ from slurm_amlfs.domain.records import StageKey, Transfer
 class Count:
     """List the blobs under a lease's prefix, cut it into parts of `target_blobs`, and see whether all are there.
 
-    `whole` asks also what the file system holds, `overwrites` for the files under the prefix that an overwriting import
-    would destroy for good.
+    No more than `list_blobs` are listed, for about `list_seconds`. `whole` asks also what the file system holds,
+    `overwrites` for the files under the prefix that an overwriting import would destroy for good; without `lists`
+    nothing else is asked. `part` is the one part of the lease to list, where it is not all.
     """
 
     lease: LeaseKey
@@ -30,6 +31,15 @@ class Count:
     target_blobs: int
     whole: bool
     overwrites: bool = False
+    lists: bool = True
+    part: str = ""
+    list_blobs: int = 5_000_000
+    list_seconds: float = 120.0
+
+    @property
+    def prefix(self) -> str:
+        """Give the prefix to list."""
+        return self.part or self.lease.prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +191,8 @@ Errand = (
 def key_of(errand: Errand) -> str:
     """Name what an errand does and to what, so that it is not done twice at once."""
     match errand:
+        case Count(lease, lists=False):
+            key = f"check {lease}"
         case Count(lease) | Probe(lease) | ProveIn(lease) | Evict(lease):
             key = f"{_WORDS[type(errand)]} {lease}"
         case ProveOut(stage) | Free(stage):

@@ -13,12 +13,13 @@ from slurm_amlfs.domain.view import ImportView
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What `Count` found.
+    """What `Count` found. Not `settled`: it goes on, and so many files were listed so far.
 
-    `there` says that every blob has its file already; `whole_bytes` is what
-    of their bytes is on Lustre then. `room_bytes` is the size of the whole file system, 0 if not
-    asked. `unsaved_files` counts files that are on Lustre only, or changed since their archive; `unsaved` names some of
-    them. `beginning` says that the prefix has no "/" at its end and is no blob's folder.
+    Where a bound was met, `listed` is how many blobs were listed till then, else 0; `files` is a guess then, and
+    `total_bytes` are the known ones. `there` says that every listed blob has its file already; `whole_bytes` is what of
+    their bytes is on Lustre then. `room_bytes` is the size of the whole file system, 0 if not asked. `unsaved_files`
+    counts files that are on Lustre only, or changed since their archive; `unsaved` names some of them. `beginning` says
+    that the prefix has no "/" at its end and is no blob's folder.
     """
 
     files: int
@@ -30,6 +31,8 @@ class Counted:
     unsaved_files: int = 0
     unsaved: tuple[str, ...] = ()
     beginning: bool = False
+    listed: int = 0
+    settled: bool = True
 
 
 MOST_NAMES = 1000

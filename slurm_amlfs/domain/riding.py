@@ -105,6 +105,16 @@ def fail(draft: Draft, held: Lease, message: str, correlation_id: str = "") -> N
         draft.leases.pop(held.key, None)
 
 
+def said(held: Lease) -> str:
+    """Say what a lease says, and what of its size is a guess."""
+    return "; ".join(it for it in (held.message, estimate(held) if held.unlisted else "") if it)
+
+
+def estimate(held: Lease) -> str:
+    """Say that a lease was not listed to its end."""
+    return f"more than {held.listed:,} blobs under {held.key.prefix}; the rest is estimated"
+
+
 def say(draft: Draft, held: Lease, message: str) -> None:
     """Let a lease, and all who wait for it, say why it waits."""
     if held.message != message:
@@ -114,6 +124,7 @@ def say(draft: Draft, held: Lease, message: str) -> None:
 def tell(draft: Draft, held: Lease) -> None:
     """Let all who wait for a lease say what it says."""
     held = draft.leases.get(held.key, held)
+    message = said(held)
     for stage in waiting(draft, held):
-        if stage.message != held.message or stage.correlation_id != held.correlation_id:
-            draft.put(replace(stage, message=held.message, correlation_id=held.correlation_id))
+        if stage.message != message or stage.correlation_id != held.correlation_id:
+            draft.put(replace(stage, message=message, correlation_id=held.correlation_id))

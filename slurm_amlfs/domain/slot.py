@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_amlfs.domain import batching, importing, landing, overwriting, riding
+from slurm_amlfs.domain import batching, landing, overwriting, riding, sizing
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Clear, Start, key_of
@@ -103,7 +103,7 @@ def _check_again(draft: Draft, transfer: Transfer, seen: FsSeen) -> bool:
         return False
     del draft.transfers[transfer.transfer_id]
     for it in held:
-        importing.check(draft, draft.put_lease(replace(it, checked=None)))
+        sizing.check(draft, draft.put_lease(replace(it, checked=None)))
     draft.wake_at(draft.now)
     return True
 

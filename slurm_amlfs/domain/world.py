@@ -37,7 +37,7 @@ class Rules:
     `epoch` is the store's name (see wire.Site). `turn` is the longest that one import should hold the slot, `cut` the
     most of it that one part takes; `overhead` and `blobs_per_second` are believed until rates are measured. A proof is
     believed for `fresh`; a lease is kept for `keep_lease` after it was last needed. `reserve` is the part of
-    a file system that no stage-in may fill.
+    a file system that no stage-in may fill. A prefix is listed no further than `list_blobs` and `list_time` at a time.
     """
 
     file_systems: Mapping[str, FsRules]
@@ -59,6 +59,8 @@ class Rules:
     ahead: Ahead = Ahead.BATCH
     reserve: float = 0.05
     look_at_space: timedelta = timedelta(seconds=10)
+    list_blobs: int = 5_000_000
+    list_time: timedelta = timedelta(seconds=120)
 
 
 @dataclass(frozen=True, slots=True)

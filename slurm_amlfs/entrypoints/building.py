@@ -88,6 +88,8 @@ def _rules(config: Config, epoch: str) -> Rules:
         overhead=timedelta(seconds=config.slot.overhead_seconds),
         blobs_per_second=config.slot.blobs_per_second,
         fresh=timedelta(minutes=config.slot.believe_minutes),
+        list_time=timedelta(seconds=config.slot.list_seconds),
+        list_blobs=config.slot.list_blobs,
         ahead=config.slot.ahead,
         keep_lease=timedelta(hours=config.slot.keep_hours),
     )

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.unit.application.town import Town
+from tests.unit.application.town import LargeTown, Town
 from tests.unit.application.town_job import BAD, TownJob
 
 LINES = (
@@ -43,9 +43,9 @@ TROUBLES: Mapping[str, Mapping[str, float]] = MappingProxyType(
 class Walk:
     """One walk: what it may do, by name, and what it draws."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, make: type[Town] = Town) -> None:
         self.draw = random.Random(seed)  # noqa: S311 - no secret
-        self.town = Town()
+        self.town = make()
         self.most_jobs = self.draw.choice([2, 4, 8])
         self.slow = self.draw.choice([0.0, 0.5, 1.0])
         town, draw = self.town, self.draw
@@ -121,6 +121,13 @@ ALIVE = ("pending", "staging", "staged", "held", "running", "out")
 def test_whatever_happens_all_settles(trouble: str, seed: int) -> None:
     """After every step the invariants hold; when the world is kind again, every duty settles, once."""
     Walk(seed).go(TROUBLES[trouble], steps=100)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_what_is_listed_part_by_part_settles_too(trouble: str, seed: int) -> None:
+    """Where listings end at their bound, and each prefix is brought in by many imports, the same holds."""
+    Walk(seed, LargeTown).go(TROUBLES[trouble], steps=100)
 
 
 def test_all_troubles_at_once() -> None:
