@@ -154,6 +154,9 @@ def _ask_in(draft: Draft, request: Request) -> None:
         for stage in draft.of_job(job.job_id, Direction.IN):
             if stage.phase is Phase.STAGED_IN:
                 draft.move(stage, Phase.RESTORING, "proving again")
+            else:
+                # Between two asks nobody may have counted the job as one that needs its files.
+                draft.put(replace(stage, asked=draft.now))
     draft.jobs[job.job_id] = replace(job, token_in=request.token, torn_down=False)
     for stage in draft.of_job(job.job_id, Direction.IN):
         if stage.phase is Phase.DECLARED:

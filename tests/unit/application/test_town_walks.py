@@ -130,8 +130,9 @@ def test_what_is_listed_part_by_part_settles_too(trouble: str, seed: int) -> Non
     Walk(seed, LargeTown).go(TROUBLES[trouble], steps=100)
 
 
-def test_all_troubles_at_once() -> None:
+@pytest.mark.parametrize("make", [Town, LargeTown])
+def test_all_troubles_at_once(make: type[Town]) -> None:
     """The same with everything together."""
     everything = {name: weight for trouble in TROUBLES.values() for name, weight in trouble.items()}
     for seed in range(25):
-        Walk(seed).go(everything, steps=150)
+        Walk(seed, make).go(everything, steps=150)
