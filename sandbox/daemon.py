@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.emulator import AMLFS, LFS, PATH, PROGRAMS, RESOURCE_GROUP, SUBSCRIPTION
+from sandbox.emulator import AMLFS, CODE, LFS, PATH, PROGRAMS, RESOURCE_GROUP, SUBSCRIPTION
 from sandbox.service import Service
 
 FILE_SYSTEM = "lustre"
@@ -79,7 +79,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
 def daemon(config: Path, logs: Path) -> Service:
     """Make the daemon."""
     argv = [str(PROGRAMS / "slurm-amlfsd"), f"--config={config}"]
-    environment = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+    environment = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **CODE}
     return Service("slurm-amlfsd", argv, logs, _is_ready, environment)
 
 
