@@ -143,7 +143,7 @@ class SqliteStore:
         return str(epoch)
 
     def load(self) -> tuple[Records, tuple[Event, ...]]:
-        """Read everything that is not closed, with its events.
+        """Read everything that is not closed, with its events. Which leases rest is for the first pass to say.
 
         Raises:
             PermanentError: the database is damaged.
@@ -184,7 +184,8 @@ class SqliteStore:
             self._save("job", _JOB, before.jobs, after.jobs)
             self._save("stage", _STAGE, before.stages, after.stages)
             self._save("transfer", _TRANSFER, before.transfers, after.transfers)
-            self._save("lease", _LEASE, before.leases, after.leases)
+            laid, lies = before.resting.apart(after.resting)
+            self._save("lease", _LEASE, {**before.leases, **laid}, {**after.leases, **lies})
             self._save("tempo", _TEMPO, before.tempos, after.tempos)
             self._db.executemany(
                 "INSERT INTO event VALUES (?, ?, ?, ?)",

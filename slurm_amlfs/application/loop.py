@@ -173,11 +173,9 @@ class Loop:
         for handle, request in heard:
             if id(request) not in unheard:
                 self._outside.inbox.done(handle)
-        for event in decision.events:
-            log.info(
-                event.word.replace(" ", "-").replace("_", "-"),
-                extra={"amlfs_pairs": {"job": event.job_id, "detail": event.detail}},
-            )
+        for event in (*decision.events, *decision.remarks):
+            pairs = {"job": event.job_id, "detail": event.detail} if event.job_id else {"detail": event.detail}
+            log.info(event.word.replace(" ", "-").replace("_", "-"), extra={"amlfs_pairs": pairs})
         self._looks.doubt(frozenset(self._new))
         self._new.clear()
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple, cast
 
-from slurm_amlfs.domain import importing, overwriting, riding
+from slurm_amlfs.domain import importing, keeping, overwriting, riding
 from slurm_amlfs.domain.ask import Conflict, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
@@ -25,7 +25,7 @@ _LEAST_WEIGHT, _MOST_WEIGHT = 0.1, 10.0
 """Bounds of a job's weight, which is its priority set beside the median of those that wait."""
 
 _FORESEEN_WEIGHT = 0.5
-"""What a job that Slurm has not begun to stage weighs beside one that waits."""
+"""What a job that Slurm has not begun to stage, or an admin's pin, weighs beside one that waits."""
 
 _FILES_PER_SECOND = 500.0
 """How fast an archive is taken to go, for its order among imports only."""
@@ -75,11 +75,11 @@ def _asked_for(draft: Draft, turn: Turn) -> bool:
 
 
 def _has_asked(draft: Draft, key: Hashable) -> bool:
-    """Say whether somebody waits for a load already, and is not only foreseen."""
+    """Say whether somebody waits for a load already, job or admin, and is not only foreseen."""
     if isinstance(key, StageKey):
         return True
     held, _ = cast("tuple[LeaseKey, str]", key)
-    return bool(draft.riders.get(held))
+    return bool(draft.riders.get(held)) or draft.leases[held].pinned
 
 
 def _leases(draft: Draft, turn: Turn) -> list[Lease]:
@@ -116,6 +116,8 @@ def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
         foreseen = draft.foreseen.get(held.key)
         if foreseen is not None:
             weight += _FORESEEN_WEIGHT * foreseen.tasks * weights.set_beside(foreseen.priority)
+        elif not stages:
+            weight = _FORESEEN_WEIGHT
         alone = tempo.overhead_seconds + held.files_total / rate
         by_suspect: dict[str, list[Part]] = {}
         for part in held.wants:
@@ -137,7 +139,7 @@ def _may_go(draft: Draft, fs: str) -> Iterator[Lease]:
     for held in list(draft.leases.values()):
         if held.key.fs != fs or held.counted is None or held.landed or not draft.ready(held):
             continue
-        if held.key not in draft.foreseen and not any(riding.waiting(draft, held)):
+        if not keeping.wanted(draft, held) and not any(riding.waiting(draft, held)):
             continue
         if why := overwriting.hinders(draft, held):
             riding.say(draft, replace(held, checked=None), why)

@@ -33,25 +33,28 @@ def take_stock(draft: Draft) -> None:
                 _ride(draft, stage, key)
     draft.foreseen = {key: it for key, it in draft.seen.foreseen.items() if not it.jobs <= draft.jobs.keys()}
     for key in draft.foreseen.keys() - draft.leases.keys():
-        draft.put_lease(_new(draft, key, ahead=True))
+        if draft.wake_lease(key) is None:
+            draft.put_lease(new(draft, key, ahead=True))
     draft.overwrites = [key for key in draft.leases if key.conflict in OVERWRITES]
 
 
 def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:
-    held = draft.leases.get(key)
+    held = draft.wake_lease(key)
     if stage.phase in WAITS:
         if held is None and _covering(draft, stage, key) is not None:
             return
         if held is None:
-            draft.put_lease(_new(draft, key))
+            draft.put_lease(new(draft, key))
         elif held.ahead:
-            draft.put_lease(replace(held, ahead=False, since=draft.now, not_before=None))
+            said = "" if held.counted is None else held.message
+            draft.put_lease(replace(held, ahead=False, since=draft.now, not_before=None, message=said))
         elif held.proved is not None and not _believed(draft, held, stage):
             draft.put_lease(held.doubted())
     draft.riders.setdefault(key, []).append(stage.key)
 
 
-def _new(draft: Draft, key: LeaseKey, *, ahead: bool = False) -> Lease:
+def new(draft: Draft, key: LeaseKey, *, ahead: bool = False) -> Lease:
+    """Make a lease of which nothing is known yet."""
     return Lease(key, draft.now, draft.now, generation=int(draft.now.timestamp() * 1e6), ahead=ahead)
 
 
@@ -65,7 +68,7 @@ def _covering(draft: Draft, stage: Stage, key: LeaseKey) -> Lease | None:
         return None
     namespace = draft.namespace(stage.fs)
     for end in range(1, len(key.prefix)):
-        outer = draft.leases.get(key._replace(prefix=key.prefix[:end]))
+        outer = draft.find_lease(key._replace(prefix=key.prefix[:end]))
         if (
             outer is not None
             and covers(namespace, outer.key.prefix, key.prefix)
@@ -80,7 +83,7 @@ def serving(draft: Draft, stage: Stage) -> list[Lease]:
     """List the leases that a stage rides on, in the order of its prefixes; one that is not known is left out."""
     found = []
     for key in lease.keys(draft.namespace(stage.fs), stage.fs, stage.ask):
-        held = draft.leases.get(key) or _covering(draft, stage, key)
+        held = draft.find_lease(key) or _covering(draft, stage, key)
         if held is not None:
             found.append(held)
     return found
@@ -98,9 +101,10 @@ def fail(draft: Draft, held: Lease, message: str, correlation_id: str = "") -> N
     """Give a lease up, in words for all who wait for it. Who asks again begins anew."""
     for stage in waiting(draft, held):
         draft.fail(stage, message, correlation_id or held.correlation_id)
-    if held.ahead:
+    if held.ahead or held.pinned:
         # Nobody is to be told yet, and it may be mended until somebody asks.
-        draft.put_lease(replace(held.begun_anew(draft.now), not_before=draft.now + _FORESEE_AGAIN))
+        anew = replace(held.begun_anew(draft.now), ahead=True, turns=0, not_before=draft.now + _FORESEE_AGAIN)
+        draft.put_lease(replace(anew, message=message) if held.pinned else anew)
     else:
         draft.leases.pop(held.key, None)
 
