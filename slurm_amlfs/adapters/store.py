@@ -7,6 +7,7 @@ on disk before anything is done about it. Deleting the file loses no duty: Slurm
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -103,8 +104,8 @@ _TEMPO = TypeAdapter(Tempo)
 class SqliteStore:
     """One database file."""
 
-    def __init__(self, path: Path, now: Callable[[], datetime] = _CLOCK.now) -> None:
-        """Open the database, or make it; `now` tells what of its history is old.
+    def __init__(self, path: Path, now: Callable[[], datetime] = _CLOCK.now, group: int | None = None) -> None:
+        """Open the database, or make it; `now` tells what of its history is old, `group` may read it besides its owner.
 
         Raises:
             PermanentError: the file is of a newer release, or no database.
@@ -114,7 +115,9 @@ class SqliteStore:
         with self._told():
             # SQLite gives its other files, which hold what is written last, the rights of the database.
             path.touch(0o600)
-            path.chmod(0o600)
+            path.chmod(0o600 if group is None else 0o640)
+            if group is not None:
+                os.chown(path, -1, group)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")

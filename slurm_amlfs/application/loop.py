@@ -140,7 +140,7 @@ class Loop:
         known = {handle for handle, _ in self._heard} | self._stuck
         new = [(handle, request) for handle, request in self._outside.inbox.take() if handle not in known]
         self._heard += new
-        self._new |= {request.job_id for _, request in new}
+        self._new |= {request.job_id for _, request in new if request.job_id}
         if new or self._dirty or (self._wake is not None and now >= self._wake):
             self._dirty = True
             self._pass(now)

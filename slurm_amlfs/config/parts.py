@@ -73,6 +73,7 @@ class Slot(Part):
     blobs_per_second: Annotated[float, Field(strict=True, ge=1, le=1e9)] = 2000.0
     believe_minutes: Count = 10
     keep_hours: Count = 168
+    most_leases: Count = 100_000
     ahead: Ahead = Ahead.BATCH
 
 
