@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from statistics import median
 from typing import NamedTuple, cast
 
@@ -52,15 +53,7 @@ def next_turn(draft: Draft, fs: str) -> Turn | None:
 
     What has first to be looked at, because its import overwrites, is looked at, and keeps its place meanwhile.
     """
-    weights = _Weights(draft)
-    loads = [*_imports(draft, fs, weights), *_archives(draft, fs, weights)]
-    tempo = draft.tempo(fs)
-    now = draft.now.timestamp()
-    pace = Pace(tempo.overhead_seconds, tempo.weight_per_second(now))
-    bounds = Bounds(draft.rules.turn.total_seconds(), draft.rules.prefixes_per_import)
-    turn = choose(loads, pace, bounds, now)
-    if draft.rules.ahead is not Ahead.SUBMIT and turn is not None and not _asked_for(draft, turn):
-        turn = choose([load for load in loads if _has_asked(draft, load.key)], pace, bounds, now)
+    turn = choose_turn(draft, fs, loads_of(draft, fs), draft.now)
     if turn is None or turn.kind == _ARCHIVE:
         return turn
     served = _leases(draft, turn)
@@ -68,6 +61,24 @@ def next_turn(draft: Draft, fs: str) -> Turn | None:
     for held in unchecked:
         importing.check(draft, held)
     return None if unchecked else turn
+
+
+def loads_of(draft: Draft, fs: str) -> list[Load]:
+    """List what waits for a file system's slot."""
+    weights = _Weights(draft)
+    return [*_imports(draft, fs, weights), *_archives(draft, fs, weights)]
+
+
+def choose_turn(draft: Draft, fs: str, loads: Sequence[Load], at: datetime) -> Turn | None:
+    """Choose among loads the next turn of a moment; None if none of them may go."""
+    tempo = draft.tempo(fs)
+    now = at.timestamp()
+    pace = Pace(tempo.overhead_seconds, tempo.weight_per_second(now))
+    bounds = Bounds(draft.rules.turn.total_seconds(), draft.rules.prefixes_per_import)
+    turn = choose(loads, pace, bounds, now)
+    if draft.rules.ahead is not Ahead.SUBMIT and turn is not None and not _asked_for(draft, turn):
+        turn = choose([load for load in loads if _has_asked(draft, load.key)], pace, bounds, now)
+    return turn
 
 
 def _asked_for(draft: Draft, turn: Turn) -> bool:

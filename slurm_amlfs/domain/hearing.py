@@ -253,7 +253,7 @@ def _cancel(draft: Draft, request: Request) -> None:
 
 
 def _about_leases(draft: Draft, request: Request) -> None:
-    """Do what an operator says of leases. Whoever else says it, or of a file system that is not ours, is passed over."""
+    """Do what an operator says of leases; anybody else, or for a strange file system, is passed over."""
     if request.sender_uid in draft.rules.operators and request.fs in draft.rules.file_systems:
         say = {RequestKind.PIN: keeping.pin, RequestKind.UNPIN: keeping.unpin, RequestKind.EVICT: keeping.evict}
         say[request.kind](draft, request.fs, request.prefix)

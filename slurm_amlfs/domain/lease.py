@@ -66,8 +66,9 @@ class Lease:
     last found to hold nothing that an overwriting import would destroy, `probed` when a running import was last tried
     for its files, `used` when somebody last needed it. `room_bytes` is what the whole file system holds, 0 where the
     bytes are not wanted; `held_bytes` are known to be on Lustre, `let_in` says that there was room for the rest,
-    `pinned` that an admin wants it kept, `leaving` that one wants its bytes given back. `beginning` says that the prefix is the beginning of names and no folder,
-    `ahead` that no job has asked for it yet. `backlog_seconds` of the slot is what else its owner had waiting then.
+    `pinned` that an admin wants it kept, `leaving` that one wants its bytes given back. `beginning` says that the
+    prefix is the beginning of names and no folder, `ahead` that no job has asked for it yet. `backlog_seconds` of the
+    slot is what else its owner had waiting then.
     """
 
     key: LeaseKey

@@ -52,8 +52,8 @@ from slurm_amlfs.wire import Request
 class Decision:
     """What a pass came to.
 
-    `remarks` are for the log only, and of no job. `unheard` are requests that have to be heard again, `closed` the jobs to forget after their records are stored,
-    `wake` when to look again at the latest (None: when something happens).
+    `remarks` are for the log only, and of no job. `unheard` are requests that have to be heard again, `closed` the jobs
+    to forget after their records are stored, `wake` when to look again at the latest (None: when something happens).
     """
 
     records: Records

@@ -96,11 +96,11 @@ class Resting:
 
     def overlapping(self, namespace: Namespace, fs: str, prefix: str) -> list[Lease]:
         """List those that have paths in common with a prefix: what it takes in, and what takes it in."""
-        found = []
+        found: list[Lease] = []
         for end in range(1, len(prefix)):
             outer = prefix[:end]
             if covers(namespace, outer, prefix):
-                found += [it for it in self._beginning(fs, outer, whole=True)]
+                found += self._beginning(fs, outer, whole=True)
         found += [it for it in self._beginning(fs, prefix) if covers(namespace, prefix, it.key.prefix)]
         return found
 
@@ -116,7 +116,7 @@ class Resting:
 
     def by_age(self) -> Iterator[Lease]:
         """Yield them in the order of their use, the longest ago first. The first costs a look at each block."""
-        return _in_order([(block.oldest, block) for block in self.blocks], lambda it: True)
+        return _in_order([(block.oldest, block) for block in self.blocks], lambda _: True)
 
     def holding(self, fs: str) -> Iterator[Lease]:
         """Yield those that hold bytes on a file system in the order of their use, the longest ago first."""

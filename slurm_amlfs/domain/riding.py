@@ -50,6 +50,8 @@ def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:
             draft.put_lease(replace(held, ahead=False, since=draft.now, not_before=None, message=said))
         elif held.proved is not None and not _believed(draft, held, stage):
             draft.put_lease(held.doubted())
+    elif held is None:
+        key = _once_covering(draft, stage, key)
     draft.riders.setdefault(key, []).append(stage.key)
 
 
@@ -79,6 +81,17 @@ def _covering(draft: Draft, stage: Stage, key: LeaseKey) -> Lease | None:
     return None
 
 
+def _once_covering(draft: Draft, stage: Stage, key: LeaseKey) -> LeaseKey:
+    """Name the lease that served a stage that has no own one; it is needed as long as that stage lives."""
+    namespace = draft.namespace(stage.fs)
+    for end in range(1, len(key.prefix)):
+        outer = LeaseKey(key.fs, key.prefix[:end], key.conflict, key.max_errors)
+        if draft.find_lease(outer) is not None and covers(namespace, outer.prefix, key.prefix):
+            draft.wake_lease(outer)
+            return outer
+    return key
+
+
 def serving(draft: Draft, stage: Stage) -> list[Lease]:
     """List the leases that a stage rides on, in the order of its prefixes; one that is not known is left out."""
     found = []
@@ -101,12 +114,17 @@ def fail(draft: Draft, held: Lease, message: str, correlation_id: str = "") -> N
     """Give a lease up, in words for all who wait for it. Who asks again begins anew."""
     for stage in waiting(draft, held):
         draft.fail(stage, message, correlation_id or held.correlation_id)
-    if held.ahead or held.pinned:
-        # Nobody is to be told yet, and it may be mended until somebody asks.
+    if held.ahead or held.pinned or _has_living_riders(draft, held):
+        # Nobody else is to be told yet, and it may be mended until somebody asks.
         anew = replace(held.begun_anew(draft.now), ahead=True, turns=0, not_before=draft.now + _FORESEE_AGAIN)
         draft.put_lease(replace(anew, message=message) if held.pinned else anew)
     else:
         draft.leases.pop(held.key, None)
+
+
+def _has_living_riders(draft: Draft, held: Lease) -> bool:
+    stages = (draft.stages.get(key) for key in draft.riders.get(held.key, ()))
+    return any(stage is not None and stage.phase in NEEDS for stage in stages)
 
 
 def say(draft: Draft, held: Lease, message: str) -> None:
