@@ -40,7 +40,7 @@ def rest(draft: Draft, held: Lease) -> Lease | None:
         if abs(draft.now - held.used) > draft.rules.keep_lease / 100:
             draft.put_lease(replace(held, used=draft.now))
         return None
-    if any(it.holds_slot and held.key in it.leases for it in draft.transfers.values()):
+    if held.leaving or any(it.holds_slot and held.key in it.leases for it in draft.transfers.values()):
         return None
     if held.pinned:
         if not held.landed and not held.ahead:
