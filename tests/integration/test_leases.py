@@ -64,6 +64,6 @@ def test_a_pin_brings_names_in_before_any_job(site: Site, name: str) -> None:
     try:
         shown = site.run("slurm", [*site.cli, "leases"])
         assert prefix in shown
-        assert "lustre: nothing of ours holds the slot" in site.run("slurm", [*site.cli, "queue"])
+        assert "nothing of ours holds the slot" in site.run("slurm", [*site.cli, "queue"])
     finally:
         site.daemon.start()
