@@ -140,7 +140,7 @@ class Loop:
         known = {handle for handle, _ in self._heard} | self._stuck
         new = [(handle, request) for handle, request in self._outside.inbox.take() if handle not in known]
         self._heard += new
-        self._new |= {request.job_id for _, request in new}
+        self._new |= {request.job_id for _, request in new if request.job_id}
         if new or self._dirty or (self._wake is not None and now >= self._wake):
             self._dirty = True
             self._pass(now)
@@ -173,11 +173,9 @@ class Loop:
         for handle, request in heard:
             if id(request) not in unheard:
                 self._outside.inbox.done(handle)
-        for event in decision.events:
-            log.info(
-                event.word.replace(" ", "-").replace("_", "-"),
-                extra={"amlfs_pairs": {"job": event.job_id, "detail": event.detail}},
-            )
+        for event in (*decision.events, *decision.remarks):
+            pairs = {"job": event.job_id, "detail": event.detail} if event.job_id else {"detail": event.detail}
+            log.info(event.word.replace(" ", "-").replace("_", "-"), extra={"amlfs_pairs": pairs})
         self._looks.doubt(frozenset(self._new))
         self._new.clear()
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))

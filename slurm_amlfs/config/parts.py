@@ -75,6 +75,7 @@ class Slot(Part):
     list_blobs: Count = 5_000_000
     believe_minutes: Count = 10
     keep_hours: Count = 168
+    most_leases: Count = 100_000
     ahead: Ahead = Ahead.BATCH
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from slurm_amlfs.domain import freeing, riding
+from slurm_amlfs.domain import freeing, keeping, riding
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease
 
@@ -49,18 +49,11 @@ def _promised_bytes(draft: Draft, held: Lease) -> int:
 
 
 def _make_room(draft: Draft, held: Lease, lacks_bytes: int, room_bytes: int) -> None:
-    idle = sorted(
-        (
-            it
-            for it in draft.leases.values()
-            if it.key.fs == held.key.fs and it.held_bytes and freeing.is_idle(draft, it)
-        ),
-        key=lambda it: (it.used, it.key),
-    )
-    if idle and not any(key.startswith("evict ") for key in draft.seen.running):
-        draft.want(freeing.evict(draft, idle[0]))
+    idle = keeping.to_evict(draft, held.key.fs)
+    if idle is not None and not draft.evicting:
+        draft.want(freeing.evict(draft, idle))
     short = f"{lacks_bytes / _GIB:.1f} GiB are wanted and {max(room_bytes, 0) / _GIB:.1f} GiB are free"
-    riding.say(draft, held, f"{WAITING} on {held.key.fs}: {short}{', making room' if idle else ''}")
+    riding.say(draft, held, f"{WAITING} on {held.key.fs}: {short}{', making room' if idle is not None else ''}")
     draft.wake_at(draft.now + draft.rules.look_at_space)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import capacity, freeing, overwriting, riding, sizing
+from slurm_amlfs.domain import capacity, freeing, keeping, overwriting, riding, sizing
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Count, Probe, ProveIn
@@ -22,16 +22,31 @@ _PROBE_AGAIN = timedelta(seconds=2)
 _PROBED_PER_SECOND = 20_000
 
 
-def step(draft: Draft, held: Lease) -> None:
-    """Want what the lease needs next; nothing while nobody waits for it, or it waits itself."""
+def step_all(draft: Draft) -> None:
+    """Let each lease take its step, and those that nobody needs any more rest."""
+    rests = [it for held in list(draft.leases.values()) if (it := _step(draft, held)) is not None]
+    draft.lay_down(rests)
+    keeping.forget(draft)
+
+
+def _step(draft: Draft, held: Lease) -> Lease | None:
+    """Want what the lease needs next; nothing while it waits itself. Give it back if it is to rest."""
     if held.key.fs not in draft.rules.file_systems:
-        return
+        return None
+    if held.leaving:
+        held = keeping.leave(draft, held)
     stages = list(riding.waiting(draft, held))
-    if not stages and held.key not in draft.foreseen:
-        _rest(draft, held)
-        return
-    if not draft.ready(held):
-        return
+    if not stages:
+        if held.let_in and not held.whole and not draft.riders.get(held.key):
+            held = draft.put_lease(replace(held, let_in=False))
+        if not keeping.wanted(draft, held):
+            return keeping.rest(draft, held)
+    if draft.ready(held):
+        _go_on(draft, held, stages)
+    return None
+
+
+def _go_on(draft: Draft, held: Lease, stages: list[Stage]) -> None:
     whole = any(stage.ask.hydrate is Hydrate.ALL for stage in stages)
     if held.counted is None:
         draft.want(sizing.count(draft, held))
@@ -40,19 +55,6 @@ def step(draft: Draft, held: Lease) -> None:
     elif not held.landed:
         _probe(draft, held)
         sizing.list_ahead(draft, held)
-
-
-def _rest(draft: Draft, held: Lease) -> None:
-    """Keep a lease that nobody waits for, for a while after it was last needed."""
-    if draft.riders.get(held.key):
-        if draft.now - held.used > draft.rules.keep_lease / 100:
-            draft.put_lease(replace(held, used=draft.now))
-        return
-    if held.let_in and not held.whole:
-        held = draft.put_lease(replace(held, let_in=False))
-    under_way = any(it.holds_slot and held.key in it.leases for it in draft.transfers.values())
-    if not under_way and (not held.landed or abs(draft.now - held.used) > draft.rules.keep_lease):
-        del draft.leases[held.key]
 
 
 def counted(draft: Draft, held: Lease, errand: Count, result: Counted) -> None:

@@ -30,6 +30,12 @@ class LeaseKey(NamedTuple):
     def __str__(self) -> str:
         return f"{self.fs} {self.conflict.value} {self.max_errors} {self.prefix}"
 
+    @classmethod
+    def read(cls, text: str) -> LeaseKey:
+        """Read back what `str` wrote."""
+        fs, conflict, max_errors, prefix = text.split(" ", 3)
+        return cls(fs, prefix, Conflict(conflict), int(max_errors))
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -62,9 +68,9 @@ class Lease:
     when the present one last came forward. `checked` is when Lustre was last found to hold nothing that an overwriting
     import would destroy, `probed` when a running import was last tried for its files, `used` when somebody last needed
     it. `room_bytes` is what the whole file system holds, 0 where the bytes are not wanted; `held_bytes` are known to be
-    on Lustre, `let_in` says that there was room for the rest, `pinned` that an admin wants it kept. `beginning` says
-    that the prefix is the beginning of names and no folder, `ahead` that no job has asked for it yet. `backlog_seconds`
-    of the slot is what else its owner had waiting then.
+    on Lustre, `let_in` says that there was room for the rest, `pinned` that an admin wants it kept, `leaving` that one
+    wants its bytes given back. `beginning` says that the prefix is the beginning of names and no folder, `ahead` that
+    no job has asked for it yet. `backlog_seconds` of the slot is what else its owner had waiting then.
     """
 
     key: LeaseKey
@@ -81,6 +87,7 @@ class Lease:
     let_in: bool = False
     backlog_seconds: float = 0.0
     pinned: bool = False
+    leaving: bool = False
     beginning: bool = False
     ahead: bool = False
     files_done: int = 0

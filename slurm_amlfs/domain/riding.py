@@ -33,25 +33,30 @@ def take_stock(draft: Draft) -> None:
                 _ride(draft, stage, key)
     draft.foreseen = {key: it for key, it in draft.seen.foreseen.items() if not it.jobs <= draft.jobs.keys()}
     for key in draft.foreseen.keys() - draft.leases.keys():
-        draft.put_lease(_new(draft, key, ahead=True))
+        if draft.wake_lease(key) is None:
+            draft.put_lease(new(draft, key, ahead=True))
     draft.overwrites = [key for key in draft.leases if key.conflict in OVERWRITES]
 
 
 def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:
-    held = draft.leases.get(key)
+    held = draft.wake_lease(key)
     if stage.phase in WAITS:
         if held is None and _covering(draft, stage, key) is not None:
             return
         if held is None:
-            draft.put_lease(_new(draft, key))
+            draft.put_lease(new(draft, key))
         elif held.ahead:
-            draft.put_lease(replace(held, ahead=False, since=draft.now, not_before=None))
+            said = "" if held.counted is None else held.message
+            draft.put_lease(replace(held, ahead=False, since=draft.now, not_before=None, message=said))
         elif held.proved is not None and not _believed(draft, held, stage):
             draft.put_lease(held.doubted())
+    elif held is None:
+        key = _once_covering(draft, stage, key)
     draft.riders.setdefault(key, []).append(stage.key)
 
 
-def _new(draft: Draft, key: LeaseKey, *, ahead: bool = False) -> Lease:
+def new(draft: Draft, key: LeaseKey, *, ahead: bool = False) -> Lease:
+    """Make a lease of which nothing is known yet."""
     return Lease(key, draft.now, draft.now, generation=int(draft.now.timestamp() * 1e6), ahead=ahead)
 
 
@@ -65,7 +70,7 @@ def _covering(draft: Draft, stage: Stage, key: LeaseKey) -> Lease | None:
         return None
     namespace = draft.namespace(stage.fs)
     for end in range(1, len(key.prefix)):
-        outer = draft.leases.get(key._replace(prefix=key.prefix[:end]))
+        outer = draft.find_lease(key._replace(prefix=key.prefix[:end]))
         if (
             outer is not None
             and covers(namespace, outer.key.prefix, key.prefix)
@@ -76,11 +81,22 @@ def _covering(draft: Draft, stage: Stage, key: LeaseKey) -> Lease | None:
     return None
 
 
+def _once_covering(draft: Draft, stage: Stage, key: LeaseKey) -> LeaseKey:
+    """Name the lease that served a stage that has no own one; it is needed as long as that stage lives."""
+    namespace = draft.namespace(stage.fs)
+    for end in range(1, len(key.prefix)):
+        outer = LeaseKey(key.fs, key.prefix[:end], key.conflict, key.max_errors)
+        if draft.find_lease(outer) is not None and covers(namespace, outer.prefix, key.prefix):
+            draft.wake_lease(outer)
+            return outer
+    return key
+
+
 def serving(draft: Draft, stage: Stage) -> list[Lease]:
     """List the leases that a stage rides on, in the order of its prefixes; one that is not known is left out."""
     found = []
     for key in lease.keys(draft.namespace(stage.fs), stage.fs, stage.ask):
-        held = draft.leases.get(key) or _covering(draft, stage, key)
+        held = draft.find_lease(key) or _covering(draft, stage, key)
         if held is not None:
             found.append(held)
     return found
@@ -98,11 +114,17 @@ def fail(draft: Draft, held: Lease, message: str, correlation_id: str = "") -> N
     """Give a lease up, in words for all who wait for it. Who asks again begins anew."""
     for stage in waiting(draft, held):
         draft.fail(stage, message, correlation_id or held.correlation_id)
-    if held.ahead:
-        # Nobody is to be told yet, and it may be mended until somebody asks.
-        draft.put_lease(replace(held.begun_anew(draft.now), not_before=draft.now + _FORESEE_AGAIN))
+    if held.ahead or held.pinned or _has_living_riders(draft, held):
+        # Nobody else is to be told yet, and it may be mended until somebody asks.
+        anew = replace(held.begun_anew(draft.now), ahead=True, turns=0, not_before=draft.now + _FORESEE_AGAIN)
+        draft.put_lease(replace(anew, message=message) if held.pinned else anew)
     else:
         draft.leases.pop(held.key, None)
+
+
+def _has_living_riders(draft: Draft, held: Lease) -> bool:
+    stages = (draft.stages.get(key) for key in draft.riders.get(held.key, ()))
+    return any(stage is not None and stage.phase in NEEDS for stage in stages)
 
 
 def said(held: Lease) -> str:

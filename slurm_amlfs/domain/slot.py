@@ -150,6 +150,8 @@ def _name(draft: Draft, active: Transfer | None) -> str:
         return ""
     riders = [key for held in active.leases for key in draft.riders.get(held, ())]
     owners = sorted({key.job_id for key in (*riders, *active.stages)})
+    if not owners and not active.unwanted:
+        return f"the slot is taken by an {active.kind.value} of what is pinned or foreseen"
     if not owners:
         return f"the slot is taken by an {active.kind.value} that nobody needs any more"
     others = f" and {len(owners) - 1} others" if len(owners) > 1 else ""

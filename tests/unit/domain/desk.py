@@ -129,7 +129,7 @@ class Desk:
 
     def lease(self, prefix: str) -> Lease:
         """Give the one lease of a prefix."""
-        [held] = [it for it in self.records.leases.values() if it.key.prefix == prefix]
+        [held] = [it for it in self.records.all_leases() if it.key.prefix == prefix]
         return held
 
     def out(self, job_id: int = 7, line: int = 0) -> Stage:
