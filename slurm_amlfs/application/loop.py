@@ -30,7 +30,19 @@ from slurm_amlfs.application.noticing import COMMENTS, Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import Comment, Count, Errand, Evict, Free, Notify, Probe, ProveIn, ProveOut, key_of
+from slurm_amlfs.domain.errand import (
+    ArchiveFiles,
+    Comment,
+    Count,
+    Errand,
+    Evict,
+    Free,
+    Notify,
+    Probe,
+    ProveIn,
+    ProveOut,
+    key_of,
+)
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Records, Stage
@@ -50,7 +62,7 @@ _QUICK_WORKERS = 8
 _COMMENT_WORKERS = 2 * COMMENTS
 """Threads for comments and notices: half of them stay free for what announces a start."""
 
-_WALKS = (Count, Evict, Probe, ProveIn, ProveOut, Free)
+_WALKS = (ArchiveFiles, Count, Evict, Probe, ProveIn, ProveOut, Free)
 
 _LONGEST_REST = timedelta(seconds=30)
 
@@ -79,11 +91,20 @@ class Outside:
 class Loop:
     """One per state directory."""
 
-    def __init__(self, outside: Outside, rules: Rules, pace: Pace, *, workers: int, restore_window: int) -> None:
+    def __init__(  # noqa: PLR0913 - what a site decides
+        self,
+        outside: Outside,
+        rules: Rules,
+        pace: Pace,
+        *,
+        workers: int,
+        restore_window: int,
+        archive_window: int = 2000,
+    ) -> None:
         """Read the store; nothing outside is touched before `run`."""
         self._outside = outside
         self._rules = rules
-        self._performer = Performer(outside.file_systems, outside.slurm, restore_window)
+        self._performer = Performer(outside.file_systems, outside.slurm, restore_window, archive_window)
         self._looks = Looks(pace, tuple(outside.file_systems))
         self._notices = Notices(outside.board, rules)
         self._records, events = outside.store.load()
@@ -292,6 +313,6 @@ class Loop:
 
 
 def _goes_on(stage: Stage) -> bool:
-    """Say whether a proof or a release may be under way for a stage, from slice to slice."""
-    proving = stage.key.direction is Direction.OUT and stage.phase is Phase.WAITING
-    return proving or stage.phase is Phase.RELEASING
+    """Say whether a proof, a round of archives or a release may be under way for a stage, from slice to slice."""
+    exporting = stage.key.direction is Direction.OUT and stage.phase in {Phase.WAITING, Phase.EXPORTING}
+    return exporting or stage.phase is Phase.RELEASING

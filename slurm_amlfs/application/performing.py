@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from slurm_amlfs.application.archiving import OutArchive
 from slurm_amlfs.application.counting import count, is_there
 from slurm_amlfs.application.exporting import Freeing, OutProof
 from slurm_amlfs.application.judging import unsaved
@@ -17,6 +18,7 @@ from slurm_amlfs.application.restore_room import RestoreRoom
 from slurm_amlfs.application.slicing import Kept
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.errand import (
+    ArchiveFiles,
     Clear,
     Comment,
     Count,
@@ -37,6 +39,7 @@ from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
 from slurm_amlfs.domain.report import (
+    Archived,
     Counted,
     Done,
     Examined,
@@ -70,14 +73,23 @@ class FileSystem:
 class Performer:
     """Does errands, each in whatever thread calls. Proofs and releases go on from slice to slice."""
 
-    def __init__(self, file_systems: Mapping[str, FileSystem], slurm: Slurm, restore_window: int) -> None:
-        """Take the ports; `restore_window` is how many restores may be in flight on one file system."""
+    def __init__(
+        self,
+        file_systems: Mapping[str, FileSystem],
+        slurm: Slurm,
+        restore_window: int,
+        archive_window: int = 2000,
+    ) -> None:
+        """Take the ports; the windows are how many restores and how many archives may be in flight on a file system."""
         self._file_systems = file_systems
         self._slurm = slurm
         self._window = restore_window
         self._rooms = {name: RestoreRoom(restore_window, time.monotonic) for name in file_systems}
+        self._archive_window = archive_window
+        self._archive_rooms = {name: RestoreRoom(archive_window, time.monotonic) for name in file_systems}
         self._ins: Kept[LeaseKey, InProof] = Kept()
         self._outs: Kept[StageKey, OutProof] = Kept()
+        self._archives: Kept[StageKey, OutArchive] = Kept()
         self._frees: Kept[StageKey, Freeing] = Kept()
 
     def perform(self, errand: Errand) -> Report:
@@ -94,9 +106,10 @@ class Performer:
             return Report(errand, Trouble(Fault.TEMPORARY, f"internal error, see the daemon's log: {error!r}"))
 
     def keep(self, leases: Collection[LeaseKey], stages: Collection[StageKey]) -> None:
-        """Forget the proofs of all other leases, and the proofs and releases of all other stages."""
+        """Forget the proofs of all other leases, and the proofs, archives and releases of all other stages."""
         self._ins.keep(leases)
         self._outs.keep(stages)
+        self._archives.keep(stages)
         self._frees.keep(stages)
 
     def _do(self, errand: Errand) -> Result:
@@ -110,6 +123,8 @@ class Performer:
                 result = self._prove_in(errand)
             case ProveOut():
                 result = self._prove_out(errand)
+            case ArchiveFiles():
+                result = self._archive(errand)
             case Free():
                 result = self._free(errand)
             case Evict():
@@ -190,6 +205,28 @@ class Performer:
             return OutProof(fs.blobs, fs.lustre, errand.prefixes, fs.namespace, time.monotonic)
 
         return self._outs.go_on(errand.stage, errand, begin, OutProof.slice)
+
+    def _archive(self, errand: ArchiveFiles) -> Archived:
+        fs = self._fs(errand.fs)
+
+        def begin() -> OutArchive:
+            room, window = self._archive_rooms[errand.fs], self._archive_window
+            return OutArchive(
+                fs.blobs, fs.lustre, errand.prefixes, fs.namespace, window=window, clock=time.monotonic, room=room
+            )
+
+        archived = self._archives.go_on(errand.stage, errand, begin, lambda it: it.slice(errand.urgency))
+        if archived.settled:
+            pairs = {
+                "job": errand.stage.job_id,
+                "fs": errand.fs,
+                "files": archived.files,
+                "done": archived.files_done,
+                "failed": archived.failed,
+                "changed": archived.changed,
+            }
+            log.info("archived", extra={"amlfs_pairs": pairs})
+        return archived
 
     def _free(self, errand: Free) -> Freed:
         fs = self._fs(errand.fs)

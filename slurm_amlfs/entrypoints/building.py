@@ -53,7 +53,14 @@ def build(config: Config) -> Loop:
         store=store,
     )
     pace = Pace(arm=timedelta(seconds=config.azure.poll_seconds))
-    return Loop(outside, rules, pace, workers=config.limits.workers, restore_window=config.limits.restore_window)
+    return Loop(
+        outside,
+        rules,
+        pace,
+        workers=config.limits.workers,
+        restore_window=config.limits.restore_window,
+        archive_window=config.limits.archive_window,
+    )
 
 
 def _file_systems(config: Config) -> dict[str, FileSystem]:
@@ -74,7 +81,9 @@ def _file_systems(config: Config) -> dict[str, FileSystem]:
 
 def _rules(config: Config, epoch: str) -> Rules:
     return Rules(
-        file_systems={it.name: FsRules(it.name, str(it.mount), it.namespace) for it in config.file_systems},
+        file_systems={
+            it.name: FsRules(it.name, str(it.mount), it.namespace, it.export_by) for it in config.file_systems
+        },
         grants=tuple(
             Grant(grant.file_system, _uids(grant.users), grant.imports, grant.exports) for grant in config.grants
         ),
