@@ -86,7 +86,7 @@ class OutArchive:
             failed=self._failed,
             changed=self._changed,
             reasons=tuple(self._reasons),
-            idle=not moved and (self._walked or self._archives.full),
+            idle=not (moved or self._settled) and (self._walked or self._archives.full),
             quiet=timedelta(seconds=self._archives.quiet_seconds),
             settled=self._settled,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -79,14 +79,16 @@ class Performer:
         slurm: Slurm,
         restore_window: int,
         archive_window: int = 2000,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the ports; the windows are how many restores and how many archives may be in flight on a file system."""
+        self._clock = clock
         self._file_systems = file_systems
         self._slurm = slurm
         self._window = restore_window
-        self._rooms = {name: RestoreRoom(restore_window, time.monotonic) for name in file_systems}
+        self._rooms = {name: RestoreRoom(restore_window, clock) for name in file_systems}
         self._archive_window = archive_window
-        self._archive_rooms = {name: RestoreRoom(archive_window, time.monotonic) for name in file_systems}
+        self._archive_rooms = {name: RestoreRoom(archive_window, clock) for name in file_systems}
         self._ins: Kept[LeaseKey, InProof] = Kept()
         self._outs: Kept[StageKey, OutProof] = Kept()
         self._archives: Kept[StageKey, OutArchive] = Kept()
@@ -192,9 +194,7 @@ class Performer:
 
         def begin() -> InProof:
             room = self._rooms[errand.fs]
-            return InProof(
-                fs.blobs, fs.lustre, errand, fs.namespace, window=self._window, clock=time.monotonic, room=room
-            )
+            return InProof(fs.blobs, fs.lustre, errand, fs.namespace, window=self._window, clock=self._clock, room=room)
 
         return self._ins.go_on(errand.lease, errand, begin, lambda it: it.slice(errand.urgency))
 
@@ -202,7 +202,7 @@ class Performer:
         fs = self._fs(errand.fs)
 
         def begin() -> OutProof:
-            return OutProof(fs.blobs, fs.lustre, errand.prefixes, fs.namespace, time.monotonic)
+            return OutProof(fs.blobs, fs.lustre, errand.prefixes, fs.namespace, self._clock)
 
         return self._outs.go_on(errand.stage, errand, begin, OutProof.slice)
 
@@ -212,7 +212,7 @@ class Performer:
         def begin() -> OutArchive:
             room, window = self._archive_rooms[errand.fs], self._archive_window
             return OutArchive(
-                fs.blobs, fs.lustre, errand.prefixes, fs.namespace, window=window, clock=time.monotonic, room=room
+                fs.blobs, fs.lustre, errand.prefixes, fs.namespace, window=window, clock=self._clock, room=room
             )
 
         archived = self._archives.go_on(errand.stage, errand, begin, lambda it: it.slice(errand.urgency))
@@ -232,7 +232,7 @@ class Performer:
         fs = self._fs(errand.fs)
 
         def begin() -> Freeing:
-            return Freeing(fs.blobs, fs.lustre, errand.prefixes, fs.namespace, time.monotonic)
+            return Freeing(fs.blobs, fs.lustre, errand.prefixes, fs.namespace, self._clock)
 
         # What others need changes from slice to slice, and is no reason to begin again.
         same = replace(errand, spare=())
@@ -241,7 +241,7 @@ class Performer:
     def _evict(self, errand: Evict) -> Freed:
         """Release to the end, in this one call: it is wanted once, and nobody waits for this lease."""
         fs = self._fs(errand.lease.fs)
-        freeing = Freeing(fs.blobs, fs.lustre, (errand.lease.prefix,), fs.namespace, time.monotonic)
+        freeing = Freeing(fs.blobs, fs.lustre, (errand.lease.prefix,), fs.namespace, self._clock)
         try:
             while not (freed := freeing.slice(errand.spare)).settled:
                 pass

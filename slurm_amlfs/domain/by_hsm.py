@@ -72,7 +72,7 @@ def _said(result: Archived) -> str:
     if result.failed:
         named = "; ".join(f"{names_some([path])} {why}" for path, why in result.reasons)
         more = "; ..." if result.failed > len(result.reasons) else ""
-        told.append(f"{result.failed} files were not archived: {named}{more}")
+        told.append(f"not archived, {result.failed} in all: {named}{more}" if more else f"not archived: {named}")
     if result.changed:
-        told.append(f"{result.changed} files were written while they were archived")
+        told.append(f"written while it was archived: {result.changed} of {result.files} files")
     return "; ".join(told)

@@ -21,7 +21,7 @@ from slurm_amlfs.domain.reconcile import decide
 from slurm_amlfs.domain.records import Records
 from slurm_amlfs.domain.report import Report
 from slurm_amlfs.domain.view import ArchiveState, HsmState, ImportState, JobView, SpaceView
-from slurm_amlfs.domain.world import FsRules, FsSeen, Rules, Seen
+from slurm_amlfs.domain.world import ExportBy, FsRules, FsSeen, Rules, Seen
 from slurm_amlfs.errors import TemporaryError
 from tests.fakes.arm import FakeArm
 from tests.fakes.blobs import FakeBlobs
@@ -30,20 +30,26 @@ from tests.fakes.slurm import FakeSlurm
 from tests.unit.application.town_job import BAD
 from tests.unit.application.town_slurm import TownSlurm
 
-RULES = Rules(
-    file_systems={"amlfs": FsRules("amlfs", "/lustre", Namespace.FLAT)},
-    grants=(Grant("*", None, ("/",), ("/",)),),
-    epoch="e1",
-    # Azure's own failures are to be outlived here, however often the town makes them; a user's are not.
-    attempts=1000,
-)
+
+def rules(export_by: ExportBy = ExportBy.ARM) -> Rules:
+    """Make the town's rules."""
+    return Rules(
+        file_systems={"amlfs": FsRules("amlfs", "/lustre", Namespace.FLAT, export_by)},
+        grants=(Grant("*", None, ("/",), ("/",)),),
+        epoch="e1",
+        # Azure's own failures are to be outlived here, however often the town makes them; a user's are not.
+        attempts=1000,
+    )
+
+
 INPUTS = ("/in/a/", "/in/b/", BAD)
 
 
 class Town(TownSlurm):
     """Everything at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, export_by: ExportBy = ExportBy.ARM) -> None:
+        self.rules = rules(export_by)
         self.now = datetime(2026, 11, 22, 12, tzinfo=UTC)
         self.arm = FakeArm(FakeBlobs(), FakeLustre())
         self.arm.time = datetime(2026, 6, 1, tzinfo=UTC)
@@ -62,7 +68,11 @@ class Town(TownSlurm):
         self.records = self.stored
         slurm = FakeSlurm()
         self.performer = Performer(
-            {"amlfs": FileSystem(self.arm, self.blobs, self.lustre, Namespace.FLAT)}, slurm, restore_window=10
+            {"amlfs": FileSystem(self.arm, self.blobs, self.lustre, Namespace.FLAT)},
+            slurm,
+            restore_window=10,
+            archive_window=2,
+            clock=self.clock,
         )
         self.running: dict[str, Errand] = {}
         self.reports: list[Report] = []
@@ -74,12 +84,16 @@ class Town(TownSlurm):
         self.waiting: set[int] = set()
         self.wake: datetime | None = None
 
+    def clock(self) -> float:
+        """Count seconds for the daemon's own waits."""
+        return self.now.timestamp()
+
     def turn(self, *, dies_after_save: bool = False) -> None:
         """Make a pass as the loop does; it may die after its records are stored."""
         seen = self._seen()
         reports, self.reports = self.reports, []
         heard = dict(self.inbox)
-        decision = decide(self.records, RULES, seen, list(heard.values()), reports)
+        decision = decide(self.records, self.rules, seen, list(heard.values()), reports)
         self.stored = self.records = decision.records
         if dies_after_save:
             self.begin()
@@ -96,7 +110,7 @@ class Town(TownSlurm):
         for job_id in set(self.boards) - set(self.records.jobs):
             del self.boards[job_id]
         for job_id, job in self.records.jobs.items():
-            self.boards[job_id] = compose(self.records, RULES, job, self.now, ())
+            self.boards[job_id] = compose(self.records, self.rules, job, self.now, ())
         for errand in decision.errands:
             self.running.setdefault(key_of(errand), errand)
         if decision.wake is None or decision.wake > self.now:
@@ -109,7 +123,7 @@ class Town(TownSlurm):
 
     def _rests(self, seen: Seen) -> None:
         """A pass that wants no other at once has left nothing to do: with nothing new, another changes nothing."""
-        again = decide(self.records, RULES, seen, [], []).records
+        again = decide(self.records, self.rules, seen, [], []).records
         assert again == self.records, "a pass had more to do and asked for no other"
 
     def work(self, errand: Errand) -> None:
@@ -252,6 +266,7 @@ class Town(TownSlurm):
         self.end_transfer(well=True)
         self.arm.jobs.pop("portal", None)
         self.lustre.finish_restores()
+        self.lustre.finish_archives()
         self.keep_up(slow=slow)
 
     def _open(self) -> Sequence[object]:
