@@ -192,6 +192,10 @@ Errand = (
 )
 
 
+WALKS = (ArchiveFiles, Count, Evict, Probe, ProveIn, ProveOut, Free)
+"""Errands that walk whole trees, and may take long."""
+
+
 def key_of(errand: Errand) -> str:
     """Name what an errand does and to what, so that it is not done twice at once."""
     match errand:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from slurm_amlfs.domain import by_hsm, freeing
+from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import ProveOut
 from slurm_amlfs.domain.phases import Phase
@@ -38,6 +39,12 @@ def step(draft: Draft, stage: Stage) -> None:
         draft.want(ProveOut(stage.key, stage.generation, stage.fs, whole_prefixes(draft, stage)))
     elif stage.phase is Phase.RELEASING and draft.ready(stage):
         draft.want(freeing.free(draft, stage))
+
+
+def goes_on(stage: Stage) -> bool:
+    """Say whether a proof, a round of archives or a release may be under way for a stage, from slice to slice."""
+    exporting = stage.key.direction is Direction.OUT and stage.phase in {Phase.WAITING, Phase.EXPORTING}
+    return exporting or stage.phase is Phase.RELEASING
 
 
 def _revive(draft: Draft, stage: Stage) -> None:
