@@ -35,6 +35,7 @@ resource_group = "{resource_group}"
 amlfs = "{amlfs}"
 container_url = "{container_url}"
 lfs = "{lfs}"
+export_by = "{export_by}"
 
 [[grant]]
 users = ["*"]
@@ -55,6 +56,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
     mount: Path,
     namespace: str,
     container_url: str,
+    export_by: str,
 ) -> str:
     """Write amlfs.toml."""
     return _CONFIGURATION.format(
@@ -73,6 +75,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
         amlfs=AMLFS,
         container_url=container_url,
         lfs=LFS,
+        export_by=export_by,
     )
 
 

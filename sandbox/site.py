@@ -223,4 +223,5 @@ class Site:
             mount=self.mount,
             namespace="hierarchical" if self.options.hierarchical else "flat",
             container_url=container_url(blob_port),
+            export_by=self.options.export_by,
         )

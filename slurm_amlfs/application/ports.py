@@ -92,6 +92,15 @@ class Lustre(Protocol):
         Returns those that Lustre refuses though others were taken; to refuse all is an error.
         """
 
+    def archive(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """Ask for copies of new and dirty files in the archive. Asking twice, or for a clean or gone file, is success.
+
+        Returns those that Lustre refuses though others were taken; to refuse all is an error.
+        """
+
+    def hsm_busy(self, paths: Sequence[str]) -> frozenset[str]:
+        """Say which files an HSM request waits or runs for. Each costs Lustre a look through all its requests."""
+
     def release(self, paths: Sequence[str]) -> None:
         """Free the space of clean archived files. Lustre itself refuses dirty ones."""
 

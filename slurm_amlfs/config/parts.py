@@ -22,7 +22,7 @@ from slurm_amlfs.config.values import (
     absolute,
 )
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.world import Ahead
+from slurm_amlfs.domain.world import Ahead, ExportBy
 
 ANY = "*"
 """Stands for every file system, and for every user."""
@@ -59,6 +59,7 @@ class Limits(Part):
     attempts: Count = 3
     prefixes_per_import: Annotated[int, Field(strict=True, ge=1, le=100)] = 100
     restore_window: Count = 2000
+    archive_window: Count = 2000
     comment_seconds: Count = 10
     workers: Annotated[int, Field(strict=True, ge=1, le=64)] = 8
     stall_minutes: Count = 10
@@ -90,6 +91,7 @@ class FileSystem(Part):
     amlfs: Annotated[ArmName, Field(examples=["amlfs1"])]
     container_url: Annotated[ContainerUrl, Field(examples=["https://ACCOUNT.blob.core.windows.net/CONTAINER"])]
     lfs: AbsolutePath = Path("/usr/bin/lfs")
+    export_by: ExportBy = ExportBy.ARM
 
 
 class Grant(Part):

@@ -92,6 +92,20 @@ class ProveOut:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveFiles:
+    """Have Lustre's HSM archive the files of a stage-out that are new or changed, without the slot.
+
+    The smaller the `urgency`, the sooner its requests.
+    """
+
+    stage: StageKey
+    generation: int
+    fs: str
+    prefixes: tuple[str, ...]
+    urgency: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Free:
     """Release the files of a stage that are clean, proved and needed by nobody (`spare` are prefixes of others)."""
 
@@ -176,6 +190,7 @@ Errand = (
     | Probe
     | ProveIn
     | ProveOut
+    | ArchiveFiles
     | Free
     | Evict
     | WriteReceipt
@@ -188,6 +203,10 @@ Errand = (
 )
 
 
+WALKS = (ArchiveFiles, Count, Evict, Probe, ProveIn, ProveOut, Free)
+"""Errands that walk whole trees, and may take long."""
+
+
 def key_of(errand: Errand) -> str:
     """Name what an errand does and to what, so that it is not done twice at once."""
     match errand:
@@ -195,7 +214,7 @@ def key_of(errand: Errand) -> str:
             key = f"check {lease}"
         case Count(lease) | Probe(lease) | ProveIn(lease) | Evict(lease):
             key = f"{_WORDS[type(errand)]} {lease}"
-        case ProveOut(stage) | Free(stage):
+        case ProveOut(stage) | ArchiveFiles(stage) | Free(stage):
             key = f"{_WORDS[type(errand)]} {stage}"
         case Start(transfer) | Stop(transfer):
             key = f"{_WORDS[type(errand)]} {transfer.fs} {transfer.transfer_id}"
@@ -207,7 +226,8 @@ def key_of(errand: Errand) -> str:
 
 
 _WORDS: Mapping[type, str] = MappingProxyType({
-    Count: "count", Probe: "prove", ProveIn: "prove", Evict: "evict", ProveOut: "prove", Free: "free", Start: "start",
-    Stop: "stop", WriteReceipt: "receipt", DropReceipt: "receipt", Comment: "comment", Notify: "notify",
+    Count: "count", Probe: "prove", ProveIn: "prove", Evict: "evict", ProveOut: "prove",
+    ArchiveFiles: "archive", Free: "free", Start: "start", Stop: "stop", WriteReceipt: "receipt",
+    DropReceipt: "receipt", Comment: "comment", Notify: "notify",
 })  # fmt: skip
 """Errands of one word and one object are never done at once."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from slurm_amlfs.domain import importing, keeping, receipts, riding, staging_in, staging_out, telling, transfers
+from slurm_amlfs.domain import by_hsm, importing, keeping, receipts, riding, staging_in, staging_out, telling, transfers
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import (
@@ -31,6 +31,7 @@ from slurm_amlfs.domain.hearing import hear
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Event, Records, Stage
 from slurm_amlfs.domain.report import (
+    Archived,
     Counted,
     Examined,
     Exported,
@@ -222,5 +223,7 @@ def _take_stage(draft: Draft, report: Report) -> None:
             draft.troubled(stage, report.result)
         case Exported():
             staging_out.exported(draft, stage, report.result)
+        case Archived():
+            by_hsm.archived(draft, stage, report.result)
         case Freed():
             staging_out.freed(draft, stage, report.result)

@@ -41,9 +41,10 @@ class Stage:
     `generation` counts how often the job asked anew, `asked` is when it last did. `not_before` is the end of a wait
     after an error. Of a stage-in, whose work is its leases', the counts are sums of theirs, and `beginnings` are
     prefixes that are the beginning of names and no folder. Of a stage-out, `turns` counts archives that did not help,
-    `transfer_id` names the one under way, `todo` are paths that archives still have to take, `progressed` when
-    their proof last came forward, `most_done` how far it ever was, `said` what Azure said of the last archive, and
-    `revivals` how often a failed export was tried again since a file was last proved.
+    `transfer_id` names the one under way ("" where Lustre archives by itself), `todo` are paths that archives
+    still have to take, `progressed` when their proof last came forward, `most_done` how far it ever was, `said` what
+    Azure said of the last archive, or what did not come of Lustre's, and `revivals` how often a failed export was
+    tried again since a file was last proved.
     """
 
     key: StageKey

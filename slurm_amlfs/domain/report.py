@@ -109,6 +109,27 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True)
+class Archived:
+    """What `ArchiveFiles` did.
+
+    `files` are found so far to need an archive, `files_done` have one by now, `under_way` are with Lustre. `failed`
+    will get none in this round, and `reasons` names some of those, each with why. `changed` were written while they
+    were archived: another round takes them. `idle` says that there was nothing to do but wait, and `quiet` for how
+    long no archive has ended. Not `settled`: it goes on.
+    """
+
+    files: int
+    files_done: int
+    under_way: int = 0
+    failed: int = 0
+    changed: int = 0
+    reasons: tuple[tuple[str, str], ...] = ()
+    idle: bool = False
+    quiet: timedelta = timedelta(0)
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Freed:
     """What `Free` did, and how many files stay whole for which reason.
 
@@ -155,7 +176,7 @@ class Trouble:
     correlation_id: str = ""
 
 
-Result = Counted | Probed | Examined | Exported | Freed | Started | Done | Trouble
+Result = Counted | Probed | Examined | Exported | Archived | Freed | Started | Done | Trouble
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,13 @@ from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.view import FileSystemView, ImportView, JobView, QueuedJob, SpaceView
 
 
+class ExportBy(StrEnum):
+    """Who archives exports: Azure, by one call for a path, which takes the slot; or Lustre's HSM, file by file."""
+
+    ARM = "arm"
+    HSM = "hsm"
+
+
 @dataclass(frozen=True, slots=True)
 class FsRules:
     """A configured file system."""
@@ -20,6 +27,7 @@ class FsRules:
     name: str
     mount: str
     namespace: Namespace
+    export_by: ExportBy = ExportBy.ARM
 
 
 class Ahead(StrEnum):

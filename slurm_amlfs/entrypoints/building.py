@@ -51,7 +51,14 @@ def build(config: Config) -> Loop:
         store=store,
     )
     pace = Pace(arm=timedelta(seconds=config.azure.poll_seconds))
-    return Loop(outside, rules, pace, workers=config.limits.workers, restore_window=config.limits.restore_window)
+    return Loop(
+        outside,
+        rules,
+        pace,
+        workers=config.limits.workers,
+        restore_window=config.limits.restore_window,
+        archive_window=config.limits.archive_window,
+    )
 
 
 def _file_systems(config: Config) -> dict[str, FileSystem]:

@@ -19,7 +19,9 @@ def rules_of(config: Config, epoch: str) -> Rules:
         UserError: it names a user whom this host does not have.
     """
     return Rules(
-        file_systems={it.name: FsRules(it.name, str(it.mount), it.namespace) for it in config.file_systems},
+        file_systems={
+            it.name: FsRules(it.name, str(it.mount), it.namespace, it.export_by) for it in config.file_systems
+        },
         grants=tuple(
             Grant(grant.file_system, _uids(grant.users), grant.imports, grant.exports) for grant in config.grants
         ),

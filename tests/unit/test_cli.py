@@ -76,6 +76,16 @@ def test_check_says_what_it_understood(tmp_path: Path) -> None:
     ]
 
 
+def test_check_says_where_lustre_archives(tmp_path: Path) -> None:
+    """export_by = "hsm" is told with its file system."""
+    path = tmp_path / "amlfs.toml"
+    path.write_text(
+        CONFIGURATION.replace('amlfs = "amlfs1"\n', 'amlfs = "amlfs1"\nexport_by = "hsm"\n'), encoding="utf-8"
+    )
+    result = CliRunner().invoke(app, [f"--config={path}", "config", "check"])
+    assert "(hierarchical) behind it; exports by Lustre's HSM\n" in result.stdout
+
+
 def test_check_looks_users_up_on_this_host(tmp_path: Path) -> None:
     """A login name that is not there is refused, as the daemon would refuse it."""
     path = tmp_path / "amlfs.toml"

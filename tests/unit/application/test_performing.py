@@ -11,6 +11,7 @@ from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.errand import (
+    ArchiveFiles,
     Clear,
     Comment,
     Count,
@@ -28,7 +29,7 @@ from slurm_amlfs.domain.errand import (
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
-from slurm_amlfs.domain.report import Counted, Done, Examined, Fault, Freed, Probed, Started, Trouble
+from slurm_amlfs.domain.report import Archived, Counted, Done, Examined, Fault, Freed, Probed, Started, Trouble
 from slurm_amlfs.domain.view import BlobView, HsmState, ImportState, JobView
 from slurm_amlfs.errors import PermanentError, TemporaryError, ThrottledError
 from tests.fakes.arm import FakeArm
@@ -47,7 +48,11 @@ RECEIPT = WriteReceipt(7, 0, 61001, 61001, ("amlfs",), "AMLFS_MOUNT=/lustre\n")
 
 PROVE_OUT = ProveOut(OUT, 0, "amlfs", ("/jobs/7/",))
 FREE = Free(OUT, 0, "amlfs", ("/jobs/7/",), ())
-ON_LUSTRE = (PROVE, COUNT, Probe(LEASE, 0), Evict(LEASE, 0, ()), RECEIPT, DropReceipt(7, ("amlfs",)), PROVE_OUT, FREE)
+ARCHIVE_FILES = ArchiveFiles(OUT, 0, "amlfs", ("/jobs/7/",))
+ON_LUSTRE = (
+    *(PROVE, COUNT, Probe(LEASE, 0), Evict(LEASE, 0, ()), RECEIPT, DropReceipt(7, ("amlfs",))),
+    *(PROVE_OUT, ARCHIVE_FILES, FREE),
+)
 
 
 class World:
@@ -57,7 +62,7 @@ class World:
         self.arm = FakeArm(blobs or FakeBlobs(), FakeLustre(total_bytes=1000))
         self.blobs, self.lustre, self.slurm = self.arm.blobs, self.arm.lustre, FakeSlurm()
         file_system = FileSystem(self.arm, self.blobs, self.lustre, namespace)
-        self.performer = Performer({"amlfs": file_system}, self.slurm, window)
+        self.performer = Performer({"amlfs": file_system}, self.slurm, window, archive_window=window)
 
     def do(self, errand: Errand) -> object:
         """Do an errand; give its result."""
@@ -235,6 +240,28 @@ def test_a_comment_reaches_slurm() -> None:
     assert world.do(Comment(7, "amlfs: waiting")) == Done()
     assert world.do(Comment(8, "amlfs: waiting")) == Done()
     assert world.slurm.comments == {7: ["amlfs: waiting"]}
+
+
+def test_archives_go_on_from_slice_to_slice_and_share_the_room() -> None:
+    """What one stage has in flight another waits for; a round that nobody wants any more leaves its room."""
+    world = World()
+    other = replace(ARCHIVE_FILES, stage=OUT._replace(job_id=8), prefixes=("/jobs/8/",))
+    for number in range(15):
+        world.lustre.write(f"/jobs/7/{number:02}", 5)
+        world.lustre.write(f"/jobs/8/{number:02}", 5)
+    first = world.do(ARCHIVE_FILES)
+    second = world.do(other)
+    world.lustre.finish_archives()
+    world.do(replace(ARCHIVE_FILES, urgency=9.0))
+    asked = set(world.lustre.archiving)
+    world.performer.keep((), (), {other.stage})
+    world.do(other)
+
+    assert isinstance(first, Archived)
+    assert isinstance(second, Archived)
+    assert (first.under_way, second.under_way) == (10, 0)
+    assert len(asked) <= 10
+    assert any(path.startswith("/jobs/8/") for path in world.lustre.archiving)
 
 
 @pytest.mark.parametrize("errand", ON_LUSTRE)

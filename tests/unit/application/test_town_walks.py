@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import pytest
 
+from slurm_amlfs.domain.world import ExportBy
 from tests.unit.application.town import LargeTown, Town
 from tests.unit.application.town_job import BAD, TownJob
 
@@ -43,9 +44,9 @@ TROUBLES: Mapping[str, Mapping[str, float]] = MappingProxyType(
 class Walk:
     """One walk: what it may do, by name, and what it draws."""
 
-    def __init__(self, seed: int, make: type[Town] = Town) -> None:
+    def __init__(self, seed: int, make: type[Town] = Town, export_by: ExportBy = ExportBy.ARM) -> None:
         self.draw = random.Random(seed)  # noqa: S311 - no secret
-        self.town = make()
+        self.town = make(export_by)
         self.most_jobs = self.draw.choice([2, 4, 8])
         self.slow = self.draw.choice([0.0, 0.5, 1.0])
         town, draw = self.town, self.draw
@@ -74,6 +75,7 @@ class Walk:
             "mount": self.mount,
             "deaf": self.deafen,
             "clear_space": town.clear_space,
+            "archives_end": lambda: town.lustre.finish_archives(draw.choice([1, 99])),
         }
 
     def submit(self) -> None:
@@ -136,3 +138,10 @@ def test_all_troubles_at_once(make: type[Town]) -> None:
     everything = {name: weight for trouble in TROUBLES.values() for name, weight in trouble.items()}
     for seed in range(25):
         Walk(seed, make).go(everything, steps=150)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_whatever_happens_exports_by_hsm_settle(trouble: str, seed: int) -> None:
+    """The same where Lustre archives file by file, and dies or is rewritten in between."""
+    Walk(seed, export_by=ExportBy.HSM).go({**TROUBLES[trouble], "archives_end": 4}, steps=100)

@@ -21,7 +21,7 @@ from slurm_amlfs.domain.reconcile import decide
 from slurm_amlfs.domain.records import Records
 from slurm_amlfs.domain.report import Report
 from slurm_amlfs.domain.view import ArchiveState, HsmState, ImportState, JobView, SpaceView
-from slurm_amlfs.domain.world import FsRules, FsSeen, Rules, Seen
+from slurm_amlfs.domain.world import ExportBy, FsRules, FsSeen, Rules, Seen
 from slurm_amlfs.errors import TemporaryError
 from tests.fakes.arm import FakeArm
 from tests.fakes.blobs import FakeBlobs
@@ -46,7 +46,9 @@ class Town(TownSlurm):
     rules = RULES
     names: tuple[str, ...] = ("x", "y")
 
-    def __init__(self) -> None:
+    def __init__(self, export_by: ExportBy = ExportBy.ARM) -> None:
+        amlfs = FsRules("amlfs", "/lustre", Namespace.FLAT, export_by)
+        self.rules = replace(type(self).rules, file_systems={"amlfs": amlfs})
         self.now = datetime(2026, 11, 22, 12, tzinfo=UTC)
         self.arm = FakeArm(FakeBlobs(), FakeLustre())
         self.arm.time = datetime(2026, 6, 1, tzinfo=UTC)
@@ -65,7 +67,11 @@ class Town(TownSlurm):
         self.records = self.stored
         slurm = FakeSlurm()
         self.performer = Performer(
-            {"amlfs": FileSystem(self.arm, self.blobs, self.lustre, Namespace.FLAT)}, slurm, restore_window=10
+            {"amlfs": FileSystem(self.arm, self.blobs, self.lustre, Namespace.FLAT)},
+            slurm,
+            restore_window=10,
+            archive_window=2,
+            clock=self.clock,
         )
         self.running: dict[str, Errand] = {}
         self.reports: list[Report] = []
@@ -76,6 +82,10 @@ class Town(TownSlurm):
         self.slot: FsSeen | None = None
         self.waiting: set[int] = set()
         self.wake: datetime | None = None
+
+    def clock(self) -> float:
+        """Count seconds for the daemon's own waits."""
+        return self.now.timestamp()
 
     def turn(self, *, dies_after_save: bool = False) -> None:
         """Make a pass as the loop does; it may die after its records are stored."""
@@ -255,6 +265,7 @@ class Town(TownSlurm):
         self.end_transfer(well=True)
         self.arm.jobs.pop("portal", None)
         self.lustre.finish_restores()
+        self.lustre.finish_archives()
         self.keep_up(slow=slow)
 
     def _open(self) -> Sequence[object]:
