@@ -84,7 +84,8 @@ def counted(draft: Draft, held: Lease, errand: Count, result: Counted) -> None:
 
 
 def _cut(draft: Draft, held: Lease, result: Counted) -> Lease:
-    """Take what was counted for the first time."""
+    """Take what was counted: what has come is what was not counted before it was begun anew."""
+    again = bool(held.parts)
     held = replace(
         held,
         counted=draft.now,
@@ -103,8 +104,8 @@ def _cut(draft: Draft, held: Lease, result: Counted) -> Lease:
     if held.landed:
         return held
     came = sum(1 for _ in riding.waiting(draft, held))
-    fs = held.key.fs
-    draft.tempos[fs] = draft.tempo(fs).weight_came(came, draft.now.timestamp())
+    if came and not again:
+        draft.tempos[held.key.fs] = draft.tempo(held.key.fs).weight_came(came, draft.now.timestamp())
     return replace(held, message="waiting for the slot", backlog_seconds=_backlog_seconds(draft, held))
 
 

@@ -12,7 +12,7 @@ from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import covers
-from slurm_amlfs.domain.records import Stage
+from slurm_amlfs.domain.records import Life, Stage
 
 WAITS = frozenset({Phase.WAITING, Phase.IMPORTING, Phase.RESTORING})
 """A stage-in that is this far waits for its leases."""
@@ -31,11 +31,19 @@ def take_stock(draft: Draft) -> None:
         if stage.key.direction is Direction.IN and stage.phase in NEEDS and stage.fs in draft.rules.file_systems:
             for key in lease.keys(draft.namespace(stage.fs), stage.fs, stage.ask):
                 _ride(draft, stage, key)
-    draft.foreseen = {key: it for key, it in draft.seen.foreseen.items() if not it.jobs <= draft.jobs.keys()}
+    draft.foreseen = {
+        key: it for key, it in draft.seen.foreseen.items() if not all(_has_asked(draft, job_id) for job_id in it.jobs)
+    }
     for key in draft.foreseen.keys() - draft.leases.keys():
         if draft.wake_lease(key) is None:
             draft.put_lease(new(draft, key, ahead=True))
     draft.overwrites = [key for key in draft.leases if key.conflict in OVERWRITES]
+
+
+def _has_asked(draft: Draft, job_id: int) -> bool:
+    """Say whether what a job needs is known by its own asking; between setup and data_in it is only foreseen."""
+    job = draft.jobs.get(job_id)
+    return job is not None and bool(job.token_in or job.refusal or job.life is not Life.PENDING)
 
 
 def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:

@@ -13,7 +13,7 @@ from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import compose
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.errand import Count, DropReceipt, Errand, Free, ProveIn, ProveOut, Start, WriteReceipt
-from slurm_amlfs.domain.lease import Lease
+from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.reconcile import Decision, decide
@@ -29,7 +29,7 @@ from slurm_amlfs.domain.view import (
     QueuedJob,
     SpaceView,
 )
-from slurm_amlfs.domain.world import FsRules, FsSeen, Rules, Seen
+from slurm_amlfs.domain.world import Foreseen, FsRules, FsSeen, Rules, Seen
 from slurm_amlfs.wire import Answer, Board, Request, RequestKind
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -63,6 +63,7 @@ class Desk:
         self.looked = True
         self.running: set[str] = set()
         self.space = SpaceView(10**15, 10**15)
+        self.foreseen: dict[LeaseKey, Foreseen] = {}
         self.awaited: dict[int, tuple[QueuedJob, ...]] = {}
         self._tokens = 0
 
@@ -86,6 +87,7 @@ class Desk:
             jobs,
             known,
             file_systems,
+            foreseen=self.foreseen,
             awaited=self.awaited,
             spaces=spaces,
         )
