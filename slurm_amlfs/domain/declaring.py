@@ -20,7 +20,7 @@ def stages_of(draft: Draft, job: Job) -> list[Stage]:
     Raises:
         UserError: a directive is malformed, not granted, or at odds with another.
     """
-    asks = [directive.parse(line) for line in job.directives]
+    asks = list(directive.parse_all(job.directives))
     ins = _stages(draft, job, Direction.IN, asks)
     outs = _stages(draft, job, Direction.OUT, asks)
     _refuse_self_overwrite(draft, ins)

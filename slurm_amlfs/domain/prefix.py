@@ -8,6 +8,7 @@ blob-integration.md, "prefixes"), which is why `reduce` exists.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 
@@ -77,6 +78,25 @@ def reduce(namespace: Namespace, prefixes: Iterable[str]) -> tuple[str, ...]:
         if not kept or not covers(namespace, kept[-1], prefix):
             kept.append(prefix)
     return tuple(sorted(kept))
+
+
+class Needed:
+    """Prefixes that are asked about often: whether some other overlaps one of them, without comparing it with each."""
+
+    def __init__(self, namespace: Namespace, prefixes: Iterable[str]) -> None:
+        """Take the prefixes."""
+        self._namespace = namespace
+        self._sorted = reduce(namespace, prefixes)
+        self._all = frozenset(self._sorted)
+
+    def overlaps(self, prefix: str) -> bool:
+        """Say whether some path is taken by the prefix and by one of these."""
+        for end in range(1, len(prefix) + 1):
+            if prefix[:end] in self._all and covers(self._namespace, prefix[:end], prefix):
+                return True
+        within = prefix if self._namespace is Namespace.FLAT or prefix.endswith("/") else prefix + "/"
+        at = bisect_left(self._sorted, within)
+        return at < len(self._sorted) and self._sorted[at].startswith(within)
 
 
 def _order(namespace: Namespace) -> Callable[[str], str | list[str]]:

@@ -23,6 +23,8 @@ local function ask_words(ask, problem)
   local words = { "ask", ask.direction, ask.fs or "", ask.conflict or "", number(ask.max_errors), ask.hydrate or "" }
   words[#words + 1] = ask.on or ""
   words[#words + 1] = ask.release or ""
+  words[#words + 1] = number(ask.capacity)
+  words[#words + 1] = ask.pool or ""
   for _, prefix in ipairs(ask.prefixes) do
     words[#words + 1] = prefix
   end
@@ -77,6 +79,10 @@ local answers = {
   end,
   parse = function(args)
     return ask_words(grammar.parse(args[1]))
+  end,
+  parse_all = function(args)
+    local _, problem = grammar.parse_all(args)
+    return { problem or "" }
   end,
   options = function(args)
     local given = {}
