@@ -129,16 +129,12 @@ return function(text)
 
   -- Refuse what Slurm would read otherwise than we do, or silently (burst_buffer_lua.c: _parse_capacity).
   local function check_pool(ask, line)
-    local asked = ask.fs or ""
     if not (ask.capacity or ask.pool) then
       return ask
     elseif not ask.pool then
       return refuse("capacity= names no pool; add pool= with the name of the line's file system")
     elseif not ask.capacity then
       return refuse("pool= says nothing by itself; add capacity=SIZE")
-    elseif asked ~= "" and ask.pool ~= asked then
-      local odd = "pool %s is not the line's file system %s; name the same with both"
-      return refuse(odd, quote(ask.pool), quote(asked))
     elseif line:find("\t", 1, true) then
       return refuse("a tab in a line with capacity=, which Slurm reads as part of it; write blanks")
     end

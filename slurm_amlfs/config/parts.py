@@ -74,6 +74,7 @@ class Slot(Part):
     believe_minutes: Count = 10
     keep_hours: Count = 168
     ahead: Ahead = Ahead.BATCH
+    pools: Annotated[bool, Field(strict=True)] = False
 
 
 class FileSystem(Part):

@@ -118,10 +118,6 @@ def _check_pool(ask: Ask, line: str) -> None:
         raise UserError("amlfs: capacity= names no pool; add pool= with the name of the line's file system")
     if not ask.capacity_bytes:
         raise UserError("amlfs: pool= says nothing by itself; add capacity=SIZE")
-    if ask.fs and ask.pool != ask.fs:
-        raise UserError(
-            f"amlfs: pool {quote(ask.pool)} is not the line's file system {quote(ask.fs)}; name the same with both"
-        )
     if "\t" in line:
         raise UserError("amlfs: a tab in a line with capacity=, which Slurm reads as part of it; write blanks")
 

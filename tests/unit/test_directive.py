@@ -110,7 +110,6 @@ def test_render_reads_back(ask: Ask) -> None:
         ("stage_in prefix=/a release=maybe", "release cannot be", "yes, no"),
         ("stage_in prefix=/a capacity=5GiB", "capacity= names no pool", "add pool="),
         ("stage_in prefix=/a pool=lustre", "pool= says nothing by itself", "add capacity="),
-        ("stage_in prefix=/a capacity=5GiB pool=a fs=b", 'pool "a" is not the line\'s file system "b"', "the same"),
         ("stage_in prefix=/a capacity=5GiB pool=b64:YQ", 'pool cannot be "b64:YQ"', "the name of"),
         ("stage_in prefix=/a capacity=5GiB pool=a capacity=5GiB", "capacity= is given twice", "give it once"),
         ("stage_in prefix=/a capacity=2N pool=a", 'capacity cannot be "2N"', "500GiB"),

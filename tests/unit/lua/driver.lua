@@ -106,6 +106,10 @@ local answers = {
     local _, problem = options.check(grammar.parse(line), fs_name, uid, options.grants(args))
     return { problem or "" }
   end,
+  check_pool = function(args)
+    local _, problem = options.check_pool(grammar.parse(args[1]), args[2])
+    return { problem or "" }
+  end,
   dump = function(args)
     return { wire.dump(table.remove(args, 1), to_pairs(args)) }
   end,

@@ -265,6 +265,14 @@ def test_file_systems(luas: Luas, asked: str, names: list[str]) -> None:
     assert (["refused", problem] if problem else [name]) == expected
 
 
+@given(st.sampled_from(["lustre", "two"]), st.sampled_from(["lustre", "two", "x-y"]))
+def test_pools(luas: Luas, pool: str, fs_name: str) -> None:
+    """A pool of another file system is refused in the same words."""
+    line = f"stage_in prefix=/a/ capacity=1GiB pool={pool}"
+    expected = told(lambda: policy.check_pool(directive.parse(line), fs_name), lambda _: ["", ""])[1]
+    assert luas.ask("check_pool", line, fs_name) == [expected]
+
+
 @given(TEXTS)
 def test_texts(luas: Luas, text: str) -> None:
     """Quoting, escaping and encoding are the same, byte by byte."""
