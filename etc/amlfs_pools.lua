@@ -100,7 +100,7 @@ return function(text, path)
   end
 
   -- The same at submission, where a job is refused also for want of a pool: Slurm itself would say no more than "Burst
-  -- buffer request invalid".
+  -- Buffer request invalid".
   function pools.check(asks)
     local name = pool_of(asks)
     if not name then
