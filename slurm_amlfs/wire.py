@@ -75,8 +75,9 @@ class Board:
     """One job's board. Times are whole seconds since 1970 UTC, 0 for unknown; sizes are bytes.
 
     `token_in` and `token_out` name the asks that `answer_in` and `answer_out` belong to. `epoch` is the store's (see
-    `Site`). `poll_seconds` is how soon a waiting hook need look again. `env` are NAME=value lines for the job.
-    `timeline` are "EPOCH WORD" lines.
+    `Site`). `poll_seconds` is how soon a waiting hook need look again. `charge_bytes` are what stage-ins with
+    capacity= take of Slurm's pool, 0 without any. `env` are NAME=value lines for the job. `timeline` are "EPOCH WORD"
+    lines.
     """
 
     job_id: int
@@ -98,6 +99,7 @@ class Board:
     poll_seconds: int = 1
     env: tuple[str, ...] = ()
     timeline: tuple[str, ...] = ()
+    charge_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,7 @@ def dump_board(board: Board) -> bytes:
             ("eta", str(board.eta)),
             ("updated", str(board.updated)),
             ("poll_seconds", str(board.poll_seconds)),
+            ("charge_bytes", str(board.charge_bytes)),
             *(("env", line) for line in board.env),
             *(("timeline", line) for line in board.timeline),
         ],
@@ -241,6 +244,7 @@ def load_board(data: bytes) -> Board:
             eta=int(one.get("eta", "0")),
             updated=int(one.get("updated", "0")),
             poll_seconds=int(one.get("poll_seconds", "1")),
+            charge_bytes=int(one.get("charge_bytes", "0")),
             env=tuple(many.get("env", ())),
             timeline=tuple(many.get("timeline", ())),
         )

@@ -24,11 +24,11 @@ from slurm_amlfs.application.looking import (
     look_at_queue,
     look_at_slot,
     look_at_slurm,
-    look_at_space,
 )
 from slurm_amlfs.application.noticing import COMMENTS, Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
-from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
+from slurm_amlfs.application.ports import BoardPort, Inbox, PoolsPort, Slurm
+from slurm_amlfs.application.spaces import Spaces
 from slurm_amlfs.domain.errand import WALKS, Comment, Errand, Notify, key_of
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Records
@@ -71,6 +71,7 @@ class Outside:
     inbox: Inbox
     board: BoardPort
     store: Store
+    pools: PoolsPort | None = None
 
 
 class Loop:
@@ -91,6 +92,7 @@ class Loop:
         self._rules = rules
         self._performer = Performer(outside.file_systems, outside.slurm, restore_window, archive_window)
         self._looks = Looks(pace, tuple(outside.file_systems))
+        self._spaces = Spaces(rules, outside.pools)
         self._notices = Notices(outside.board, rules)
         self._records, events = outside.store.load()
         self._events = events
@@ -168,7 +170,7 @@ class Loop:
 
     def _pass(self, now: datetime) -> None:
         before = self._records
-        decision = self._decide(self._looks.seen(now, self._running))
+        decision = self._decide(self._looks.seen(now, self._running, self._spaces.known))
         self._outside.store.save(before, decision.records, decision.events)
         self._records = decision.records
         self._rest(self._reports, now)
@@ -184,6 +186,7 @@ class Loop:
             log.info(event.word.replace(" ", "-").replace("_", "-"), extra={"amlfs_pairs": pairs})
         self._looks.doubt(frozenset(self._new))
         self._new.clear()
+        self._spaces.plan(self._records)
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
         self._performer.keep(
             {key for key, it in self._records.leases.items() if it.counted is None or it.unlisted},
@@ -281,11 +284,11 @@ class Loop:
         if looks.slurm_due(now) and "look slurm" not in self._running:
             job_ids = looks.begin_slurm(now)
             self._submit(self._calls, "look slurm", lambda: look_at_slurm(looks, slurm, job_ids))
-        for name in looks.spaces_due(now, self._rules.look_at_space):
+        self._spaces.tell(self._records, looks.foreseen)
+        for name in self._spaces.due(now):
             if f"look space {name}" not in self._running:
-                looks.space_looked[name] = now
                 fs = self._outside.file_systems[name]
-                self._submit(self._calls, f"look space {name}", partial(look_at_space, looks, name, fs))
+                self._submit(self._calls, f"look space {name}", self._spaces.begin(name, fs, now))
         if looks.queue_due(now, self._rules.ahead) and "look queue" not in self._running:
             looks.queue_looked = now
             self._submit(self._calls, "look queue", lambda: look_at_queue(looks, slurm, self._rules))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from slurm_amlfs.domain.ask import Conflict
+from slurm_amlfs.domain.capacity import Pool
 from slurm_amlfs.domain.view import (
     BlobView,
     Children,
@@ -157,3 +158,16 @@ class BoardPort(Protocol):
 
     def publish_site(self, site: Site) -> None:
         """Replace the file from which Lua knows file systems and grants."""
+
+
+class PoolsPort(Protocol):
+    """The file from which slurmctld reads how much space there is, as pools of its own."""
+
+    def posted(self) -> tuple[Pool, ...]:
+        """Read what Slurm is told now, in the order it was posted; nothing if there is no such file."""
+
+    def post(self, pools: Sequence[Pool]) -> None:
+        """Replace the file by rename, readable by SlurmUser."""
+
+    def remove(self) -> None:
+        """Remove the file. Gone is success."""

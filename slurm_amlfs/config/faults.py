@@ -11,12 +11,20 @@ from types import MappingProxyType
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from slurm_amlfs.config.parts import Azure, Config, FileSystem, Grant, Limits, Part, Slurm
+from slurm_amlfs.config.parts import Azure, Config, FileSystem, Grant, Limits, Part, Slot, Slurm
 from slurm_amlfs.config.values import shown
 from slurm_amlfs.domain.quote import quote
 
 _PARTS: MappingProxyType[str, type[Part]] = MappingProxyType(
-    {"": Config, "slurm": Slurm, "azure": Azure, "limits": Limits, "file_system": FileSystem, "grant": Grant}
+    {
+        "": Config,
+        "slurm": Slurm,
+        "azure": Azure,
+        "limits": Limits,
+        "slot": Slot,
+        "file_system": FileSystem,
+        "grant": Grant,
+    }
 )
 _REPEATED = ("file_system", "grant")
 
@@ -30,6 +38,7 @@ _SENTENCES = MappingProxyType(
         "greater_than_equal": "{value} is too little; write {ge} or more{as_in}",
         "less_than_equal": "{value} is too much; write {le} or less{as_in}",
         "string_type": "{value} stands where a string belongs; write it in quotes{as_in}",
+        "bool_type": "{value} stands where a true or false belongs; write it without quotes{as_in}",
         "int_type": "{value} stands where a whole number belongs; write it without quotes or point{as_in}",
         "float_type": "{value} stands where a number belongs; write it without quotes{as_in}",
         "tuple_type": "{value} stands where a list belongs; write it in brackets{as_in}",

@@ -78,6 +78,7 @@ class Slot(Part):
     keep_hours: Count = 168
     most_leases: Count = 100_000
     ahead: Ahead = Ahead.BATCH
+    pools: Annotated[bool, Field(strict=True)] = False
 
 
 class FileSystem(Part):

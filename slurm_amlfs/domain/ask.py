@@ -50,7 +50,8 @@ class Ask:
 
     `prefixes` are decoded, absolute in the container, "/" first, in the order given, without duplicates.
     `fs` is "" for the site's default. `max_errors` is -1 for no limit. `release` is None for the direction's default
-    (outputs: yes; inputs: kept). `to` is "CONTAINER/PREFIX" or "". Words of the other direction keep their defaults.
+    (outputs: yes; inputs: kept). `to` is "CONTAINER/PREFIX" or "". `capacity_bytes` are what Slurm is to charge for the
+    line in its own pool `pool`, 0 and "" for no charge. Words of the other direction keep their defaults.
     """
 
     direction: Direction
@@ -63,3 +64,5 @@ class Ask:
     to: str = ""
     pack: str = ""
     release: bool | None = None
+    capacity_bytes: int = 0
+    pool: str = ""

@@ -16,6 +16,7 @@ from slurm_amlfs.adapters.clock import SystemClock
 from slurm_amlfs.adapters.inbox import MaildirInbox
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
+from slurm_amlfs.adapters.pools import PoolsFile
 from slurm_amlfs.adapters.retry import Retry, RetryBudget, RetryingArm
 from slurm_amlfs.adapters.slurm_cli import SlurmCommands
 from slurm_amlfs.adapters.store import FILE_NAME, SqliteStore
@@ -49,6 +50,7 @@ def build(config: Config) -> Loop:
         inbox=inbox,
         board=board,
         store=store,
+        pools=_pools(config, slurm_user.pw_gid),
     )
     pace = Pace(arm=timedelta(seconds=config.azure.poll_seconds))
     return Loop(
@@ -59,6 +61,15 @@ def build(config: Config) -> Loop:
         restore_window=config.limits.restore_window,
         archive_window=config.limits.archive_window,
     )
+
+
+def _pools(config: Config, slurm_gid: int) -> PoolsFile | None:
+    """Make what tells Slurm of pools; without them, see to it that Slurm is told of none."""
+    pools = PoolsFile(config.state_dir, slurm_gid)
+    if config.slot.pools:
+        return pools
+    pools.remove()
+    return None
 
 
 def _file_systems(config: Config) -> dict[str, FileSystem]:

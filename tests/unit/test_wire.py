@@ -20,7 +20,7 @@ REQUESTS = st.builds(
 )  # fmt: skip
 BOARDS = st.builds(
     Board, NUMBERS, NUMBERS, TEXTS, TEXTS, st.sampled_from(Answer), TEXTS, TEXTS, st.sampled_from(Answer), TEXTS, TEXTS,
-    *[NUMBERS] * 7, LINES, LINES
+    *[NUMBERS] * 7, LINES, LINES, NUMBERS
 )  # fmt: skip
 SITES = st.builds(Site, TEXTS, LINES, LINES, LINES)
 
