@@ -28,8 +28,11 @@ return function(state_dir)
     submit = function(amlfs)
       return part("submit")(amlfs)
     end,
+    pools = function(amlfs)
+      return part("pools")(amlfs.text, state_dir .. "/pools.json")
+    end,
     process = function(amlfs)
-      return part("process")(amlfs.grammar, amlfs.script)
+      return part("process")(amlfs)
     end,
     hooks = function(amlfs)
       return part("hooks")(amlfs.script, amlfs.state)

@@ -11,10 +11,11 @@ return function(text)
   grammar.LONGEST_BYTES = 8 * 1024 -- job_mgr.c: _test_job_desc_fields allows a burst_buffer no more
   local LONGEST_PREFIX = 1024
   local MOST_ERRORS = 2147483647 -- ARM's maximumErrors is an int32
+  local CAPACITY_END_BYTES = 2 ^ 53 -- 8 PiB; a double counts each byte below it
 
   local HEADS = { "stage_in", "stage_out" }
   local WORDS = {
-    stage_in = { "prefix", "fs", "conflict", "max_errors", "hydrate", "release", "refresh" },
+    stage_in = { "prefix", "fs", "conflict", "max_errors", "hydrate", "release", "refresh", "capacity", "pool" },
     stage_out = { "prefix", "fs", "on", "release" },
   }
   local LATER = { to = "stage_out", pack = "stage_out" } -- words of the design that this release refuses
@@ -25,6 +26,7 @@ return function(text)
     release = { "yes", "no" },
     refresh = { "yes", "no" },
   }
+  local SLURMS_OWN = { capacity = true, pool = true } -- words whose values Slurm reads too, as they stand
   -- Slurm finds the two words anywhere in a line (burst_buffer_lua.c: _parse_bb_opts).
   local function is_plain(value)
     return not (
@@ -79,9 +81,33 @@ return function(text)
     return grammar.MARK .. text.base64url(value)
   end
 
+  -- A size as Slurm reads it (burst_buffer_common.c: bb_get_size_num), but for nodes, and for zero, which is an error.
+  local function read_capacity(value)
+    local digits, letter, unit = value:lower():match("^([0-9]+)([kmgtp]?)(i?b?)$")
+    if digits and #digits <= 16 and unit ~= "i" and (unit == "" or letter ~= "") then
+      local power = letter == "" and 0 or ("kmgtp"):find(letter, 1, true)
+      local size = (tonumber(digits) + 0.0) * (unit == "b" and 1000 or 1024) ^ power
+      if size > 0 and size < CAPACITY_END_BYTES then
+        return size
+      end
+    end
+    return refuse("capacity cannot be %s; give a size below 8 PiB, as 500GiB or 2T", quote(value))
+  end
+
+  local function read_pool(value)
+    if #value > 63 or not value:find("^[A-Za-z0-9][A-Za-z0-9._-]*$") then
+      return refuse("pool cannot be %s; give the name of the line's file system", quote(value))
+    end
+    return value
+  end
+
   local function read(name, value)
     if name == "prefix" then
       return grammar.validate(value)
+    elseif name == "capacity" then
+      return read_capacity(value)
+    elseif name == "pool" then
+      return read_pool(value)
     elseif name == "max_errors" then
       local number = (value == "-1" or (#value <= 10 and value:find("^[0-9]+$"))) and tonumber(value)
       if not number or number > MOST_ERRORS then
@@ -100,6 +126,20 @@ return function(text)
       return { direction = head, prefixes = { prefix } }
     end
     return nil
+  end
+
+  -- Refuse what Slurm would read otherwise than we do, or silently (burst_buffer_lua.c: _parse_capacity).
+  local function check_pool(ask, line)
+    if not (ask.capacity or ask.pool) then
+      return ask
+    elseif not ask.pool then
+      return refuse("capacity= names no pool; add pool= with the name of the line's file system")
+    elseif not ask.capacity then
+      return refuse("pool= says nothing by itself; add capacity=SIZE")
+    elseif line:find("\t", 1, true) then
+      return refuse("a tab in a line with capacity=, which Slurm reads as part of it; write blanks")
+    end
+    return ask
   end
 
   -- Read one directive line, given without its `#AMLFS `: {direction=, prefixes={...}, fs=, ...} with what it says.
@@ -125,7 +165,10 @@ return function(text)
       elseif ask[name] then
         return refuse("%s= is given twice; give it once", name)
       end
-      local value, problem = grammar.decode(name, raw)
+      local value, problem = raw, nil
+      if not SLURMS_OWN[name] then
+        value, problem = grammar.decode(name, raw)
+      end
       if value then
         value, problem = read(name, value)
       end
@@ -140,12 +183,13 @@ return function(text)
     if #ask.prefixes == 0 then
       return refuse("%s without a prefix; add prefix=/PATH/", head)
     end
-    return ask
+    return check_pool(ask, line)
   end
 
-  -- Read each line; nil and one line for the first that is wrong, or for too many bytes in all.
+  -- Read each line; nil and one line for the first that is wrong, for capacity of several pools, of which Slurm charges
+  -- but the last with the sum (_get_bb_job), or for too many bytes in all.
   function grammar.parse_all(lines)
-    local asks, size = {}, 0
+    local asks, size, pool, other = {}, 0, nil, nil
     for i, line in ipairs(lines) do
       local problem
       asks[i], problem = grammar.parse(line)
@@ -153,6 +197,16 @@ return function(text)
         return nil, problem
       end
       size = size + #line
+      pool = pool or asks[i].pool
+      other = other or (asks[i].pool ~= pool and asks[i].pool or nil)
+    end
+    if other then
+      return refuse(
+        "capacity= of pool %s and of pool %s in one job, and Slurm charges one;"
+          .. " leave it out on the lines of the other file system",
+        quote(pool),
+        quote(other)
+      )
     end
     if size > grammar.LONGEST_BYTES then
       return grammar.too_long(size)

@@ -190,6 +190,18 @@ return function(script, state)
     return tell({ kind = "teardown", job_id = digits(id), hurry = hurry == "true" })
   end
 
+  -- Only asked for lines with capacity=, when they are staged in: Slurm charges more where this is more than was asked.
+  function hooks.real_size(id)
+    local job_id = digits(id)
+    local ran, board = pcall(state.board, job_id)
+    local token = job_id and state.ask(job_id, IN.way)
+    local bytes = ran and board and token and board[IN.token] == token and digits(board.charge_bytes)
+    if bytes and #bytes <= 18 and bytes ~= "0" then
+      return slurm.SUCCESS, bytes
+    end
+    return slurm.SUCCESS
+  end
+
   -- Add the job's AMLFS_* variables. Runs in slurmctld under its locks; failing would hold the job for good.
   function hooks.paths(id, _, path_file)
     pcall(function()

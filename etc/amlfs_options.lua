@@ -186,5 +186,14 @@ return function(text, grammar)
     return true
   end
 
+  -- Return true if the line's pool, if it names one, is its file system's.
+  function options.check_pool(ask, fs_name)
+    if ask.pool and ask.pool ~= fs_name then
+      local odd = "pool %s is not the line's file system %s; name the same with both"
+      return refuse(odd, quote(ask.pool), quote(fs_name))
+    end
+    return true
+  end
+
   return options
 end

@@ -52,6 +52,9 @@ return function(amlfs)
       if name then
         name, problem = options.check(ask, name, uid, grants[ask.direction])
       end
+      if name then
+        name, problem = options.check_pool(ask, options.choose_file_system(ask.fs, names))
+      end
       if not name then
         return nil, problem
       end
@@ -97,6 +100,9 @@ return function(amlfs)
       return nil, burst_buffer
     end
     local allowed, problem = check_policy(asks, string.format("%.0f", job_desc.user_id))
+    if allowed then
+      allowed, problem = amlfs.pools.check(asks)
+    end
     if not allowed then
       return nil, problem
     elseif burst_buffer and #burst_buffer > grammar.LONGEST_BYTES then

@@ -43,20 +43,22 @@ function slurm_bb_job_process(job_script)
   return slurm.SUCCESS
 end
 
--- No pools: the daemon keeps count of space. Without a second value Slurm takes that as said; an empty list it calls
--- an error every 30 seconds, and a failure here it calls "burst buffer down" (burst_buffer_lua.c: _bb_get_pools).
+-- The pools that the daemon has posted, if it has: then Slurm counts space too, for lines with capacity=. Without a
+-- second value Slurm goes on with what it knows; an empty list it calls an error every 30 seconds, and a failure here it
+-- calls "burst buffer down" (burst_buffer_lua.c: _bb_get_pools).
 function slurm_bb_pools()
-  return slurm.SUCCESS
-end
-
--- Only asked for directives with capacity=, which the grammar refuses.
-function slurm_bb_real_size()
+  local ran, pools = pcall(function()
+    return (amlfs().pools.read())
+  end)
+  if ran and pools then
+    return slurm.SUCCESS, pools
+  end
   return slurm.SUCCESS
 end
 
 -- The others, by the names of amlfs_hooks.lua and with Slurm's own arguments.
 for name in
-  ("setup data_in test_data_in paths pre_run post_run data_out test_data_out job_teardown get_status"):gmatch("%S+")
+  ("setup data_in test_data_in real_size paths pre_run post_run data_out test_data_out job_teardown get_status"):gmatch("%S+")
 do
   _G["slurm_bb_" .. name] = function(...)
     return amlfs().hooks[name](...)

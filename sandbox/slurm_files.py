@@ -121,5 +121,4 @@ def _plugins(place: Place) -> Iterator[str]:
     yield f"PrologSlurmctld={place.etc}/prolog/amlfs-slurmctld"
     yield f"EpilogSlurmctld={place.etc}/epilog/amlfs-slurmctld"
     yield f"TaskProlog={place.etc}/prolog/amlfs-task"
-    yield "PrologFlags=Alloc"
     yield "SchedulerParameters=batch_sched_delay=1,nohold_on_prolog_fail,bb_array_stage_cnt=100"

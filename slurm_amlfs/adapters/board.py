@@ -1,7 +1,4 @@
-"""The small files that hooks and users read. Each is replaced by rename, so a reader sees an old or a new one whole.
-
-They are derived from the store, so nothing is synced to disk: a reader that finds half a file after a crash asks again.
-"""
+"""The small files that hooks and users read. They are derived from the store; who finds half a file asks again."""
 
 from __future__ import annotations
 
@@ -9,23 +6,20 @@ import errno
 import logging
 import os
 import struct
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from slurm_amlfs.adapters.folders import make_folder
 from slurm_amlfs.adapters.log import event
-from slurm_amlfs.errors import PermanentError, TemporaryError, UserError
+from slurm_amlfs.adapters.replacing import replace_file
+from slurm_amlfs.errors import PermanentError, UserError
 from slurm_amlfs.wire import MAX_BYTES, Board, Site, dump_board, dump_site, load_board
 
 _LOG = logging.getLogger(__name__)
 
 BOARD_FOLDER_MODE = 0o711
-FILE_MODE = 0o640
 ASKS_MODE = 0o700
-
-_DRAFT = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_DRAFT_MODE = 0o600
 
 _ACL_NAME = "system.posix_acl_access"
 _ACL_VERSION = 2
@@ -70,7 +64,7 @@ class BoardFolder:
         """
         path = self._boards / str(board.job_id)
         if replace(board, updated=0) != self._posted_board(path):
-            self._put(path, dump_board(board), board.uid)
+            replace_file(path, dump_board(board), self._gid, partial(self._let_read, board.uid))
 
     def remove(self, job_id: int) -> None:
         """Remove a job's board. Gone is success."""
@@ -86,7 +80,7 @@ class BoardFolder:
         Raises:
             TemporaryError: it cannot be written.
         """
-        self._put(self._site, dump_site(site), None)
+        replace_file(self._site, dump_site(site), self._gid)
 
     def _posted_board(self, path: Path) -> Board | None:
         try:
@@ -95,23 +89,7 @@ class BoardFolder:
         except (OSError, UserError):
             return None
 
-    def _put(self, path: Path, data: bytes, reader_uid: int | None) -> None:
-        draft = path.with_name(f".{path.name}.tmp")
-        try:
-            draft.unlink(missing_ok=True)
-            with os.fdopen(os.open(draft, _DRAFT, _DRAFT_MODE), "wb") as file:
-                file.write(data)
-                os.fchown(file.fileno(), -1, self._gid)
-                os.fchmod(file.fileno(), FILE_MODE)
-                if reader_uid is not None:
-                    self._let_read(file.fileno(), reader_uid)
-            draft.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
-            raise TemporaryError(f"{path} cannot be written ({error.strerror}); mend the disk of state_dir") from error
-
-    def _let_read(self, descriptor: int, uid: int) -> None:
+    def _let_read(self, uid: int, descriptor: int) -> None:
         if not self._acl_works:
             return
         try:

@@ -40,12 +40,16 @@ QUEUE_FIELDS: Final = (
     "ArrayTaskID",
     "Account",
     "UserName",
+    "Dependency",
     "BurstBuffer",
 )
 QUEUE_OPTIONS: Final = ("--all", "--states=PENDING", "--array-unique")
 """Without the last, squeue puts tasks that have a record of their own back into their array's."""
 QUEUE_ENVIRONMENT: Final[Mapping[str, str]] = {**JOB_ENVIRONMENT, "SLURM_BITSTR_LEN": "0"}
 """And an array's tasks not cut at 64 characters (xlate_array_task_str)."""
+
+_AFTER_EXPORT: Final = "afterburstbuffer:"
+"""How a job without directives waits for another's stage-out; one with directives does so by any dependency."""
 
 DIRECTIVE: Final = "#AMLFS"
 """`#` and burst_buffer.conf's Directive."""
@@ -54,6 +58,8 @@ _NO_TIME: Final = frozenset({"N/A", "Unknown", "None"})
 _NO_TEXT: Final = frozenset({"N/A", "(null)", "n/a"})
 _NO_NAME: Final = "nobody"
 """What squeue prints for a uid that has no name on its host (uid_to_string_cached)."""
+_DEPENDS: Final = re.compile(r"\b(?:after|afterany|afterok|afternotok|aftercorr|afterburstbuffer):([0-9]+)")
+"""One word for each job that is waited for; "_TASK" or "_*" behind an array's id is left away (_depend_list2str)."""
 _TASKS: Final = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?")
 
 
@@ -75,17 +81,17 @@ def parse_jobs(output: str, mark: str) -> dict[int, JobView]:
 
 
 def parse_queue(output: str, mark: str) -> tuple[QueuedJob, ...]:
-    """Read records of `QUEUE_FIELDS`; jobs without directives are left out.
+    """Read records of `QUEUE_FIELDS`; jobs without directives are left out, unless they wait for another's exports.
 
     Raises:
         PermanentError: not the records that were asked for.
     """
     try:
         records = _records(output, mark, len(QUEUE_FIELDS))
-        jobs = [_queued(record) for record in records if DIRECTIVE in record[-1]]
+        jobs = [_queued(record) for record in records if DIRECTIVE in record[-1] or _AFTER_EXPORT in record[-2]]
     except (ValueError, OverflowError) as error:
         raise _another_form(error) from error
-    return tuple(job for job in jobs if job.directives)
+    return tuple(job for job in jobs if job.directives or job.after)
 
 
 def directive_lines(burst_buffer: str, *, batch: bool) -> tuple[str, ...]:
@@ -173,7 +179,8 @@ def _job(record: Sequence[str]) -> JobView:
 
 
 def _queued(record: Sequence[str]) -> QueuedJob:
-    job_id, uid, priority, batch, start, tasks, account, user, burst_buffer = record
+    job_id, uid, priority, batch, start, tasks, account, user, depends, burst_buffer = record
+    directives = directive_lines(burst_buffer, batch=int(batch) != 0)
     return QueuedJob(
         job_id=int(job_id),
         uid=int(uid),
@@ -183,7 +190,8 @@ def _queued(record: Sequence[str]) -> QueuedJob:
         held=int(priority) == 0,
         expected_start=_time(start),
         tasks=count_tasks(tasks),
-        directives=directive_lines(burst_buffer, batch=int(batch) != 0),
+        directives=directives,
+        after=frozenset(map(int, _DEPENDS.findall(depends))),
     )
 
 

@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 
 from slurm_amlfs.application.judging import Judged, Judging
 from slurm_amlfs.application.ports import Blobs, Lustre
+from slurm_amlfs.domain.archiving import Unarchived
+from slurm_amlfs.domain.cutting import Cut
+from slurm_amlfs.domain.errand import ProveOut
 from slurm_amlfs.domain.evidence import Verdict
 from slurm_amlfs.domain.prefix import Namespace, matches
 from slurm_amlfs.domain.report import Exported, Freed
@@ -28,16 +31,18 @@ class OutProof:
         self,
         blobs: Blobs,
         lustre: Lustre,
-        prefixes: Sequence[str],
+        errand: ProveOut,
         namespace: Namespace,
         clock: Callable[[], float],
     ) -> None:
-        """Begin. `clock` counts seconds, from anywhere."""
-        self._judging = Judging(blobs, lustre, prefixes, namespace)
+        """Begin. The errand says under which prefixes; `clock` counts seconds, from anywhere."""
+        self._judging = Judging(blobs, lustre, errand.prefixes, namespace)
         self._clock = clock
         self._files = self._files_done = self._total_bytes = self._bytes_done = 0
         self._under_way = self._linked = 0
-        self._todo: list[str] = []
+        self._namespace = namespace
+        self._todo: dict[str, Unarchived] = {}
+        self._archive_seconds = errand.archive_seconds
         self._names: list[str] = []
 
     def slice(self) -> Exported:
@@ -72,8 +77,13 @@ class OutProof:
         self._linked += file.links > 1
         if verdict is Verdict.UNDER_WAY:
             self._under_way += 1
-        elif prefix not in self._todo:
-            self._todo.append(prefix)
+            return
+        if prefix not in self._todo:
+            self._todo[prefix] = Unarchived(self._namespace, prefix)
+        self._todo[prefix].take(file.path, file.size_bytes)
+
+    def _parts(self) -> tuple[Cut, ...]:
+        return tuple(part for some in self._todo.values() for part in some.parts(self._archive_seconds))
 
     def _exported(self, *, settled: bool) -> Exported:
         return Exported(
@@ -82,7 +92,7 @@ class OutProof:
             total_bytes=self._total_bytes,
             bytes_done=self._bytes_done,
             under_way=self._under_way,
-            todo=tuple(self._todo),
+            todo=self._parts() if settled else (),
             names=tuple(self._names),
             linked=self._linked,
             symlinks=self._judging.kinds[FileKind.SYMLINK],

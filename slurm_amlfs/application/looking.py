@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.application.ports import Slurm
-from slurm_amlfs.domain import capacity
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.foreseeing import foresee
+from slurm_amlfs.domain.foreseeing import awaited, foresee
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life, Records, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.slot import wants_look
-from slurm_amlfs.domain.view import FileSystemView, JobView, SpaceView
+from slurm_amlfs.domain.view import FileSystemView, JobView, QueuedJob, SpaceView
 from slurm_amlfs.domain.world import Ahead, Foreseen, FsSeen, Rules, Seen
 from slurm_amlfs.errors import AmlfsError
 
@@ -80,13 +79,11 @@ class Looks:
     transfers: bool = False
     view_looked: dict[str, datetime] = field(default_factory=dict)
     foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
+    awaited: Mapping[int, tuple[QueuedJob, ...]] = field(default_factory=dict)
     queue_looked: datetime | None = None
     queue_took: timedelta = timedelta(0)
-    wanted_spaces: frozenset[str] = frozenset()
-    spaces: dict[str, SpaceView] = field(default_factory=dict)
-    space_looked: dict[str, datetime] = field(default_factory=dict)
 
-    def seen(self, now: datetime, running: Iterable[str]) -> Seen:
+    def seen(self, now: datetime, running: Iterable[str], spaces: Mapping[str, SpaceView]) -> Seen:
         """Put the latest looks together for a pass."""
         return Seen(
             now,
@@ -95,7 +92,8 @@ class Looks:
             self.asked_jobs,
             dict(self.file_systems),
             foreseen=self.foreseen,
-            spaces=dict(self.spaces),
+            awaited=self.awaited,
+            spaces=dict(spaces),
         )
 
     def doubt(self, job_ids: frozenset[int]) -> None:
@@ -114,11 +112,6 @@ class Looks:
         self.starting_since = {it: since for it, since in self.starting_since.items() if it in self.starting}
         self.wanted_slots = frozenset(name for name in self.names if wants_look(records, name))
         self.transfers = bool(records.transfers)
-        leases = records.leases.values()
-        self.wanted_spaces = frozenset(name for name in self.names if capacity.wants_look(leases, name))
-        for name in set(self.spaces) - self.wanted_spaces:
-            del self.spaces[name]
-            self.space_looked.pop(name, None)
         self.ends = {it.fs: end for it in records.transfers.values() if (end := _expected_end(records, it)) is not None}
         for name in set(self.file_systems) - self.wanted_slots:
             del self.file_systems[name]
@@ -149,14 +142,6 @@ class Looks:
             name
             for name in self.wanted_slots
             if (looked := self.fs_looked.get(name)) is None or now >= self._look_again(name, looked)
-        ]
-
-    def spaces_due(self, now: datetime, every: timedelta) -> list[str]:
-        """Name the file systems whose free space to look at now."""
-        return [
-            name
-            for name in self.wanted_spaces
-            if (looked := self.space_looked.get(name)) is None or now >= looked + every
         ]
 
     def _look_again(self, name: str, looked: datetime) -> datetime:
@@ -201,31 +186,17 @@ def look_at_queue(looks: Looks, slurm: Slurm, rules: Rules) -> Callable[[], bool
     """Read the whole queue now; return what puts in place what its jobs will need. Silence means nothing new."""
     began = time.monotonic()
     try:
-        found = foresee(slurm.queue(), rules)
+        queue = slurm.queue()
+        found, waiting = foresee(queue, rules), awaited(queue)
     except AmlfsError:
-        found = looks.foreseen
+        found, waiting = looks.foreseen, looks.awaited
     took = timedelta(seconds=time.monotonic() - began)
 
     def put() -> bool:
+        # Who waits for an export changes the order of what waits, which the next pass for another reason sees.
         news = looks.foreseen != found
         looks.queue_took = took
-        looks.foreseen = found
-        return news
-
-    return put
-
-
-def look_at_space(looks: Looks, name: str, fs: FileSystem) -> Callable[[], bool]:
-    """Read a file system's room; return what puts the answer in place. Without an answer there is no known room."""
-    try:
-        space = fs.lustre.space() if fs.lustre.mounted() else None
-    except AmlfsError:
-        space = None
-
-    def put() -> bool:
-        news = looks.spaces.pop(name, None) != space
-        if space is not None:
-            looks.spaces[name] = space
+        looks.foreseen, looks.awaited = found, waiting
         return news
 
     return put

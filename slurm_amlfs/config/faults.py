@@ -11,7 +11,7 @@ from types import MappingProxyType
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from slurm_amlfs.config.parts import AgeLimit, Azure, Config, FileSystem, Grant, Limits, Part, Slurm
+from slurm_amlfs.config.parts import AgeLimit, Azure, Config, FileSystem, Grant, Limits, Part, Slot, Slurm
 from slurm_amlfs.config.values import shown
 from slurm_amlfs.domain.quote import quote
 
@@ -21,6 +21,7 @@ _PARTS: MappingProxyType[str, type[Part]] = MappingProxyType(
         "slurm": Slurm,
         "azure": Azure,
         "limits": Limits,
+        "slot": Slot,
         "file_system": FileSystem,
         "grant": Grant,
         "age_limit": AgeLimit,
@@ -38,6 +39,7 @@ _SENTENCES = MappingProxyType(
         "greater_than_equal": "{value} is too little; write {ge} or more{as_in}",
         "less_than_equal": "{value} is too much; write {le} or less{as_in}",
         "string_type": "{value} stands where a string belongs; write it in quotes{as_in}",
+        "bool_type": "{value} stands where a true or false belongs; write it without quotes{as_in}",
         "int_type": "{value} stands where a whole number belongs; write it without quotes or point{as_in}",
         "float_type": "{value} stands where a number belongs; write it without quotes{as_in}",
         "tuple_type": "{value} stands where a list belongs; write it in brackets{as_in}",

@@ -50,8 +50,9 @@ class Ask:
 
     `prefixes` are decoded, absolute in the container, "/" first, in the order given, without duplicates.
     `fs` is "" for the site's default. `max_errors` is -1 for no limit. `release` is None for the direction's default
-    (outputs: yes; inputs: kept). `refresh` says that no look at Blob from before the job serves it.
-    `to` is "CONTAINER/PREFIX" or "". Words of the other direction keep their defaults.
+    (outputs: yes; inputs: kept). `refresh` says that no look at Blob from before the job serves it. `to` is
+    "CONTAINER/PREFIX" or "". `capacity_bytes` are what Slurm is to charge for the line in its own pool `pool`, 0 and ""
+    for no charge. Words of the other direction keep their defaults.
     """
 
     direction: Direction
@@ -65,3 +66,5 @@ class Ask:
     pack: str = ""
     release: bool | None = None
     refresh: bool = False
+    capacity_bytes: int = 0
+    pool: str = ""

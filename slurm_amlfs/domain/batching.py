@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from statistics import median
 from typing import NamedTuple, cast
 
-from slurm_amlfs.domain import freshness, measuring, overwriting, riding
+from slurm_amlfs.domain import archiving, capacity, freshness, keeping, overwriting, riding, sizing
 from slurm_amlfs.domain.ask import Conflict, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
@@ -25,10 +26,7 @@ _LEAST_WEIGHT, _MOST_WEIGHT = 0.1, 10.0
 """Bounds of a job's weight, which is its priority set beside the median of those that wait."""
 
 _FORESEEN_WEIGHT = 0.5
-"""What a job that Slurm has not begun to stage weighs beside one that waits."""
-
-_FILES_PER_SECOND = 500.0
-"""How fast an archive is taken to go, for its order among imports only."""
+"""What a job that Slurm has not begun to stage, or an admin's pin, weighs beside one that waits."""
 
 
 class _Kind(NamedTuple):
@@ -52,22 +50,32 @@ def next_turn(draft: Draft, fs: str) -> Turn | None:
 
     What has first to be looked at, because its import overwrites, is looked at, and keeps its place meanwhile.
     """
-    weights = _Weights(draft)
-    loads = [*_imports(draft, fs, weights), *_archives(draft, fs, weights)]
-    tempo = draft.tempo(fs)
-    now = draft.now.timestamp()
-    pace = Pace(tempo.overhead_seconds, tempo.weight_per_second(now))
-    bounds = Bounds(draft.rules.turn.total_seconds(), draft.rules.prefixes_per_import)
-    turn = choose(loads, pace, bounds, now)
-    if draft.rules.ahead is not Ahead.SUBMIT and turn is not None and not _asked_for(draft, turn):
-        turn = choose([load for load in loads if _has_asked(draft, load.key)], pace, bounds, now)
+    turn = choose_turn(draft, fs, loads_of(draft, fs), draft.now)
     if turn is None or turn.kind == _ARCHIVE:
         return turn
     served = _leases(draft, turn)
     unchecked = [held for held in served if not overwriting.is_checked(draft, held)]
     for held in unchecked:
-        measuring.check(draft, held)
+        sizing.check(draft, held)
     return None if unchecked else turn
+
+
+def loads_of(draft: Draft, fs: str) -> list[Load]:
+    """List what waits for a file system's slot."""
+    weights = _Weights(draft)
+    return [*_imports(draft, fs, weights), *_archives(draft, fs, weights)]
+
+
+def choose_turn(draft: Draft, fs: str, loads: Sequence[Load], at: datetime) -> Turn | None:
+    """Choose among loads the next turn of a moment; None if none of them may go."""
+    tempo = draft.tempo(fs)
+    now = at.timestamp()
+    pace = Pace(tempo.overhead_seconds, tempo.weight_per_second(now))
+    bounds = Bounds(draft.rules.turn.total_seconds(), draft.rules.prefixes_per_import)
+    turn = choose(loads, pace, bounds, now)
+    if draft.rules.ahead is not Ahead.SUBMIT and turn is not None and not _asked_for(draft, turn):
+        turn = choose([load for load in loads if _has_asked(draft, load.key)], pace, bounds, now)
+    return turn
 
 
 def _asked_for(draft: Draft, turn: Turn) -> bool:
@@ -75,11 +83,11 @@ def _asked_for(draft: Draft, turn: Turn) -> bool:
 
 
 def _has_asked(draft: Draft, key: Hashable) -> bool:
-    """Say whether somebody waits for a load already, and is not only foreseen."""
+    """Say whether somebody waits for a load already, job or admin, and is not only foreseen."""
     if isinstance(key, StageKey):
         return True
     held, _ = cast("tuple[LeaseKey, str]", key)
-    return bool(draft.riders.get(held))
+    return bool(draft.riders.get(held)) or draft.leases[held].pinned
 
 
 def _leases(draft: Draft, turn: Turn) -> list[Lease]:
@@ -116,6 +124,8 @@ def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
         foreseen = draft.foreseen.get(held.key)
         if foreseen is not None:
             weight += _FORESEEN_WEIGHT * foreseen.tasks * weights.set_beside(foreseen.priority)
+        elif not stages:
+            weight = _FORESEEN_WEIGHT
         alone = tempo.overhead_seconds + held.files_total / rate
         by_suspect: dict[str, list[Part]] = {}
         for part in held.wants:
@@ -127,7 +137,9 @@ def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
                 weight,
                 held.since.timestamp(),
                 alone,
-                tuple(Piece(part.prefix, part.blobs / rate) for part in parts),
+                # What was not listed counts for the order, and is in no turn before it was.
+                tuple(Piece(part.prefix, part.blobs / rate) for part in parts if not part.estimated),
+                left_seconds=sum(part.blobs / rate for part in parts),
                 backlog_seconds=held.backlog_seconds,
             )
 
@@ -137,7 +149,7 @@ def _may_go(draft: Draft, fs: str) -> Iterator[Lease]:
     for held in list(draft.leases.values()):
         if held.key.fs != fs or held.counted is None or held.landed or not draft.ready(held):
             continue
-        if held.key not in draft.foreseen and not any(riding.waiting(draft, held)):
+        if not keeping.wanted(draft, held) and not any(riding.waiting(draft, held)):
             continue
         if why := overwriting.hinders(draft, held):
             riding.say(draft, replace(held, checked=None), why)
@@ -149,13 +161,26 @@ def _may_go(draft: Draft, fs: str) -> Iterator[Lease]:
 
 def _archives(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
     overhead = draft.tempo(fs).overhead_seconds
+    short = _short_of_space(draft, fs, weights)
     for stage in draft.stages.values():
         if stage.fs != fs or not waits_for_slot(stage) or not draft.ready(stage):
             continue
-        seconds = max(stage.files_total - stage.files_done, 1) / _FILES_PER_SECOND
-        pieces = tuple(Piece(path, seconds / len(stage.todo)) for path in stage.todo)
-        alone = overhead + seconds
-        yield Load(stage.key, _ARCHIVE, weights.of(stage), stage.since.timestamp(), alone, pieces, single=True)
+        pieces = tuple(Piece(part.prefix, archiving.seconds(part)) for part in stage.todo)
+        alone = sum(overhead + piece.seconds for piece in pieces)
+        # A stage waits anew after each of its archives, but for the slot since the job ended.
+        since = (stage.asked or stage.since).timestamp()
+        weight = weights.of(stage) + sum(
+            job.tasks * weights.set_beside(job.priority) for job in draft.seen.awaited.get(stage.key.job_id, ())
+        )
+        if stage.ask.release is not False:
+            weight += short
+        yield Load(stage.key, _ARCHIVE, weight, since, alone, pieces, single=True)
+
+
+def _short_of_space(draft: Draft, fs: str, weights: _Weights) -> float:
+    """Weigh those for whose bytes there is no room: an export gives its space back."""
+    short = [it for it in draft.leases.values() if it.key.fs == fs and it.message.startswith(capacity.WAITING)]
+    return sum(weights.of(stage) for held in short for stage in riding.waiting(draft, held))
 
 
 def begin(draft: Draft, fs: str, turn: Turn, seen: FsSeen) -> Transfer | None:
@@ -212,7 +237,7 @@ def _import_name(draft: Draft, prefixes: Sequence[str], held: Iterable[Lease]) -
     """Make a name that is the same for the same turn of the same leases, and legal in ARM (2..80 of [-0-9a-zA-Z_])."""
     carried = [f"{it.key} {it.turns} {[(part.suspect, part.turns) for part in it.wants]}" for it in held]
     # An import that began before the listing must not be met again: it may not show what changed in between.
-    carried += [str(it.listed) for it in held if freshness.lists_anew(it.key)]
+    carried += [str(it.looked) for it in held if freshness.lists_anew(it.key)]
     jobs = [stage.key.job_id for it in held for stage in riding.waiting(draft, it)]
     return f"{NAME_PREFIX}{min(jobs, default=0)}-{_digest(*prefixes, *sorted(carried))}"
 

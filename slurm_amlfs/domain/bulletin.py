@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.ask import Direction, Hydrate
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Job, Records, Stage
 from slurm_amlfs.domain.world import Rules
 from slurm_amlfs.wire import Answer, Board
+
+_GIB = 1 << 30
 
 _ORDER = list(Phase)
 _BEGUN = frozenset({Phase.RUNNING, Phase.RELEASING, Phase.SETTLED})
@@ -33,7 +35,7 @@ def compose(records: Records, rules: Rules, job: Job, now: datetime, timeline: S
         token_out=job.token_out,
         answer_out=_answer_out(job, outs),
         phase_out=_least(outs),
-        message=job.refusal or _message(job, current),
+        message=job.refusal or _with_excess(_message(job, current), current),
         files_done=sum(it.files_done for it in current),
         files_total=sum(it.files_total for it in current),
         bytes_done=sum(it.bytes_done for it in current),
@@ -41,6 +43,7 @@ def compose(records: Records, rules: Rules, job: Job, now: datetime, timeline: S
         eta=_eta(current, now),
         updated=int(now.timestamp()),
         poll_seconds=0 if any(it.phase in _SOON for it in current) else 1,
+        charge_bytes=sum(max(it.ask.capacity_bytes, _measured_bytes(it)) for it in ins if it.ask.capacity_bytes),
         env=environment(rules, ins, outs),
         timeline=tuple(timeline),
     )
@@ -56,6 +59,21 @@ def _message(job: Job, current: list[Stage]) -> str:
     failed = (it.message for it in current if it.phase is Phase.FAILED)
     others = (it.message for it in current if it.message)
     return next(failed, "") or next(others, "") or job.trouble
+
+
+def _measured_bytes(stage: Stage) -> int:
+    """Give the bytes that a stage-in brings; of names alone it is not known how many a job will read."""
+    return stage.bytes_total if stage.ask.hydrate is Hydrate.ALL else 0
+
+
+def _with_excess(message: str, current: list[Stage]) -> str:
+    """Add that a stage-in is larger than what its job had Slurm charge for it; it is staged all the same."""
+    for it in current:
+        if it.ask.capacity_bytes and not it.phase.over and _measured_bytes(it) > it.ask.capacity_bytes:
+            measured, asked = _measured_bytes(it) / _GIB, it.ask.capacity_bytes / _GIB
+            note = f"{measured:,.1f} GiB are measured, more than the capacity= of {asked:,.1f} GiB"
+            return f"{message}; {note}" if message else note
+    return message
 
 
 def _answer_in(job: Job, ins: list[Stage]) -> Answer:
@@ -120,7 +138,7 @@ def _place(rules: Rules, stage: Stage, prefix: str) -> str:
 
 
 def missing_note(stages: Iterable[Stage]) -> str:
-    """Count blobs that did not come in, and files that differ from theirs, for a sentence's end; nothing if there are none."""
+    """Count blobs that did not come in, and files that differ from theirs, for a sentence's end; else nothing."""
     stages = list(stages)
     missing = sum(stage.missing_count for stage in stages)
     kept = sum(stage.kept_count for stage in stages)

@@ -3,18 +3,39 @@
 A lease takes room when its bytes are wanted. It is let in when what it still lacks fits into the free space, less what
 those let in before it will still write, less a reserve. Else leases that nobody needs give their bytes back, the least
 recently used first; else it waits, and says so.
+
+Slurm can be told the same figures, as one of its own pools for each file system (docs/decisions/0010-pools.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
-from slurm_amlfs.domain import freeing, riding
+from slurm_amlfs.domain import freeing, keeping, riding
 from slurm_amlfs.domain.draft import Draft
-from slurm_amlfs.domain.lease import Lease
+from slurm_amlfs.domain.lease import Lease, LeaseKey
+from slurm_amlfs.domain.prefix import Prefixes, reduce
+from slurm_amlfs.domain.records import Records
+from slurm_amlfs.domain.view import SpaceView
+from slurm_amlfs.domain.world import FsRules
 
 _GIB = 1 << 30
+
+WAITING = "waiting for space"
+"""How the message of a lease begins for whose bytes there is no room."""
+
+GRANULE_BYTES = _GIB
+"""What Slurm rounds capacity up to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A file system's space as Slurm counts it, in granules, never negative; `free` is no more than `quantity`."""
+
+    name: str
+    quantity: int
+    free: int
 
 
 def let_in(draft: Draft, held: Lease) -> bool:
@@ -27,8 +48,8 @@ def let_in(draft: Draft, held: Lease) -> bool:
         riding.say(draft, held, "waiting for a look at the free space")
         return False
     if lacks_bytes and space is not None:
-        reserve_bytes = int(space.total_bytes * draft.rules.reserve)
-        room_bytes = space.free_bytes - _promised_bytes(draft, held) - reserve_bytes
+        others = (it for it in draft.leases.values() if it.key != held.key)
+        room_bytes = _room_bytes(space, draft.rules.reserve, held.key.fs, others)
         if lacks_bytes > room_bytes:
             _make_room(draft, held, lacks_bytes, room_bytes)
             return False
@@ -36,31 +57,57 @@ def let_in(draft: Draft, held: Lease) -> bool:
     return True
 
 
-def _promised_bytes(draft: Draft, held: Lease) -> int:
-    """Sum what others that were let in will still write."""
-    return sum(
-        max(other.bytes_total - max(other.bytes_done, other.held_bytes), 0)
-        for other in draft.leases.values()
-        if other.let_in and other.key != held.key and other.key.fs == held.key.fs and not other.whole
+def _room_bytes(space: SpaceView, reserve: float, fs: str, leases: Iterable[Lease]) -> int:
+    """Take from what is free the reserve, and what leases that were let in will still write; may be negative."""
+    promised_bytes = sum(
+        max(it.bytes_total - max(it.bytes_done, it.held_bytes), 0)
+        for it in leases
+        if it.let_in and it.key.fs == fs and not it.whole
     )
+    return space.free_bytes - promised_bytes - int(space.total_bytes * reserve)
 
 
 def _make_room(draft: Draft, held: Lease, lacks_bytes: int, room_bytes: int) -> None:
-    idle = sorted(
-        (
-            it
-            for it in draft.leases.values()
-            if it.key.fs == held.key.fs and it.held_bytes and freeing.is_idle(draft, it)
-        ),
-        key=lambda it: (it.used, it.key),
-    )
-    if idle and not any(key.startswith("evict ") for key in draft.seen.running):
-        draft.want(freeing.evict(draft, idle[0]))
+    idle = keeping.to_evict(draft, held.key.fs)
+    if idle is not None and not draft.evicting:
+        draft.want(freeing.evict(draft, idle))
     short = f"{lacks_bytes / _GIB:.1f} GiB are wanted and {max(room_bytes, 0) / _GIB:.1f} GiB are free"
-    riding.say(draft, held, f"waiting for space on {held.key.fs}: {short}{', making room' if idle else ''}")
+    riding.say(draft, held, f"{WAITING} on {held.key.fs}: {short}{', making room' if idle is not None else ''}")
     draft.wake_at(draft.now + draft.rules.look_at_space)
 
 
 def wants_look(leases: Iterable[Lease], fs: str) -> bool:
     """Say whether the free space of a file system has to be known: somebody's bytes may have to be restored."""
     return any(it.key.fs == fs and it.landed and not it.whole for it in leases)
+
+
+def pool(fs: FsRules, reserve: float, space: SpaceView, records: Records, ahead: Iterable[LeaseKey]) -> Pool:
+    """Say what admission would let in now, by the latest look at a file system's space.
+
+    What nobody needs counts as free, because admission makes room of it: were it not, a job with capacity would wait in
+    Slurm for room that only its own wish for it makes. `ahead` are leases that pending jobs will need.
+    """
+    quantity = max(space.total_bytes - int(space.total_bytes * reserve), 0) // GRANULE_BYTES
+    free_bytes = _room_bytes(space, reserve, fs.name, records.leases.values())
+    free_bytes += _idle_bytes(fs, records, frozenset(ahead))
+    return Pool(fs.name, quantity, min(max(free_bytes, 0) // GRANULE_BYTES, quantity))
+
+
+def _idle_bytes(fs: FsRules, records: Records, ahead: Collection[LeaseKey]) -> int:
+    """Sum what `freeing.is_idle` leases hold, each file once; of leases that overlap the outer one counts."""
+    living = {
+        prefix for it in records.stages.values() if it.fs == fs.name and not it.phase.over for prefix in it.ask.prefixes
+    }
+    needed = Prefixes.of(fs.namespace, living)
+    held_bytes: dict[str, int] = {}
+    for it in (*records.leases.values(), *records.resting.holding(fs.name)):
+        if it.key.fs == fs.name and it.held_bytes and not it.pinned and it.key not in ahead:
+            held_bytes[it.key.prefix] = max(held_bytes.get(it.key.prefix, 0), it.held_bytes)
+    idle = [prefix for prefix in held_bytes if not needed.overlap(prefix)]
+    return sum(held_bytes[prefix] for prefix in reduce(fs.namespace, idle))
+
+
+def known_pools(before: Iterable[Pool], now: Iterable[Pool], names: Iterable[str]) -> tuple[Pool, ...]:
+    """Keep the last figures of a file system that cannot be looked at: a pool that vanishes has size 0 for Slurm."""
+    latest = {it.name: it for it in (*before, *now)}
+    return tuple(latest[name] for name in names if name in latest)

@@ -20,7 +20,7 @@ def stages_of(draft: Draft, job: Job) -> list[Stage]:
     Raises:
         UserError: a directive is malformed, not granted, or at odds with another.
     """
-    asks = [directive.parse(line) for line in job.directives]
+    asks = list(directive.parse_all(job.directives))
     ins = _stages(draft, job, Direction.IN, asks)
     outs = _stages(draft, job, Direction.OUT, asks)
     _refuse_self_overwrite(draft, ins)
@@ -38,6 +38,7 @@ def _stage(draft: Draft, job: Job, key: StageKey, ask: Ask) -> Stage:
     fs = policy.choose_file_system(ask.fs, tuple(draft.rules.file_systems))
     view = (draft.seen.jobs or {}).get(job.job_id)
     policy.check(ask, fs, job.uid, draft.rules.grants, "" if view is None else view.user)
+    policy.check_pool(ask, fs)
     several, most = len(reduce(draft.rules.file_systems[fs].namespace, ask.prefixes)), draft.rules.prefixes_per_import
     if key.direction is Direction.IN and several > most:
         raise UserError(

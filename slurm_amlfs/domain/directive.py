@@ -2,14 +2,15 @@
 
 etc/amlfs_grammar.lua and etc/amlfs_options.lua say the same with the same words; property tests hold them equal. Slurm
 looks in directive lines for `capacity=`, `pool=` and `%` (burst_buffer_lua.c: _parse_bb_opts, _get_bb_job), so a value
-that has other than the plain characters, or these words, is carried as `b64:` and the base64url of its bytes.
+that has other than the plain characters, or these words, is carried as `b64:` and the base64url of its bytes. The two
+words themselves mean what they mean to Slurm, which reads them by itself: what it would read otherwise is refused.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -23,15 +24,21 @@ LONGEST_OPTION_BYTES: Final = 4096
 """Two options of this length, encoded, are the most that fits Slurm's 8 KiB of burst_buffer (_test_job_desc_fields)."""
 MOST_ERRORS: Final = 2**31 - 1
 """ARM's maximumErrors is an int32."""
+CAPACITY_END_BYTES: Final = 2**53
+"""8 PiB, thrice the largest AMLFS; below it Lua 5.1, whose numbers are doubles, counts each byte."""
 
 _WORDS: Final = {
-    Direction.IN: ("prefix", "fs", "conflict", "max_errors", "hydrate", "release", "refresh"),
+    Direction.IN: ("prefix", "fs", "conflict", "max_errors", "hydrate", "release", "refresh", "capacity", "pool"),
     Direction.OUT: ("prefix", "fs", "on", "release"),
 }
 _USUAL_CONFLICT: Final = {False: Conflict.SKIP, True: Conflict.OVERWRITE_ALWAYS}
 """By refresh: only overwrite-always makes a blob appear that changed behind a clean file (blob-integration.md)."""
 _LATER: Final = {"to": Direction.OUT, "pack": Direction.OUT}
 """Words of the design that this release refuses."""
+_SLURMS_OWN: Final = frozenset({"capacity", "pool"})
+"""Words whose values Slurm reads too, as they stand."""
+_FIELDS: Final = {"capacity": "capacity_bytes"}
+"""Fields of an Ask that are not called as their word is."""
 _OPTIONS: Final = (
     ("import", "prefix", (Direction.IN,)),
     ("export", "prefix", (Direction.OUT,)),
@@ -51,6 +58,9 @@ OPTIONS: Final = tuple(name for name, _, _ in _OPTIONS)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._/+@:~=,-]*")
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*")
 _NUMBER: Final = re.compile(r"-1|[0-9]{1,10}")
+_POOL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_SIZE: Final = re.compile(r"([0-9]{1,16})(?:([kmgtp])(ib|b|))?", re.ASCII | re.IGNORECASE)
+"""What bb_get_size_num takes (burst_buffer_common.c, 22.05 to 26.05), without its nodes; zero it takes for an error."""
 
 
 def parse(line: str) -> Ask:
@@ -72,18 +82,49 @@ def parse(line: str) -> Ask:
         if not equals or name not in _WORDS[direction]:
             known = ", ".join(_WORDS[direction])
             raise UserError(f"amlfs: {head} does not know {quote(word)}; its words are {known}, each with =value")
-        if name in values:
+        if _FIELDS.get(name, name) in values:
             raise UserError(f"amlfs: {name}= is given twice; give it once")
-        text = decode(name, raw)
+        text = raw if name in _SLURMS_OWN else decode(name, raw)
         if name == "prefix":
             prefixes[validate(text)] = None
         else:
-            values[name] = _READERS[name](text)
+            values[_FIELDS.get(name, name)] = _READERS[name](text)
     if not prefixes:
         raise UserError(f"amlfs: {head} without a prefix; add prefix=/PATH/")
     if direction is Direction.IN:
         values.setdefault("conflict", _USUAL_CONFLICT[values.get("refresh", False)])
-    return Ask(direction=direction, prefixes=tuple(prefixes), **values)
+    ask = Ask(direction=direction, prefixes=tuple(prefixes), **values)
+    _check_pool(ask, line)
+    return ask
+
+
+def parse_all(lines: Iterable[str]) -> tuple[Ask, ...]:
+    """Read each line of a job.
+
+    Raises:
+        UserError: a line is not of the grammar, or two of them want space of different pools.
+    """
+    asks = tuple(parse(line) for line in lines)
+    # Slurm keeps one pool for a job, the last that it finds, and charges it with the sum (_get_bb_job).
+    one, *others = list(dict.fromkeys(ask.pool for ask in asks if ask.pool)) or [""]
+    if others:
+        raise UserError(
+            f"amlfs: capacity= of pool {quote(one)} and of pool {quote(others[0])} in one job, and Slurm charges one;"
+            " leave it out on the lines of the other file system"
+        )
+    return asks
+
+
+def _check_pool(ask: Ask, line: str) -> None:
+    """Refuse what Slurm would read otherwise than we do, or silently (burst_buffer_lua.c: _parse_capacity)."""
+    if not (ask.capacity_bytes or ask.pool):
+        return
+    if not ask.pool:
+        raise UserError("amlfs: capacity= names no pool; add pool= with the name of the line's file system")
+    if not ask.capacity_bytes:
+        raise UserError("amlfs: pool= says nothing by itself; add capacity=SIZE")
+    if "\t" in line:
+        raise UserError("amlfs: a tab in a line with capacity=, which Slurm reads as part of it; write blanks")
 
 
 def decode(name: str, raw: str) -> str:
@@ -124,8 +165,8 @@ def render(ask: Ask) -> str:
     plain = Ask(direction=ask.direction, prefixes=ask.prefixes, conflict=_USUAL_CONFLICT[ask.refresh])
     words = [ask.direction.value, *(f"prefix={encode(prefix)}" for prefix in ask.prefixes)]
     for name in _WORDS[ask.direction][1:]:
-        value = getattr(ask, name)
-        if value != getattr(plain, name):
+        value = getattr(ask, _FIELDS.get(name, name))
+        if value != getattr(plain, _FIELDS.get(name, name)):
             words.append(f"{name}={encode(_text(value))}")
     return " ".join(words)
 
@@ -209,6 +250,23 @@ def _max_errors(text: str) -> int:
     return int(text)
 
 
+def _capacity(text: str) -> int:
+    size = _SIZE.fullmatch(text)
+    if size is not None:
+        number, letter, unit = size.groups()
+        base = 1000 if (unit or "").lower() == "b" else 1024
+        size_bytes: int = int(number) * base ** (" kmgtp".index((letter or " ").lower()))
+        if 0 < size_bytes < CAPACITY_END_BYTES:
+            return size_bytes
+    raise UserError(f"amlfs: capacity cannot be {quote(text)}; give a size below 8 PiB, as 500GiB or 2T")
+
+
+def _pool(text: str) -> str:
+    if not _POOL.fullmatch(text):
+        raise UserError(f"amlfs: pool cannot be {quote(text)}; give the name of the line's file system")
+    return text
+
+
 _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "fs": str,
     "conflict": _choice("conflict", Conflict),
@@ -217,4 +275,6 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "on": _choice("on", ExportOn),
     "release": _yes_no("release"),
     "refresh": _yes_no("refresh"),
+    "capacity": _capacity,
+    "pool": _pool,
 }

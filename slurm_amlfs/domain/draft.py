@@ -15,11 +15,15 @@ from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.errand import Errand
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.prefix import Namespace, covers, overlaps
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, StageKey, Transfer
 from slurm_amlfs.domain.report import Fault, Trouble
+from slurm_amlfs.domain.resting import Resting
 from slurm_amlfs.domain.tempo import Tempo
 from slurm_amlfs.domain.world import Foreseen, Rules, Seen, backoff
+
+_EVICT = "evict "
+"""How the key of an errand begins that gives a lease's bytes back (errand.key_of)."""
 
 
 @dataclass(slots=True)
@@ -30,6 +34,7 @@ class Draft:
     are the living stage-ins of each lease, as they were when `riding.take_stock` listed them, `overwrites` the leases
     whose imports may overwrite, `foreseen` those that jobs will need which have not asked yet. `backlog` are the blobs
     that each user has waiting, by file system, once somebody asks, `shown` what those say who ride on the same leases.
+    `evicting` are leases whose bytes are being given back while the pass is made.
     """
 
     rules: Rules
@@ -39,6 +44,8 @@ class Draft:
     transfers: dict[str, Transfer]
     leases: dict[LeaseKey, Lease]
     tempos: dict[str, Tempo]
+    resting: Resting
+    evicting: tuple[LeaseKey, ...] = ()
     riders: dict[LeaseKey, list[StageKey]] = field(default_factory=dict)
     overwrites: list[LeaseKey] = field(default_factory=list)
     foreseen: dict[LeaseKey, Foreseen] = field(default_factory=dict)
@@ -47,6 +54,7 @@ class Draft:
     closed: list[int] = field(default_factory=list)
     spoken_for: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
+    remarks: list[Event] = field(default_factory=list)
     errands: list[Errand] = field(default_factory=list)
     wake: datetime | None = None
 
@@ -61,6 +69,8 @@ class Draft:
             dict(records.transfers),
             dict(records.leases),
             dict(records.tempos),
+            records.resting,
+            tuple(LeaseKey.read(it.removeprefix(_EVICT)) for it in seen.running if it.startswith(_EVICT)),
         )
 
     @property
@@ -70,7 +80,7 @@ class Draft:
 
     def records(self) -> Records:
         """End the pass."""
-        return Records(self.jobs, self.stages, self.transfers, self.leases, self.tempos)
+        return Records(self.jobs, self.stages, self.transfers, self.leases, self.tempos, self.resting)
 
     def of_job(self, job_id: int, direction: Direction | None = None) -> Iterator[Stage]:
         """Yield a job's stages in the order of its lines."""
@@ -84,6 +94,10 @@ class Draft:
     def note(self, job_id: int, word: str, detail: str = "") -> None:
         """Remember an event of a job."""
         self.events.append(Event(job_id, self.now, word, detail))
+
+    def remark(self, word: str, detail: str) -> None:
+        """Say something in the log that is of no job."""
+        self.remarks.append(Event(0, self.now, word, detail))
 
     def want(self, *errands: Errand) -> None:
         """Have something done."""
@@ -159,6 +173,54 @@ class Draft:
         """Keep a lease as it now is."""
         self.leases[lease.key] = lease
         return lease
+
+    def find_lease(self, key: LeaseKey) -> Lease | None:
+        """Find a lease, at rest or not."""
+        return self.leases.get(key) or self.resting.get(key)
+
+    def wake_lease(self, key: LeaseKey) -> Lease | None:
+        """Find a lease that is needed: it rests no longer."""
+        if key in self.leases or (held := self.resting.get(key)) is None:
+            return self.leases.get(key)
+        self.resting = self.resting.changed(drops=(key,))
+        return self.put_lease(held)
+
+    def lay_down(self, leases: list[Lease]) -> None:
+        """Let leases rest that are landed and that nobody needs."""
+        self.resting = self.resting.changed(leases)
+        for held in leases:
+            self.leases.pop(held.key, None)
+
+    def of_prefix(self, fs: str, prefix: str) -> list[Lease]:
+        """List all leases, at rest or not, of exactly a prefix."""
+        found = [it for it in self.leases.values() if it.key.prefix == prefix and it.key.fs == fs]
+        return found + self.resting.of_prefix(fs, prefix)
+
+    def around(self, fs: str, prefix: str) -> list[Lease]:
+        """List all leases, at rest or not, that take in a prefix, and more."""
+        namespace = self.namespace(fs)
+        found = [
+            it
+            for it in self.leases.values()
+            if len(it.key.prefix) < len(prefix) and it.key.fs == fs and covers(namespace, it.key.prefix, prefix)
+        ]
+        return found + self.resting.around(namespace, fs, prefix)
+
+    def overlapping(self, fs: str, prefix: str) -> list[Lease]:
+        """List all leases, at rest or not, that have paths in common with a prefix."""
+        namespace = self.namespace(fs)
+        found = [it for it in self.leases.values() if it.key.fs == fs and overlaps(namespace, it.key.prefix, prefix)]
+        return found + self.resting.overlapping(namespace, fs, prefix)
+
+    def change(self, leases: Iterable[Lease]) -> None:
+        """Keep leases as they now are, each where it lies."""
+        laid = []
+        for held in leases:
+            if held.key in self.leases:
+                self.leases[held.key] = held
+            else:
+                laid.append(held)
+        self.resting = self.resting.changed(laid)
 
     def ready(self, stage: Stage | Lease) -> bool:
         """Say whether it may act now; if it still waits, see to it that the pass after the wait comes."""

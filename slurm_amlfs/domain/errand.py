@@ -21,9 +21,11 @@ from slurm_amlfs.domain.records import StageKey, Transfer
 class Count:
     """List the blobs under a lease's prefix, cut it into parts of `target_blobs`, and see whether all are there.
 
-    `whole` asks also what the file system holds, `overwrites` for the files under the prefix that an overwriting import
-    would destroy for good. `known` are digests with which all of it was brought in: if it has one of them still, the
-    files are looked at. The listing does not begin before `wanted`.
+    No more than `list_blobs` are listed, for about `list_seconds`. `whole` asks also what the file system holds,
+    `overwrites` for the files under the prefix that an overwriting import would destroy for good; without `lists`
+    nothing else is asked. `part` is the one part of the lease to list, where it is not all. `known` are digests with
+    which all of it was brought in: if it has one of them still, the files are looked at. The listing does not begin
+    before `wanted`.
     """
 
     lease: LeaseKey
@@ -31,8 +33,17 @@ class Count:
     target_blobs: int
     whole: bool
     overwrites: bool = False
+    lists: bool = True
+    part: str = ""
+    list_blobs: int = 5_000_000
+    list_seconds: float = 120.0
     known: frozenset[str] = frozenset()
     wanted: datetime | None = field(default=None, compare=False)
+
+    @property
+    def prefix(self) -> str:
+        """Give the prefix to list."""
+        return self.part or self.lease.prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +88,27 @@ class ProveIn:
 
 @dataclass(frozen=True, slots=True)
 class ProveOut:
-    """Compare Blob with Lustre for one stage-out."""
+    """Compare Blob with Lustre for one stage-out, and cut what is left for archives that take so long at most."""
 
     stage: StageKey
     generation: int
     fs: str
     prefixes: tuple[str, ...]
+    archive_seconds: float = field(default=60.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveFiles:
+    """Have Lustre's HSM archive the files of a stage-out that are new or changed, without the slot.
+
+    The smaller the `urgency`, the sooner its requests.
+    """
+
+    stage: StageKey
+    generation: int
+    fs: str
+    prefixes: tuple[str, ...]
+    urgency: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +196,7 @@ Errand = (
     | Probe
     | ProveIn
     | ProveOut
+    | ArchiveFiles
     | Free
     | Evict
     | WriteReceipt
@@ -182,12 +209,18 @@ Errand = (
 )
 
 
+WALKS = (ArchiveFiles, Count, Evict, Probe, ProveIn, ProveOut, Free)
+"""Errands that walk whole trees, and may take long."""
+
+
 def key_of(errand: Errand) -> str:
     """Name what an errand does and to what, so that it is not done twice at once."""
     match errand:
+        case Count(lease, lists=False):
+            key = f"check {lease}"
         case Count(lease) | Probe(lease) | ProveIn(lease) | Evict(lease):
             key = f"{_WORDS[type(errand)]} {lease}"
-        case ProveOut(stage) | Free(stage):
+        case ProveOut(stage) | ArchiveFiles(stage) | Free(stage):
             key = f"{_WORDS[type(errand)]} {stage}"
         case Start(transfer) | Stop(transfer):
             key = f"{_WORDS[type(errand)]} {transfer.fs} {transfer.transfer_id}"
@@ -199,7 +232,8 @@ def key_of(errand: Errand) -> str:
 
 
 _WORDS: Mapping[type, str] = MappingProxyType({
-    Count: "count", Probe: "prove", ProveIn: "prove", Evict: "evict", ProveOut: "prove", Free: "free", Start: "start",
-    Stop: "stop", WriteReceipt: "receipt", DropReceipt: "receipt", Comment: "comment", Notify: "notify",
+    Count: "count", Probe: "prove", ProveIn: "prove", Evict: "evict", ProveOut: "prove",
+    ArchiveFiles: "archive", Free: "free", Start: "start", Stop: "stop", WriteReceipt: "receipt",
+    DropReceipt: "receipt", Comment: "comment", Notify: "notify",
 })  # fmt: skip
 """Errands of one word and one object are never done at once."""

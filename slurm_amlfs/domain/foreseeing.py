@@ -35,6 +35,15 @@ def foresee(queue: Iterable[QueuedJob], rules: Rules) -> Mapping[LeaseKey, Fores
     return found
 
 
+def awaited(queue: Iterable[QueuedJob]) -> Mapping[int, tuple[QueuedJob, ...]]:
+    """List, by the job whose end they wait for, who cannot begin before its exports are through."""
+    found: dict[int, tuple[QueuedJob, ...]] = {}
+    for job in queue:
+        for job_id in () if job.held else job.after:
+            found[job_id] = (*found.get(job_id, ()), job)
+    return found
+
+
 def _keys(job: QueuedJob, rules: Rules) -> list[LeaseKey]:
     keys: list[LeaseKey] = []
     for line in job.directives:

@@ -6,7 +6,6 @@ together, so one look serves all of them, however late Slurm begins to stage the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,7 +13,6 @@ from slurm_amlfs.domain.ask import Ask, Conflict
 from slurm_amlfs.domain.belief import belief
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey
-from slurm_amlfs.domain.prefix import covers
 from slurm_amlfs.domain.records import Stage, Transfer
 
 _SLURMS_SECOND = timedelta(seconds=1)
@@ -59,7 +57,7 @@ def is_listed(draft: Draft, held: Lease, stage: Stage) -> bool:
     if not lists_anew(held.key):
         return True
     moment = since(draft, stage)
-    return moment is not None and held.listed is not None and held.listed >= moment
+    return moment is not None and held.looked is not None and held.looked >= moment
 
 
 def serves(draft: Draft, held: Lease, stage: Stage) -> bool:
@@ -82,25 +80,16 @@ def remembered(draft: Draft, held: Lease) -> frozenset[str]:
     """
     if held.key.conflict is Conflict.SKIP or held.turns:
         return frozenset()
-    return frozenset(it.digest for it in _of_prefix(draft, held) if it.digest)
+    return frozenset(it.digest for it in draft.of_prefix(held.key.fs, held.key.prefix) if it.digest)
 
 
 def brought_with(draft: Draft, held: Lease) -> tuple[datetime, ...]:
     """Give the imports that brought a lease's files, its own or those of a lease that takes it in."""
     if held.brought:
         return held.brought
-    namespace = draft.namespace(held.key.fs)
-    known = {
-        began
-        for it in draft.leases.values()
-        if it.key.fs == held.key.fs and it.brought and covers(namespace, it.key.prefix, held.key.prefix)
-        for began in it.brought
-    }
+    where = (held.key.fs, held.key.prefix)
+    known = {began for it in (*draft.of_prefix(*where), *draft.around(*where)) for began in it.brought}
     return tuple(sorted(known))[-_IMPORTS_REMEMBERED:]
-
-
-def _of_prefix(draft: Draft, held: Lease) -> Iterator[Lease]:
-    return (it for it in draft.leases.values() if (it.key.fs, it.key.prefix) == (held.key.fs, held.key.prefix))
 
 
 def remember(held: Lease, began: datetime, transfer: Transfer | None) -> Lease:
@@ -117,7 +106,7 @@ def remember(held: Lease, began: datetime, transfer: Transfer | None) -> Lease:
 
 
 def _began_before(held: Lease, transfer: Transfer | None) -> bool:
-    if held.listed is None or transfer is None or transfer.created < held.listed:
+    if held.looked is None or transfer is None or transfer.created < held.looked:
         return True
     # An import of a forgotten daemon is met again by its name, which for overwriting ones tells the listing.
-    return not lists_anew(held.key) and transfer.started is not None and transfer.started < held.listed
+    return not lists_anew(held.key) and transfer.started is not None and transfer.started < held.looked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import capacity, freeing, freshness, measuring, overwriting, riding
+from slurm_amlfs.domain import capacity, freeing, freshness, keeping, overwriting, riding, sizing
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Probe, ProveIn
@@ -21,36 +21,39 @@ _PROBE_AGAIN = timedelta(seconds=2)
 _PROBED_PER_SECOND = 20_000
 
 
-def step(draft: Draft, held: Lease) -> None:
-    """Want what the lease needs next; nothing while nobody waits for it, or it waits itself."""
+def step_all(draft: Draft) -> None:
+    """Let each lease take its step, and those that nobody needs any more rest."""
+    rests = [it for held in list(draft.leases.values()) if (it := _step(draft, held)) is not None]
+    draft.lay_down(rests)
+    keeping.forget(draft)
+
+
+def _step(draft: Draft, held: Lease) -> Lease | None:
+    """Want what the lease needs next; nothing while it waits itself. Give it back if it is to rest."""
     if held.key.fs not in draft.rules.file_systems:
-        return
+        return None
+    if held.leaving:
+        held = keeping.leave(draft, held)
     stages = list(riding.waiting(draft, held))
-    if not stages and held.key not in draft.foreseen:
-        _rest(draft, held)
-        return
-    if not draft.ready(held):
-        return
+    if not stages:
+        if held.let_in and not held.whole and not draft.riders.get(held.key):
+            held = draft.put_lease(replace(held, let_in=False))
+        if not keeping.wanted(draft, held):
+            return keeping.rest(draft, held)
+    if draft.ready(held):
+        _go_on(draft, held, stages)
+    return None
+
+
+def _go_on(draft: Draft, held: Lease, stages: list[Stage]) -> None:
     whole = any(stage.ask.hydrate is Hydrate.ALL for stage in stages)
     if held.counted is None:
-        measuring.want(draft, held, stages)
+        sizing.want(draft, held, stages)
     elif held.landed and stages and not held.holds(whole=whole):
         _prove(draft, held, Hydrate.ALL if whole else Hydrate.NONE)
     elif not held.landed:
         _probe(draft, held)
-
-
-def _rest(draft: Draft, held: Lease) -> None:
-    """Keep a lease that nobody waits for, for a while after it was last needed."""
-    if draft.riders.get(held.key):
-        if draft.now - held.used > draft.rules.keep_lease / 100:
-            draft.put_lease(replace(held, used=draft.now))
-        return
-    if held.let_in and not held.whole:
-        held = draft.put_lease(replace(held, let_in=False))
-    under_way = any(it.holds_slot and held.key in it.leases for it in draft.transfers.values())
-    if not under_way and (not held.landed or abs(draft.now - held.used) > draft.rules.keep_lease):
-        del draft.leases[held.key]
+        sizing.list_ahead(draft, held)
 
 
 def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
@@ -79,9 +82,11 @@ def _priority(draft: Draft, stage: Stage) -> int:
 def _probe(draft: Draft, held: Lease) -> None:
     """Look for the files of a lease while the import that brings them still runs, so that it need not wait for all.
 
-    The first look is when they can be there at the earliest; then at a pace that costs little beside the listing.
+    The first look is when they can be there at the earliest; then at a pace that costs little beside the listing. Where
+    that takes longer than a turn, the import is over first.
     """
-    if held.key.conflict is not Conflict.SKIP:
+    looks_for = held.files_total / _PROBED_PER_SECOND
+    if held.key.conflict is not Conflict.SKIP or looks_for > draft.rules.turn.total_seconds():
         return
     for transfer in draft.transfers.values():
         if transfer.kind is not TransferKind.IMPORT or not transfer.holds_slot or transfer.asked is None:
@@ -94,7 +99,7 @@ def _probe(draft: Draft, held: Lease) -> None:
         tempo = draft.tempo(held.key.fs)
         blobs = sum(part.blobs for part in held.wants)
         seconds = tempo.overhead_seconds + blobs / tempo.blobs_per_second
-        again = _PROBE_AGAIN + timedelta(seconds=held.files_total / _PROBED_PER_SECOND)
+        again = _PROBE_AGAIN + timedelta(seconds=looks_for)
         due = transfer.asked + timedelta(seconds=seconds)
         if held.probed is not None and held.probed > transfer.asked:
             due = max(due, held.probed + again)

@@ -73,6 +73,18 @@ def check(ask: Ask, fs_name: str, uid: int, grants: Sequence[Grant], user: str =
             )
 
 
+def check_pool(ask: Ask, fs_name: str) -> None:
+    """Let the ask pass if the pool that Slurm is to charge, if there is one, is its file system's.
+
+    Raises:
+        UserError: it is another's.
+    """
+    if ask.pool and ask.pool != fs_name:
+        raise UserError(
+            f"amlfs: pool {quote(ask.pool)} is not the line's file system {quote(fs_name)}; name the same with both"
+        )
+
+
 def site_lines(grants: Sequence[Grant], direction: Direction) -> tuple[str, ...]:
     """Write the grants as the `site` file's "FS UID PREFIX" lines (see wire.Site), one per user and prefix."""
     return tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 
 from slurm_amlfs.domain.cutting import Cut
@@ -13,14 +13,16 @@ from slurm_amlfs.domain.view import ImportView
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What `Count` found.
+    """What `Count` found. Not `settled`: it goes on, and so many files were listed so far.
 
-    `there` says that every blob has its file already; `whole_bytes` is what
-    of their bytes is on Lustre then. `room_bytes` is the size of the whole file system, 0 if not
-    asked. `unsaved_files` counts files that are on Lustre only, or changed since their archive; `unsaved` names some of
-    them. `beginning` says that the prefix has no "/" at its end and is no blob's folder. `digest` is that of the
-    listing (see etags), `same` says that it is one of those asked for and that every blob has its clean file; `bare`,
-    that nothing was on Lustre under the prefix after the listing.
+    Where a bound was met, `listed` is how many blobs were listed till then, else 0; `files` is a guess then, and
+    `total_bytes` are the known ones. `there` says that every listed blob has its file already; `whole_bytes` is what of
+    their bytes is on Lustre then. `room_bytes` is the size of the whole file system, 0 if not asked. `unsaved_files`
+    counts files that are on Lustre only, or changed since their archive; `unsaved` names some of them. `beginning` says
+    that the prefix has no "/" at its end and is no blob's folder. `wanted` is that of the count as it was begun.
+    `digest` is that of a listing of the whole lease to its end (see etags), else ""; `same` says that it is one of
+    those asked for and that every blob has its clean file; `bare`, that nothing was on Lustre under the prefix after
+    the listing.
     """
 
     files: int
@@ -32,6 +34,9 @@ class Counted:
     unsaved_files: int = 0
     unsaved: tuple[str, ...] = ()
     beginning: bool = False
+    listed: int = 0
+    settled: bool = True
+    wanted: datetime | None = None
     digest: str = ""
     same: bool = False
     bare: bool = False
@@ -91,7 +96,7 @@ class Examined:
 class Exported:
     """What `ProveOut` found.
 
-    `todo` are the prefixes that hold files which an archive has to take (new, dirty, or without their blob);
+    `todo` are parts of the prefixes with the files that an archive has to take (new, dirty, or without their blob);
     `under_way` counts files whose archive has begun. `files_done` are proved: clean, archived, blob there with the
     size. `names` are some that are not, `linked` counts those of them that have several hard links. `symlinks` are no
     files: what becomes of them in Blob is not looked at. Not `settled`: there is more to look at, and nothing of this
@@ -103,10 +108,31 @@ class Exported:
     total_bytes: int
     bytes_done: int
     under_way: int = 0
-    todo: tuple[str, ...] = ()
+    todo: tuple[Cut, ...] = ()
     names: tuple[str, ...] = ()
     linked: int = 0
     symlinks: int = 0
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """What `ArchiveFiles` did.
+
+    `files` are found so far to need an archive, `files_done` have one by now, `under_way` are with Lustre. `failed`
+    will get none in this round, and `reasons` names some of those, each with why. `changed` were written while they
+    were archived: another round takes them. `idle` says that there was nothing to do but wait, and `quiet` for how
+    long no archive has ended. Not `settled`: it goes on.
+    """
+
+    files: int
+    files_done: int
+    under_way: int = 0
+    failed: int = 0
+    changed: int = 0
+    reasons: tuple[tuple[str, str], ...] = ()
+    idle: bool = False
+    quiet: timedelta = timedelta(0)
     settled: bool = True
 
 
@@ -157,7 +183,7 @@ class Trouble:
     correlation_id: str = ""
 
 
-Result = Counted | Probed | Examined | Exported | Freed | Started | Done | Trouble
+Result = Counted | Probed | Examined | Exported | Archived | Freed | Started | Done | Trouble
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,14 @@ class BlobView:
     etag: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Some of what is directly under a prefix: blobs, and folders, which are beginnings of names up to their "/"."""
+
+    blobs: tuple[BlobView, ...]
+    folders: tuple[str, ...]
+
+
 class FileKind(Enum):
     """What a path on Lustre is."""
 
@@ -180,13 +188,13 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A pending job with directives, as Slurm's queue shows it.
+    """A pending job with directives, or one that waits for another's exports, as Slurm's queue shows it.
 
     `directives` are its `#AMLFS` lines without `#AMLFS `, as the hooks send them in requests. `priority` and `held` are
     those of JobView. `expected_start` is the scheduler's estimate, or when the user lets it begin; None where there is
     neither, as for a job that is held. `tasks` is how many tasks of an array the record stands for, under the array's
     job id; the few that Slurm has split off to stage them, held ones too, have records and job ids of their own. It is
-    1 for any other job.
+    1 for any other job. `after` are the jobs whose end, exports included, it waits for (job.c: test_job_dependency).
     """
 
     job_id: int
@@ -198,3 +206,4 @@ class QueuedJob:
     held: bool = False
     expected_start: datetime | None = None
     tasks: int = 1
+    after: frozenset[int] = frozenset()

@@ -11,7 +11,14 @@ from slurm_amlfs.domain.belief import AgeLimit
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.view import FileSystemView, ImportView, JobView, SpaceView
+from slurm_amlfs.domain.view import FileSystemView, ImportView, JobView, QueuedJob, SpaceView
+
+
+class ExportBy(StrEnum):
+    """Who archives exports: Azure, by one call for a path, which takes the slot; or Lustre's HSM, file by file."""
+
+    ARM = "arm"
+    HSM = "hsm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,7 @@ class FsRules:
     name: str
     mount: str
     namespace: Namespace
+    export_by: ExportBy = ExportBy.ARM
 
 
 class Ahead(StrEnum):
@@ -38,7 +46,9 @@ class Rules:
     `epoch` is the store's name (see wire.Site). `turn` is the longest that one import should hold the slot, `cut` the
     most of it that one part takes; `overhead` and `blobs_per_second` are believed until rates are measured. A proof is
     believed for `fresh`, under the prefixes of `age_limits` as these say; a lease is kept for `keep_lease` after it was
-    last needed. `reserve` is the part of a file system that no stage-in may fill.
+    last needed, and no more than `most_leases` that nobody needs. `reserve` is the part of a file system that no
+    stage-in may fill. `operators` are the uids whose word counts for what is leased. A prefix is listed no further than
+    `list_blobs` and `list_time` at a time.
     """
 
     file_systems: Mapping[str, FsRules]
@@ -58,9 +68,13 @@ class Rules:
     fresh: timedelta = timedelta(minutes=10)
     age_limits: tuple[AgeLimit, ...] = ()
     keep_lease: timedelta = timedelta(days=7)
+    most_leases: int = 100_000
     ahead: Ahead = Ahead.BATCH
     reserve: float = 0.05
     look_at_space: timedelta = timedelta(seconds=10)
+    list_blobs: int = 5_000_000
+    list_time: timedelta = timedelta(seconds=120)
+    operators: frozenset[int] = frozenset({0})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +102,7 @@ class Seen:
     """The latest look at the world.
 
     `jobs` is None while Slurm does not answer; a job of `asked_jobs` that it lacks is gone. `running` are the keys of
-    errands under way, `foreseen` what the queue will need,
+    errands under way, `foreseen` what the queue will need, `awaited` who waits for the end of which job,
     `spaces` the room on each file system.
     """
 
@@ -98,6 +112,7 @@ class Seen:
     asked_jobs: frozenset[int] = frozenset()
     file_systems: Mapping[str, FsSeen] = field(default_factory=dict)
     foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
+    awaited: Mapping[int, tuple[QueuedJob, ...]] = field(default_factory=dict)
     spaces: Mapping[str, SpaceView] = field(default_factory=dict)
 
 

@@ -36,6 +36,9 @@ class SlurmWorld(Protocol):
     def hold_with(self, directives: Sequence[str], tasks: int = 1) -> int:
         """Submit a held job with these directives, an array of several tasks; return its id."""
 
+    def wait_for(self, job_id: int, word: str, directives: Sequence[str] = ()) -> int:
+        """Submit a job that depends on another by this word; return its id."""
+
     def cancel(self, job_id: int) -> None:
         """Cancel a job."""
 
@@ -83,6 +86,17 @@ class SlurmContract:
         world.cancel(other)
         world.wait_until(lambda: other not in {job.job_id for job in slurm.queue()})
         assert job_id in {job.job_id for job in slurm.queue()}
+
+    def test_who_waits_for_exports(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """A dependency is told; without directives only one that waits for a burst buffer."""
+        first = world.hold()
+        second = world.wait_for(first, "afterok", LINES)
+        third = world.wait_for(first, "afterburstbuffer")
+        fourth = world.wait_for(first, "afterany")
+        queue = {job.job_id: job for job in slurm.queue()}
+        assert queue[second].after == queue[third].after == {first}
+        assert queue[third].directives == ()
+        assert fourth not in queue
 
     def test_an_array_in_the_queue(self, slurm: Slurm, world: SlurmWorld) -> None:
         """Each of its tasks counts once, whether it has a record of its own or is one of many in one."""

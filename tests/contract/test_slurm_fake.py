@@ -31,6 +31,13 @@ class FakeCluster:
         )
         return self._add(JobView(job_id, self.uid(), "PENDING", "JobHeldUser", user="alice", held=True, priority=0))
 
+    def wait_for(self, job_id: int, word: str, directives: Sequence[str] = ()) -> int:
+        """Add a job that waits for another to the queue."""
+        mine = 100 + len(self._slurm.queued)
+        after = frozenset({job_id}) if directives or word == "afterburstbuffer" else frozenset()
+        self._slurm.queued[mine] = QueuedJob(mine, self.uid(), tuple(directives), "alice", after=after)
+        return self._add(JobView(mine, self.uid(), "PENDING", "Dependency", user="alice"))
+
     def cancel(self, job_id: int) -> None:
         """End a job."""
         self._add(replace(self._slurm.records[job_id], job_state="CANCELLED"))

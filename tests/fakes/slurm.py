@@ -29,7 +29,7 @@ class FakeSlurm:
     def queue(self) -> tuple[QueuedJob, ...]:
         """Read what waits and has directives."""
         self._called()
-        return tuple(job for job in self.queued.values() if job.directives and self._pending(job.job_id))
+        return tuple(job for job in self.queued.values() if (job.directives or job.after) and self._pending(job.job_id))
 
     def comment(self, job_id: int, text: str) -> None:
         """Keep a comment on a job that is there."""

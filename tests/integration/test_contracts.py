@@ -185,6 +185,14 @@ class EmulatedLustre:
         files = [path for path in self.mount.rglob("*") if path.is_file() and not path.is_symlink()]
         until(lambda: all(b": NOOP" in self._lfs("hsm_action", path) for path in files))
 
+    def finish_archives(self) -> None:
+        """Wait until nothing is under way on any file."""
+        self.finish_restores()
+
+    def forbid(self, path: str) -> None:
+        """Say that a file must not be archived."""
+        subprocess.run([LFS, "hsm_set", "--noarchive", self._place(path)], check=True)
+
     def unmount(self) -> None:
         """Say that it is not mounted; the next test needs it."""
         self.is_mounted = False
@@ -257,6 +265,11 @@ class Cluster:
         lines = "".join(f"#AMLFS {line}\n" for line in directives)
         array = [f"--array=1-{tasks}"] if tasks > 1 else []
         return self._site.submit("alice", f"#!/bin/sh\n{lines}exit 0\n", "--hold", *array)
+
+    def wait_for(self, job_id: int, word: str, directives: Sequence[str] = ()) -> int:
+        """Submit it with a dependency."""
+        lines = "".join(f"#AMLFS {line}\n" for line in directives)
+        return self._site.submit("alice", f"#!/bin/sh\n{lines}exit 0\n", f"--dependency={word}:{job_id}")
 
     def cancel(self, job_id: int) -> None:
         """Cancel it."""

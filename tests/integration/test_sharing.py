@@ -41,7 +41,7 @@ def wait_for_all(site: Site, user: str, left: int = 0) -> dict[str, str]:
 
 
 def test_five_hundred_tasks_of_an_array_make_one_import(make_site: MakeSite) -> None:
-    """Slurm stages ten of them at a time; all ride on one lease, and every task finds its data there."""
+    """Slurm stages some of them at a time; all ride on one lease, and every task finds its data there."""
     site = make_site(Options(emulator=FAST, cpus=256))
     seeing.put_blob(site, "shared/in", b"x")
     site.submit("alice", READ, "--amlfs-import=/shared/", "--array=1-500")

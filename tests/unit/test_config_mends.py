@@ -57,6 +57,10 @@ def test_emulator_has_no_subscription(tmp_path: Path) -> None:
             ),
         ),
         (
+            f"[slot]\npools = 'yes'\n{SYSTEM}",
+            'slot.pools: "yes" stands where a true or false belongs; write it without quotes, as in pools = false',
+        ),
+        (
             f"[azure]\npoll_seconds = '5'\n{SYSTEM}",
             'azure.poll_seconds: "5" stands where a number belongs; write it without quotes, as in poll_seconds = 5.0',
         ),

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction, ExportOn, Hydrate
-from slurm_amlfs.domain.directive import MOST_ERRORS, encode, lines_from_options, parse, render
+from slurm_amlfs.domain.directive import (
+    CAPACITY_END_BYTES,
+    MOST_ERRORS,
+    encode,
+    lines_from_options,
+    parse,
+    parse_all,
+    render,
+)
 from slurm_amlfs.errors import UserError
 
 SEGMENTS = st.text(
@@ -30,6 +38,13 @@ ASKS = st.one_of(
         hydrate=st.sampled_from(Hydrate),
         release=RELEASES,
         refresh=st.booleans(),
+    ),
+    st.builds(
+        Ask,
+        direction=st.just(Direction.IN),
+        prefixes=MANY_PREFIXES,
+        capacity_bytes=st.integers(1, CAPACITY_END_BYTES - 1),
+        pool=st.sampled_from(["lustre", "b"]),
     ),
     st.builds(
         Ask,
@@ -87,7 +102,8 @@ def test_render_reads_back(ask: Ask) -> None:
     line = render(ask)
     assert parse(line) == ask
     assert line.isascii()
-    assert not any(trap in line for trap in ["%", "capacity=", "pool=", "\\", "\n"])
+    assert not any(trap in line for trap in ["%", "\\", "\n"])
+    assert [line.count(word) for word in ("capacity=", "pool=")] == [bool(ask.pool)] * 2
 
 
 @pytest.mark.parametrize(
@@ -113,6 +129,16 @@ def test_render_reads_back(ask: Ask) -> None:
         ("stage_in prefix=/a refresh=maybe", "refresh cannot be", "yes, no"),
         ("stage_out prefix=/a refresh=yes", 'does not know "refresh=yes"', "its words are"),
         ("stage_in prefix=/a release=maybe", "release cannot be", "yes, no"),
+        ("stage_in prefix=/a capacity=5GiB", "capacity= names no pool", "add pool="),
+        ("stage_in prefix=/a pool=lustre", "pool= says nothing by itself", "add capacity="),
+        ("stage_in prefix=/a capacity=5GiB pool=b64:YQ", 'pool cannot be "b64:YQ"', "the name of"),
+        ("stage_in prefix=/a capacity=5GiB pool=a capacity=5GiB", "capacity= is given twice", "give it once"),
+        ("stage_in prefix=/a capacity=2N pool=a", 'capacity cannot be "2N"', "500GiB"),
+        ("stage_in prefix=/a capacity=0 pool=a", 'capacity cannot be "0"', "below 8 PiB"),
+        ("stage_in prefix=/a capacity=9PiB pool=a", 'capacity cannot be "9PiB"', "below 8 PiB"),
+        ("stage_in prefix=/a capacity=5b pool=a", 'capacity cannot be "5b"', "500GiB"),
+        ("stage_in prefix=/a capacity=5GiB\tpool=a", "a tab in a line with capacity=", "write blanks"),
+        ("stage_out prefix=/a capacity=5GiB pool=a", 'does not know "capacity=5GiB"', "its words are"),
     ],
 )
 def test_refusals_name_the_mend(line: str, wrong: str, mend: str) -> None:
@@ -120,6 +146,29 @@ def test_refusals_name_the_mend(line: str, wrong: str, mend: str) -> None:
     what, _, how = refusal(line).partition("; ")
     assert wrong in what
     assert mend in how
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("1", 1), ("007", 7), ("3k", 3 << 10), ("3KiB", 3 << 10), ("3kb", 3000), ("2M", 2 << 20), ("2mb", 2 * 10**6),
+        ("10GiB", 10 << 30), ("10gb", 10**10), ("4T", 4 << 40), ("4TB", 4 * 10**12), ("7PiB", 7 << 50),
+        ("9pb", 9 * 10**15), ("9007199254740991", 2**53 - 1),
+    ],
+)  # fmt: skip
+def test_sizes_are_read_as_slurm_reads_them(text: str, size_bytes: int) -> None:
+    """bb_get_size_num's suffixes, in any case: K and KiB of 1024, KB of 1000."""
+    assert parse(f"stage_in prefix=/a/ capacity={text} pool=lustre") == Ask(
+        Direction.IN, ("/a/",), capacity_bytes=size_bytes, pool="lustre"
+    )
+
+
+def test_a_job_has_capacity_of_one_pool() -> None:
+    """Slurm would charge the last pool with the sum of all; several lines of one pool add up as they should."""
+    line = "stage_in prefix=/a/ capacity=1GiB pool="
+    assert len(parse_all([line + "one", "stage_in prefix=/b/ fs=two", line + "one"])) == 3
+    with pytest.raises(UserError, match='pool "one" and of pool "two" in one job'):
+        parse_all([line + "one", "stage_in prefix=/b/", line + "two"])
 
 
 @given(st.text(max_size=300))

@@ -192,14 +192,16 @@ def test_of_all_jobs_only_those_asked_for(tmp_path: Path) -> None:
 
 
 LINES = "#AMLFS stage_in prefix=/a/\n#AMLFS stage_out prefix=/b/"
-WAITS = ("7", "61001", "4294901759", "1", "1795391176", "N/A", "phys", "alice", LINES)
+WAITS = ("7", "61001", "4294901759", "1", "1795391176", "N/A", "phys", "alice", "(null)", LINES)
 
 
 def test_queue() -> None:
     """Each field is the job's; jobs without directives are not told."""
     text = record(*WAITS)
-    text += record("8", "61002", "0", "1", "N/A", "0-9,12,20-40:5%2", "(null)", "nobody", "#AMLFS stage_in prefix=/c/")
-    text += record("9", "61002", "1", "1", "Unknown", "N/A", "(null)", "bob", "(null)")
+    text += record(
+        "8", "61002", "0", "1", "N/A", "0-9,12,20-40:5%2", "(null)", "nobody", "(null)", "#AMLFS stage_in prefix=/c/"
+    )
+    text += record("9", "61002", "1", "1", "Unknown", "N/A", "(null)", "bob", "afterok:7(unfulfilled)", "(null)")
     assert parse_queue(text, MARK) == (
         QueuedJob(
             job_id=7,
@@ -212,6 +214,30 @@ def test_queue() -> None:
         ),
         QueuedJob(8, 61002, ("stage_in prefix=/c/",), priority=0, held=True, tasks=16),
     )
+
+
+@pytest.mark.parametrize(
+    ("depends", "after"),
+    [
+        ("afterok:7(unfulfilled)", {7}),
+        ("afterburstbuffer:7_*(unfulfilled),afterany:12(unfulfilled)", {7, 12}),
+        ("aftercorr:7_3(unfulfilled)?afternotok:8(failed)", {7, 8}),
+        ("after:7+10(unfulfilled)", {7}),
+        ("singleton(unfulfilled)", set()),
+        ("(null)", set()),
+    ],
+)
+def test_whose_end_a_job_waits_for(depends: str, after: set[int]) -> None:
+    """Each job is named once, an array by its own id."""
+    [job] = parse_queue(record(*WAITS[:-2], depends, LINES), MARK)
+    assert job.after == after
+
+
+def test_a_job_without_directives_waits_for_exports_by_afterburstbuffer() -> None:
+    """By any other dependency it begins when the other job's processes have ended."""
+    [job] = parse_queue(record(*WAITS[:-2], "afterburstbuffer:9(unfulfilled)", "(null)"), MARK)
+    assert (job.directives, job.after) == ((), {9})
+    assert parse_queue(record(*WAITS[:-2], "afterok:9(unfulfilled)", "(null)"), MARK) == ()
 
 
 def test_a_directive_is_no_record() -> None:

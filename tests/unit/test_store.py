@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_amlfs.adapters.store import VERSION, SqliteStore, read_events
+from slurm_amlfs.adapters.store import VERSION, SqliteStore, read_events, read_records
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction, ExportOn, Hydrate
+from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import (
@@ -26,6 +27,7 @@ from slurm_amlfs.domain.records import (
     TransferKind,
     TransferPhase,
 )
+from slurm_amlfs.domain.resting import Resting
 from slurm_amlfs.domain.tempo import Tempo
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
@@ -69,7 +71,7 @@ STAGES = st.builds(
     progressed=MAYBE,
     message=TEXT,
     beginnings=TEXTS,
-    todo=TEXTS,
+    todo=st.lists(st.builds(Cut, TEXT, NUMBERS, NUMBERS), max_size=3).map(tuple),
     bytes_total=NUMBERS,
 )
 JOBS = st.builds(
@@ -322,7 +324,9 @@ def test_a_database_of_the_first_format_is_taken_over(path: Path) -> None:
     db.executescript(FORMAT_1)
     for table, found in rows.items():
         for ident, record in found:
-            old = record[:-1] + ',"alone":true,"import_errors":3,"missing":["a"]}' if table == "stage" else record
+            old = record
+            if table == "stage":
+                old = record.replace('"todo":[]', '"todo":["/jobs/7/"]')[:-1] + ',"alone":true,"missing":["a"]}'
             db.execute(f"INSERT INTO {table} VALUES (?, ?)", (ident, old))  # noqa: S608 - constant names
     db.commit()
     db.close()
@@ -333,3 +337,19 @@ def test_a_database_of_the_first_format_is_taken_over(path: Path) -> None:
     store.save(EMPTY, RECORDS, ())
     store.close()
     assert reopened(path)[0] == RECORDS
+
+
+def test_leases_at_rest_are_written_too(tmp_path: Path) -> None:
+    """A lease that is laid to rest stays as it is; changed there, it is written; forgotten, it is gone."""
+    others = [replace(LEASE, key=LEASE.key._replace(prefix=f"/rest/{number}/")) for number in range(3)]
+    first = Records(leases={it.key: it for it in [LEASE, *others]})
+    second = Records(leases={LEASE.key: LEASE}, resting=Resting().changed(others))
+    third = replace(second, resting=second.resting.changed([replace(others[0], message="new")], [others[1].key]))
+    store = SqliteStore(tmp_path / "amlfs.db")
+    store.save(Records(), first, ())
+    store.save(first, second, ())
+    assert store.load()[0].leases == first.leases
+    store.save(second, third, ())
+    read = read_records(tmp_path / "amlfs.db")
+    assert read.leases == {**third.leases, **{it.key: it for it in third.resting}}
+    store.close()

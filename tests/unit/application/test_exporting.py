@@ -23,7 +23,7 @@ FREE = Free(KEY, 0, "amlfs", ("/jobs/7/",), ())
 
 def prove_out(blobs: FakeBlobs, lustre: FakeLustre, errand: ProveOut, namespace: Namespace) -> Exported:
     """Prove in one slice."""
-    return OutProof(blobs, lustre, errand.prefixes, namespace, lambda: 0.0).slice()
+    return OutProof(blobs, lustre, errand, namespace, lambda: 0.0).slice()
 
 
 def free(blobs: FakeBlobs, lustre: FakeLustre, errand: Free, namespace: Namespace) -> Freed:
@@ -64,7 +64,7 @@ def test_one_file_that_is_not_in_blob_is_named(spoiled: str) -> None:
     found = prove_out(blobs, lustre, PROVE, Namespace.FLAT)
 
     assert found.files - found.files_done == 1
-    assert found.todo == ("/jobs/7/",)
+    assert [part.prefix for part in found.todo] == ["/jobs/7/"]
     assert len(found.names) == 1
     expected = Freed(1, 10, dirty=1) if spoiled in {"new", "dirty"} else Freed(1, 10, unproved=1)
     left = expected if spoiled != "new" else replace(expected, files=2, freed_bytes=20)
@@ -87,7 +87,7 @@ def test_only_the_prefixes_with_something_left_are_archived() -> None:
     lustre.write("/jobs/7/b/y", 11)
     errand = replace(PROVE, prefixes=("/jobs/7/a/", "/jobs/7/b/"))
 
-    assert prove_out(blobs, lustre, errand, Namespace.FLAT).todo == ("/jobs/7/b/",)
+    assert [it.prefix for it in prove_out(blobs, lustre, errand, Namespace.FLAT).todo] == ["/jobs/7/b/"]
 
 
 def test_links_and_our_own_folder_are_nobodys_export() -> None:
@@ -172,7 +172,7 @@ def test_a_slice_ends_after_a_second_and_the_next_goes_on() -> None:
     """Listing blobs and looking at files alike; what is told before the end is progress, not a proof."""
     blobs, lustre = exported(*(f"{number:04}" for number in range(1203)))
     lustre.write("/jobs/7/new", 10)
-    proof = OutProof(blobs, lustre, PROVE.prefixes, Namespace.FLAT, seconds(0.6))
+    proof = OutProof(blobs, lustre, PROVE, Namespace.FLAT, seconds(0.6))
     found = [proof.slice()]
     while not found[-1].settled:
         found.append(proof.slice())
@@ -201,7 +201,7 @@ def test_a_blob_that_was_archived_after_the_listing_is_looked_up() -> None:
     """Listing takes minutes, and the copytool goes on: what it has done since is proved, if it is not too much."""
     blobs, lustre = exported("a")
     lustre.write("/jobs/7/late", 10)
-    proof = OutProof(blobs, lustre, PROVE.prefixes, Namespace.FLAT, seconds(2))
+    proof = OutProof(blobs, lustre, PROVE, Namespace.FLAT, seconds(2))
     listing = proof.slice()
     blobs.put("jobs/7/late", 10)
     lustre.mark_archived("/jobs/7/late")

@@ -158,7 +158,7 @@ def test_jobs_of_requests_that_wait_are_asked_for() -> None:
     slurm.records[9] = JobView(9, 61001, "PENDING")
     look(made, slurm)
 
-    assert made.seen(NOW, ()).jobs == {9: slurm.records[9]}
+    assert made.seen(NOW, (), {}).jobs == {9: slurm.records[9]}
 
 
 def test_when_slurm_does_not_answer_nothing_is_known() -> None:
@@ -168,7 +168,7 @@ def test_when_slurm_does_not_answer_nothing_is_known() -> None:
     slurm.faults.append(BROKEN)
     look(made, slurm, after(2))
 
-    assert made.seen(NOW, ()).jobs is None
+    assert made.seen(NOW, (), {}).jobs is None
     assert made.slurm_trouble == "no answer"
 
 
@@ -194,7 +194,7 @@ def test_a_slot_is_looked_at_while_somebody_cares() -> None:
     look_at_slot(made, "amlfs", file_system(FakeArm()), NOW)()
     due = [made.slots_due(after(seconds)) for seconds in (4, 5)]
     made.plan(Records(), frozenset())
-    forgotten = made.seen(NOW, ()).file_systems
+    forgotten = made.seen(NOW, (), {}).file_systems
     made.plan(Records({7: JOB}, {KEY: STAGE}, leases={LEASE.key: LEASE}), frozenset())
 
     assert first == ["amlfs"]

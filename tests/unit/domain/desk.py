@@ -13,7 +13,7 @@ from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import compose
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.errand import Count, DropReceipt, Errand, Free, ProveIn, ProveOut, Start, WriteReceipt
-from slurm_amlfs.domain.lease import Lease
+from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.reconcile import Decision, decide
@@ -26,9 +26,10 @@ from slurm_amlfs.domain.view import (
     ImportState,
     ImportView,
     JobView,
+    QueuedJob,
     SpaceView,
 )
-from slurm_amlfs.domain.world import FsRules, FsSeen, Rules, Seen
+from slurm_amlfs.domain.world import Foreseen, FsRules, FsSeen, Rules, Seen
 from slurm_amlfs.wire import Answer, Board, Request, RequestKind
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -62,6 +63,8 @@ class Desk:
         self.looked = True
         self.running: set[str] = set()
         self.space = SpaceView(10**15, 10**15)
+        self.foreseen: dict[LeaseKey, Foreseen] = {}
+        self.awaited: dict[int, tuple[QueuedJob, ...]] = {}
         self._tokens = 0
 
     # One pass.
@@ -78,7 +81,16 @@ class Desk:
         jobs = self.jobs
         known = frozenset() if jobs is None else asked
         spaces = dict.fromkeys(self.rules.file_systems, self.space)
-        world = Seen(self.now, frozenset(self.running), jobs, known, file_systems, spaces=spaces)
+        world = Seen(
+            self.now,
+            frozenset(self.running),
+            jobs,
+            known,
+            file_systems,
+            foreseen=self.foreseen,
+            awaited=self.awaited,
+            spaces=spaces,
+        )
         self.decision = decide(self.records, self.rules, world, requests, reports)
         self.records = self.decision.records
         self.events += self.decision.events
@@ -119,7 +131,7 @@ class Desk:
 
     def lease(self, prefix: str) -> Lease:
         """Give the one lease of a prefix."""
-        [held] = [it for it in self.records.leases.values() if it.key.prefix == prefix]
+        [held] = [it for it in self.records.all_leases() if it.key.prefix == prefix]
         return held
 
     def out(self, job_id: int = 7, line: int = 0) -> Stage:
@@ -265,13 +277,15 @@ class Desk:
 
 def counted(errand: Count, files: int = 3, total_bytes: int = 300, **more: object) -> Counted:
     """Make what a count found: one part, nothing there yet unless said otherwise."""
-    found = Counted(files, total_bytes, (Cut(errand.lease.prefix, files, total_bytes),) if files else ())
+    cuts = (Cut(errand.lease.prefix, files, total_bytes),) if files else ()
+    found = Counted(files, total_bytes, cuts, wanted=errand.wanted)
     return replace(found, **more)  # type: ignore[arg-type]
 
 
 def unproved(*todo: str, files: int = 3, done: int = 0, under_way: int = 0) -> Exported:
     """Say that an export is not there yet."""
-    return Exported(files, done, 100 * files, 100 * done, under_way, todo, ("/jobs/7/a",))
+    parts = tuple(Cut(path, files, 100 * files) for path in todo)
+    return Exported(files, done, 100 * files, 100 * done, under_way, parts, ("/jobs/7/a",))
 
 
 def proved(files: int = 3) -> Exported:

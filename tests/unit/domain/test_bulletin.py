@@ -151,3 +151,38 @@ def test_the_comment_is_one_line_on_the_direction_of_the_hour() -> None:
     assert refused.endswith(BUSY.message)
     assert progress(desk.board()) == "amlfs: waiting"
     assert desk.board().phase_out == "waiting"
+
+
+GIB = 1 << 30
+CAPACITY = "stage_in prefix={} capacity={}GiB pool=amlfs"
+
+
+def test_more_than_the_capacity_is_said_and_charged() -> None:
+    """A stage that turns out larger goes on; its board says both figures, and Slurm is told what it takes."""
+    desk = Desk()
+    desk.submit(CAPACITY.format("/a/", 10))
+    assert (desk.board().message, desk.board().charge_bytes) == ("", 10 * GIB)
+    desk.count(total_bytes=12 * GIB)
+    desk.go()
+    assert "12.0 GiB are measured, more than the capacity= of 10.0 GiB" in desk.board().message
+    assert desk.board().charge_bytes == 12 * GIB
+    assert desk.answers()[0] is Answer.BUSY
+
+
+@pytest.mark.parametrize("more", [" hydrate=none", ""])
+def test_capacity_that_is_enough_is_not_spoken_of(more: str) -> None:
+    """Nor where only names come in; Slurm's charge is what was asked for."""
+    desk = Desk()
+    desk.submit(CAPACITY.format("/a/", 10) + more, "stage_in prefix=/b/")
+    desk.count(total_bytes=12 * GIB if more else 10 * GIB)
+    desk.go()
+    assert "capacity" not in desk.board().message
+    assert desk.board().charge_bytes == 10 * GIB
+
+
+def test_a_pool_of_another_file_system_is_refused() -> None:
+    """The daemon has the last word on it, as on fs=."""
+    desk = Desk()
+    desk.submit("stage_in prefix=/a/ capacity=1GiB pool=other")
+    assert 'pool "other" is not the line\'s file system "amlfs"' in desk.board().message
+    assert desk.answers()[0] is Answer.ERROR

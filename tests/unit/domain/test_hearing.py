@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.errand import Count, ProveIn, ProveOut, Start
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.policy import Grant
@@ -185,7 +186,7 @@ def test_hurry_ends_an_export_under_way() -> None:
     desk.submit(OUT)
     desk.run()
     desk.end(OUT)
-    desk.prove_out(replace(proved(), files_done=0, todo=("/jobs/7/",)))
+    desk.prove_out(replace(proved(), files_done=0, todo=(Cut("/jobs/7/", 3, 300),)))
     desk.start()
     desk.settle(desk.request(RequestKind.TEARDOWN, hurry=True))
 

@@ -6,16 +6,17 @@ from dataclasses import replace
 import pytest
 
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import Clear, ProveOut, Start
+from slurm_amlfs.domain.errand import Clear, Count, ProveOut, Start
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey
-from slurm_amlfs.domain.report import Done, Fault, Trouble
+from slurm_amlfs.domain.report import Done, Fault, Report, Trouble
 from slurm_amlfs.domain.slot import wants_look
-from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
+from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView, QueuedJob, SpaceView
 from slurm_amlfs.domain.world import FsRules
 from slurm_amlfs.wire import Answer
 from tests.unit.domain.desk import BUSY, NOON, RULES, Desk, unproved
+from tests.unit.domain.desk import counted as counted_of
 
 
 def counted(*lines: str) -> Desk:
@@ -141,6 +142,65 @@ def test_one_transfer_at_a_time() -> None:
 
     assert held == []
     assert sorted(turns) == [("/b/",), ("/jobs/2/",)]
+
+
+def beside_an_import() -> Desk:
+    """Let an export wait for the slot beside an import that serves three jobs, and so goes first."""
+    desk = Desk()
+    desk.submit("stage_out prefix=/jobs/9/", job_id=9)
+    desk.run(9)
+    for job_id in (1, 2, 3):
+        desk.submit("stage_in prefix=/a/", job_id=job_id)
+    desk.end("stage_out prefix=/jobs/9/", job_id=9)
+    hold(desk, "auto")
+    desk.go(reports=tuple(Report(it, counted_of(it)) for it in desk.wished(Count)))
+    desk.prove_out(unproved("/jobs/9/"))
+    return desk
+
+
+def let_go(desk: Desk) -> tuple[str, ...]:
+    """Give the slot free, and name what it carries then."""
+    desk.auto_jobs = ()
+    desk.go()
+    return desk.wish(Start).transfer.prefixes
+
+
+def test_an_export_that_nobody_waits_for_goes_behind_what_many_want() -> None:
+    """Three jobs wait for the import."""
+    assert let_go(beside_an_import()) == ("/a/",)
+
+
+def test_an_export_that_many_wait_for_goes_first() -> None:
+    """An array of ten tasks begins when the job is through with its exports."""
+    desk = beside_an_import()
+    desk.awaited = {9: (QueuedJob(20, 61001, (), tasks=10, after=frozenset({9})),)}
+
+    assert let_go(desk) == ("/jobs/9/",)
+
+
+@pytest.mark.parametrize("release", ["yes", "no"])
+def test_an_export_that_gives_space_back_goes_before_what_has_room(release: str) -> None:
+    """Four jobs wait for room, which the export makes if it releases its files."""
+    desk = Desk()
+    line = f"stage_out prefix=/jobs/9/ release={release}"
+    desk.submit(line, job_id=9)
+    desk.run(9)
+    for job_id in (1, 2, 3, 4):
+        desk.submit("stage_in prefix=/large/", job_id=job_id)
+    desk.space = SpaceView(10**6, 10)
+    desk.count()
+    desk.start()
+    desk.land()
+    said = desk.board(1).message
+    for job_id in (5, 6):
+        desk.submit("stage_in prefix=/a/", job_id=job_id)
+    desk.end(line, job_id=9)
+    hold(desk, "auto")
+    desk.go(reports=tuple(Report(it, counted_of(it)) for it in desk.wished(Count)))
+    desk.prove_out(unproved("/jobs/9/"))
+
+    assert said.startswith("waiting for space on ")
+    assert let_go(desk) == (("/jobs/9/",) if release == "yes" else ("/a/",))
 
 
 def test_an_import_asked_for_twice_meets_itself() -> None:

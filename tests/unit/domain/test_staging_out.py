@@ -310,3 +310,32 @@ def test_a_cancelled_export_answers_and_leaves_the_files() -> None:
     assert desk.answers()[1] is Answer.DONE
     assert desk.wished(Free) == []
     assert "export dropped" in desk.words()
+
+
+def test_a_large_export_is_archived_part_by_part() -> None:
+    """Each part has its own turn; the files are looked at again when all parts are through, and not before."""
+    desk = ended()
+    desk.prove_out(unproved("/jobs/7/a/", "/jobs/7/b/"))
+    carried = []
+    for _ in range(2):
+        carried += desk.wish(Start).transfer.prefixes
+        desk.start()
+        desk.archived()
+        looks = desk.wished(ProveOut)
+        if len(carried) == 1:
+            assert looks == []
+    desk.prove_out(proved())
+
+    assert sorted(carried) == ["/jobs/7/a/", "/jobs/7/b/"]
+    assert desk.out().phase is Phase.RELEASING
+
+
+def test_after_a_part_that_failed_all_is_looked_at() -> None:
+    """What the failed archive left, and what has not had its turn, is found by the look."""
+    desk = ended()
+    desk.prove_out(unproved("/jobs/7/a/", "/jobs/7/b/"))
+    desk.start()
+    desk.archived(ArchiveState.FAILED, "files changed")
+
+    assert desk.wish(ProveOut)
+    assert desk.out().todo == ()

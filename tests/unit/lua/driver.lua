@@ -24,6 +24,8 @@ local function ask_words(ask, problem)
   words[#words + 1] = ask.on or ""
   words[#words + 1] = ask.release or ""
   words[#words + 1] = ask.refresh or ""
+  words[#words + 1] = number(ask.capacity)
+  words[#words + 1] = ask.pool or ""
   for _, prefix in ipairs(ask.prefixes) do
     words[#words + 1] = prefix
   end
@@ -79,6 +81,10 @@ local answers = {
   parse = function(args)
     return ask_words(grammar.parse(args[1]))
   end,
+  parse_all = function(args)
+    local _, problem = grammar.parse_all(args)
+    return { problem or "" }
+  end,
   options = function(args)
     local given = {}
     for _, pair in ipairs(to_pairs(args)) do
@@ -99,6 +105,10 @@ local answers = {
   check = function(args)
     local line, fs_name, uid = table.remove(args, 1), table.remove(args, 1), table.remove(args, 1)
     local _, problem = options.check(grammar.parse(line), fs_name, uid, options.grants(args))
+    return { problem or "" }
+  end,
+  check_pool = function(args)
+    local _, problem = options.check_pool(grammar.parse(args[1]), args[2])
     return { problem or "" }
   end,
   dump = function(args)

@@ -52,6 +52,17 @@ VALUES = st.one_of(
             "b64:_w",
             "b64:",
             "b64:7aCA",
+            "10GiB",
+            "1k",
+            "3Pb",
+            "9PiB",
+            "0T",
+            "5b",
+            "5i",
+            "2N",
+            "999999999999999p",
+            "lustre",
+            "b64:bHVzdHJl",
         ]
     ),
     st.lists(PIECES, max_size=6).map("".join),
@@ -76,6 +87,10 @@ NAMES = st.sampled_from(
         "refresh",
         "x",
         "",
+        "capacity",
+        "capacity",
+        "pool",
+        "pool",
     ]
 )
 WORDS = st.one_of(st.builds("{}={}".format, NAMES, VALUES), VALUES)
@@ -117,6 +132,8 @@ def ask_words(line: str) -> Callable[[Ask], list[str]]:
             given_value("on", ask.on),
             release,
             {True: "yes", False: "no"}[ask.refresh] if given_value("refresh", ask.refresh) else "",
+            str(ask.capacity_bytes or ""),
+            ask.pool,
             *ask.prefixes,
         ]
 
@@ -133,9 +150,34 @@ def ask_words(line: str) -> Callable[[Ask], list[str]]:
 @example("stage_in prefix=/a refresh=1")
 @example("stage_out prefix=/a refresh=yes")
 @example("stage_in prefix=/a prefix=/a/ prefix=/a fs=x max_errors=0000000012 release=no")
+@example("stage_in prefix=/a capacity=8PiB pool=lustre")
+@example("stage_in prefix=/a capacity=9007199254741kb pool=lustre")
+@example("stage_in prefix=/a capacity=9007199254740993 pool=lustre")
+@example("stage_in prefix=/a capacity=00010TB pool=lustre fs=lustre")
+@example("stage_in prefix=/a capacity=10 pool=lustre fs=b64:w6k")
+@example("stage_in prefix=/a capacity=10\tpool=lustre")
+@example("stage_in prefix=/a capacity=10 pool=b64:bHVzdHJl")
+@example("stage_in prefix=/a pool=lustre")
 def test_grammar(luas: Luas, line: str) -> None:
     """A line is read alike, or refused in the same words."""
     assert luas.ask("parse", line) == told(lambda: directive.parse(line), ask_words(line))
+
+
+SUFFIXES = st.sampled_from(["", "k", "M", "g", "T", "p", "KB", "mib", "TiB", "pb", "n", "bb"])
+SIZES = st.builds("{}{}".format, st.integers(0, 10**16), SUFFIXES)
+POOLED = st.builds(
+    "stage_in prefix=/a/ capacity={} pool={}".format, SIZES, st.sampled_from(["lustre", "two", "-x", ""])
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(POOLED | st.just("stage_in prefix=/b/") | st.just("stage_out prefix=/c/"), max_size=4))
+def test_lines_with_capacity(luas: Luas, lines: list[str]) -> None:
+    """The same sizes are read, and capacity of two pools in one job is refused in the same words."""
+    expected = told(lambda: directive.parse_all(lines), lambda _: ["", ""])[1]
+    assert luas.ask("parse_all", *lines) == [expected]
+    for line in lines:
+        assert luas.ask("parse", line) == told(lambda line=line: directive.parse(line), ask_words(line))
 
 
 SEGMENTS = st.sampled_from(["a", "a", ".", "..", "...", "", "capacity=1", "pool=x", "b64:", "é", "\t", "\x7f"])
@@ -229,6 +271,14 @@ def test_file_systems(luas: Luas, asked: str, names: list[str]) -> None:
     name, problem = luas.ask("choose", asked, *names)
     expected = told(lambda: policy.choose_file_system(asked, names), lambda chosen: [chosen])
     assert (["refused", problem] if problem else [name]) == expected
+
+
+@given(st.sampled_from(["lustre", "two"]), st.sampled_from(["lustre", "two", "x-y"]))
+def test_pools(luas: Luas, pool: str, fs_name: str) -> None:
+    """A pool of another file system is refused in the same words."""
+    line = f"stage_in prefix=/a/ capacity=1GiB pool={pool}"
+    expected = told(lambda: policy.check_pool(directive.parse(line), fs_name), lambda _: ["", ""])[1]
+    assert luas.ask("check_pool", line, fs_name) == [expected]
 
 
 @given(TEXTS)

@@ -43,12 +43,6 @@ def test_all_thirteen_hooks_are_there(any_release: SlurmMock) -> None:
     assert set(any_release.call("functions").values) == {"slurm_bb_" + name for name in HOOKS.split()}
 
 
-def test_pools_and_real_size_say_nothing(any_release: SlurmMock) -> None:
-    """No pools at all; Slurm calls an empty list an error."""
-    assert any_release.call("slurm_bb_pools") == DONE
-    assert any_release.call("slurm_bb_real_size", "7") == DONE
-
-
 def test_job_process_refuses_with_the_line(any_release: SlurmMock) -> None:
     """A submission that came past job_submit is refused in the grammar's words; a good one passes."""
     assert any_release.call("slurm_bb_job_process", any_release.script(*BOTH)) == DONE

@@ -233,7 +233,7 @@ def test_a_listing_is_as_old_as_its_beginning() -> None:
     desk.submit(FRESH, job_id=2)
     desk.report(slow, counted(slow, digest="d1"), after=60)
 
-    assert desk.lease("/a/").listed == slow.wanted
+    assert desk.lease("/a/").looked == slow.wanted
     assert desk.stage(2).phase is Phase.WAITING
     assert desk.transfer().leases == (desk.lease("/a/").key,)
     assert desk.board(2).message != ""
@@ -259,7 +259,7 @@ def test_an_overwriting_import_from_before_the_listing_brings_nothing() -> None:
     blob.count()
     transfer = desk.start()
     [held] = desk.records.leases.values()
-    desk.records.leases[held.key] = replace(held, listed=transfer.created + timedelta(seconds=1))
+    desk.records.leases[held.key] = replace(held, looked=transfer.created + timedelta(seconds=1))
     desk.land()
     desk.settle()
 
