@@ -138,7 +138,7 @@ def _place(rules: Rules, stage: Stage, prefix: str) -> str:
 
 
 def missing_note(stages: Iterable[Stage]) -> str:
-    """Count blobs that did not come in, and files that differ from theirs, for a sentence's end; else nothing."""
+    """Count blobs that did not come in, and files that differ from theirs, for a sentence's end; nothing if none."""
     stages = list(stages)
     missing = sum(stage.missing_count for stage in stages)
     kept = sum(stage.kept_count for stage in stages)

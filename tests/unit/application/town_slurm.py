@@ -187,15 +187,17 @@ class TownSlurm:
         self.check_inputs(job)
 
     def check_inputs(self, job: TownJob) -> None:
-        """A job that was let go has its inputs whole."""
+        """A job that was let go has whole what was there when it was submitted; with a fresh look as it was then."""
         for prefix in job.imports:
             for blob in self.blobs.walk(prefix):
+                if blob.name not in job.blobs:
+                    continue
                 file = self.lustre.files.get(f"/{blob.name}")
                 assert file is not None, f"job {job.job_id} misses {blob.name}"
                 assert not self.lustre.states[file.path] & HsmState.RELEASED, (
                     f"{file.path} is released under job {job.job_id}"
                 )
-                if job.fresh and blob.name in job.blobs:
+                if job.fresh:
                     seen = self.arm.brought[file.path].last_modified
                     assert seen >= job.blobs[blob.name], f"job {job.job_id} has an old {blob.name}"
 
