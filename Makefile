@@ -27,7 +27,7 @@ test: setup statics ## every check and every test, from a fresh machine on
 
 .PHONY: check
 check: setup ## the fast gate: format, lint, types, import contracts, unit and property tests
-	@$(MAKE) --jobs=$(shell nproc) --keep-going --output-sync=target $(STATICS) check-unit
+	@$(MAKE) --jobs=$(shell nproc) --keep-going --output-sync=target $(UNITS) $(STATICS)
 	@echo "check: all is well"
 
 .PHONY: bench
@@ -75,7 +75,11 @@ STATICS := check-format check-lint check-types check-imports check-shell
 statics: setup
 	@$(MAKE) --jobs=$(shell nproc) --keep-going --output-sync=target $(STATICS)
 
-.PHONY: $(STATICS) check-unit
+# Two halves of the unit tests, so that two cores share them.
+UNITS := check-decisions check-others
+DECISIONS := tests/unit/domain tests/unit/application
+
+.PHONY: $(STATICS) $(UNITS)
 check-format:
 	@$(BIN)/ruff format --check --quiet . || { echo "check: mend it with $(BIN)/ruff format ." >&2; exit 1; }
 check-lint:
@@ -86,5 +90,7 @@ check-imports:
 	@$(BIN)/lint-imports >build/imports.log || { cat build/imports.log; exit 1; }
 check-shell:
 	@shellcheck --external-sources $(SHELL_SCRIPTS)
-check-unit:
-	@$(IF_ROOT_IN_CELL) $(BIN)/pytest -q tests/unit tests/contract
+check-decisions:
+	@$(IF_ROOT_IN_CELL) $(BIN)/pytest -q $(DECISIONS)
+check-others:
+	@$(IF_ROOT_IN_CELL) $(BIN)/pytest -q tests/unit tests/contract $(addprefix --ignore=,$(DECISIONS))

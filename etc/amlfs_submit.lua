@@ -5,7 +5,7 @@ return function(amlfs)
   local submit = {}
 
   local text, grammar, options, script, state = amlfs.text, amlfs.grammar, amlfs.options, amlfs.script, amlfs.state
-  local hints = amlfs.hints
+  local hints, pools = amlfs.hints, amlfs.pools
 
   local OPTION = "^_SLURM_SPANK_OPTION_amlfs_amlfs_([a-z_]+)=(.*)$"
   local INVALID_BURST_BUFFER_REQUEST = 2094 -- slurm_errno.h, 22.05 to 26.05; not in the slurm table everywhere
@@ -101,7 +101,7 @@ return function(amlfs)
     end
     local allowed, problem = check_policy(asks, string.format("%.0f", job_desc.user_id))
     if allowed then
-      allowed, problem = amlfs.pools.check(asks)
+      allowed, problem = pools.check(asks)
     end
     if not allowed then
       return nil, problem

@@ -46,8 +46,11 @@ def awaited(queue: Iterable[QueuedJob]) -> Mapping[int, tuple[QueuedJob, ...]]:
 
 def _keys(job: QueuedJob, rules: Rules) -> list[LeaseKey]:
     keys: list[LeaseKey] = []
-    for line in job.directives:
-        ask = _ask(line)
+    asks = [_ask(line) for line in job.directives]
+    if any(ask is not None and ask.capacity_bytes for ask in asks):
+        # What is foreseen is kept on Lustre and counts as needed: it would wait in Slurm for room that it takes itself.
+        return keys
+    for ask in asks:
         # An overwrite waits for its job: only then is it known who uses the files.
         if ask is None or ask.direction is not Direction.IN or ask.conflict in OVERWRITES:
             continue

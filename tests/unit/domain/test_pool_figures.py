@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction
 from slurm_amlfs.domain.capacity import GRANULE_BYTES, Pool, known_pools, pool
 from slurm_amlfs.domain.errand import ProveIn
+from slurm_amlfs.domain.foreseeing import foresee
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace, Prefixes, overlaps
 from slurm_amlfs.domain.records import Records, Stage, StageKey
-from slurm_amlfs.domain.view import SpaceView
+from slurm_amlfs.domain.view import QueuedJob, SpaceView
 from slurm_amlfs.domain.world import FsRules
 from tests.unit.domain.desk import NOON, RULES, Desk
 
@@ -64,6 +65,14 @@ def test_what_nobody_needs_is_free() -> None:
     assert figures(idle, stages=(stage("/a/b", Phase.WAITING),)) == (95, 55)
     assert figures(idle, stages=(stage("/a/", Phase.RUNNING, Direction.OUT),)) == (95, 55)
     assert figures(idle, stages=(stage("/a/", Phase.SETTLED), stage("/a/", Phase.WAITING, fs="two"))) == (95, 65)
+
+
+def test_a_job_with_capacity_is_not_foreseen() -> None:
+    """What it will need would count as needed, and it could wait in Slurm for ever for the room of its own inputs."""
+    plain = QueuedJob(7, 61001, ("stage_in prefix=/a/",))
+    job = replace(plain, directives=("stage_in prefix=/b/ capacity=1GiB pool=amlfs", "stage_in prefix=/a/"))
+    assert [key.prefix for key in foresee([plain], RULES)] == ["/a/"]
+    assert not foresee([job], RULES)
 
 
 def test_a_file_of_two_idle_leases_counts_once() -> None:
