@@ -33,8 +33,9 @@ class Draft:
     `spoken_for` are jobs that began or ended anew in this pass: what was seen of them before is out of date. `riders`
     are the living stage-ins of each lease, as they were when `riding.take_stock` listed them, `overwrites` the leases
     whose imports may overwrite, `foreseen` those that jobs will need which have not asked yet. `backlog` are the blobs
-    that each user has waiting, by file system, once somebody asks, `shown` what those say who ride on the same leases.
-    `evicting` are leases whose bytes are being given back while the pass is made.
+    that each user has waiting, by file system, once somebody asks, `by_prefix` the leases that do not rest, likewise,
+    `shown` what those say who ride on the same leases. `evicting` are leases whose bytes are being given back while the
+    pass is made.
     """
 
     rules: Rules
@@ -50,6 +51,7 @@ class Draft:
     overwrites: list[LeaseKey] = field(default_factory=list)
     foreseen: dict[LeaseKey, Foreseen] = field(default_factory=dict)
     backlog: Counter[tuple[str, int]] | None = None
+    by_prefix: dict[tuple[str, str], list[LeaseKey]] | None = None
     shown: dict[tuple[LeaseKey, ...], tuple[list[Lease], dict[str, Any]]] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
     spoken_for: set[int] = field(default_factory=set)
@@ -171,6 +173,8 @@ class Draft:
 
     def put_lease(self, lease: Lease) -> Lease:
         """Keep a lease as it now is."""
+        if lease.key not in self.leases:
+            self.by_prefix = None
         self.leases[lease.key] = lease
         return lease
 
@@ -193,18 +197,24 @@ class Draft:
 
     def of_prefix(self, fs: str, prefix: str) -> list[Lease]:
         """List all leases, at rest or not, of exactly a prefix."""
-        found = [it for it in self.leases.values() if it.key.prefix == prefix and it.key.fs == fs]
-        return found + self.resting.of_prefix(fs, prefix)
+        return self._known(fs, prefix) + self.resting.of_prefix(fs, prefix)
 
     def around(self, fs: str, prefix: str) -> list[Lease]:
         """List all leases, at rest or not, that take in a prefix, and more."""
         namespace = self.namespace(fs)
-        found = [
-            it
-            for it in self.leases.values()
-            if len(it.key.prefix) < len(prefix) and it.key.fs == fs and covers(namespace, it.key.prefix, prefix)
-        ]
+        found: list[Lease] = []
+        for end in range(1, len(prefix)):
+            known = self._known(fs, prefix[:end])
+            found += known if known and covers(namespace, prefix[:end], prefix) else []
         return found + self.resting.around(namespace, fs, prefix)
+
+    def _known(self, fs: str, prefix: str) -> list[Lease]:
+        if self.by_prefix is None:
+            self.by_prefix = {}
+            for key in self.leases:
+                self.by_prefix.setdefault((key.fs, key.prefix), []).append(key)
+        keys = self.by_prefix.get((fs, prefix), ())
+        return [self.leases[key] for key in keys if key in self.leases]
 
     def overlapping(self, fs: str, prefix: str) -> list[Lease]:
         """List all leases, at rest or not, that have paths in common with a prefix."""

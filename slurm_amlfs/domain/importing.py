@@ -68,10 +68,9 @@ def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
         return
     held = draft.leases[held.key]
     if held.proving is None:
-        held = draft.put_lease(replace(held, proving=draft.now))
+        held = draft.put_lease(replace(held, proving=draft.now, brought=freshness.brought_with(draft, held)))
     urgency = -max((_priority(draft, stage) for stage in riding.waiting(draft, held)), default=0)
-    brought = freshness.brought_with(draft, held)
-    draft.want(ProveIn(held.key, held.generation, hydrate, held.import_started, held.proof, brought, urgency))
+    draft.want(ProveIn(held.key, held.generation, hydrate, held.import_started, held.proof, held.brought, urgency))
 
 
 def _priority(draft: Draft, stage: Stage) -> int:

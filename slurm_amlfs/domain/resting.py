@@ -100,6 +100,8 @@ class Resting:
 
     def around(self, namespace: Namespace, fs: str, prefix: str) -> list[Lease]:
         """List those that take in a prefix, and more."""
+        if not self.blocks:
+            return []
         outer = (prefix[:end] for end in range(1, len(prefix)) if covers(namespace, prefix[:end], prefix))
         return [it for its in outer for it in self._beginning(fs, its, whole=True)]
 

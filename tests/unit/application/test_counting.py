@@ -94,6 +94,36 @@ def test_a_large_prefix_is_counted_slice_by_slice() -> None:
     assert not any(cut.estimated for cut in told[-1].cuts)
 
 
+def test_only_a_listing_to_the_end_has_a_digest() -> None:
+    """However many slices it took. Of what was listed in part nobody can say that nothing changed."""
+    blobs = SlowBlobs(page_seconds=0.4)
+    folders(blobs, 5, 20)
+    told = end(counting(blobs))
+    blobs.page_seconds = 0.0
+    whole = end(counting(blobs))[-1].digest
+    bounded = end(counting(blobs, replace(COUNT, list_blobs=30)))[-1]
+    part = end(counting(blobs, replace(COUNT, part="/d/03/")))[-1]
+
+    assert len(told) > 1
+    assert {it.digest for it in told[:-1]} == {""}
+    assert (len(whole), told[-1].digest) == (32, whole)
+    assert (bounded.digest, part.digest) == ("", "")
+
+
+@pytest.mark.parametrize("bound", [30, 1000])
+def test_what_was_not_listed_to_the_end_is_never_called_the_same(bound: int) -> None:
+    """With a known digest every file is looked at, slice by slice; at a bound there is nothing to compare."""
+    blobs, lustre = SlowBlobs(page_seconds=0.4), FakeLustre()
+    folders(blobs, 5, 20)
+    for name in blobs.by_name:
+        lustre.add_released(f"/{name}", 5)
+    known = frozenset({end(counting(blobs))[-1].digest})
+    found = end(counting(blobs, replace(COUNT, known=known, list_blobs=bound), lustre=lustre))[-1]
+
+    assert found.same is (bound == 1000)
+    assert not found.there
+
+
 def test_a_count_that_is_begun_again_counts_from_nothing() -> None:
     """Nothing of a count outlives the daemon, and nothing is counted twice."""
     blobs = SlowBlobs(page_seconds=0.4)

@@ -476,6 +476,21 @@ def test_a_count_goes_on_from_slice_to_slice(monkeypatch: pytest.MonkeyPatch, ho
     assert [it.files for it in told] == files
 
 
+def test_a_count_in_slices_tells_when_it_was_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was listed first is as old as that. What is known by now is no reason to begin it again."""
+    monkeypatch.setattr(performing, "time", Clock())
+    world = World(blobs=Halting())
+    for name in "abcde":
+        world.blobs.put(f"a/{name}", 10)
+    told = [world.count(replace(COUNT, wanted=NOW))]
+    while not told[-1].settled:
+        later = NOW + timedelta(minutes=len(told))
+        told.append(world.count(replace(COUNT, wanted=later, known=frozenset({str(len(told))}))))
+
+    assert [it.files for it in told] == [0, 2, 4, 5, 5]
+    assert told[-1].wanted == NOW
+
+
 def test_a_look_before_an_overwrite_asks_blob_for_nothing() -> None:
     """It is about what is on Lustre, and Blob may take hours to list."""
     world = World()

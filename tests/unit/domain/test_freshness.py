@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.belief import AgeLimit
-from slurm_amlfs.domain.errand import Count, ProveIn, Start, WriteReceipt
+from slurm_amlfs.domain.errand import Count, DropReceipt, ProveIn, Start, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.report import Done, Report
+from slurm_amlfs.domain.report import Counted, Done, Report
 from slurm_amlfs.domain.view import ImportState
 from slurm_amlfs.wire import Answer, RequestKind
 from tests.unit.domain.desk import RULES, Desk, counted, looked_at
@@ -54,7 +54,7 @@ class Blob:
     def go_on(self, **figures: object) -> None:
         """Let all go well for as long as anything is wanted."""
         for _ in range(8):
-            self.desk.drop_receipts()
+            self.do_quickly(DropReceipt)
             self.count()
             if self.desk.wished(Start):
                 self.imports += 1
@@ -62,9 +62,13 @@ class Blob:
                 self.desk.land(**figures)  # type: ignore[arg-type]
                 self.bare = False
             self.desk.prove()
-            for errand in self.desk.wished(WriteReceipt):
-                self.desk.report(errand, Done())
+            self.do_quickly(WriteReceipt)
             self.desk.settle()
+
+    def do_quickly(self, kind: type[DropReceipt | WriteReceipt]) -> None:
+        """Do every errand of a kind, in one pass."""
+        if wishes := self.desk.wished(kind):
+            self.desk.go(reports=tuple(Report(it, Done()) for it in wishes))
 
 
 def at(desk: Desk) -> datetime:
@@ -81,6 +85,49 @@ def test_what_has_not_changed_costs_no_import() -> None:
 
     assert (blob.counts, blob.imports) == (3, 1)
     assert "import started" not in desk.words(3)
+
+
+def test_what_a_lease_at_rest_remembers_costs_no_import() -> None:
+    """Nobody has needed the prefix since, under whatever words it was brought in."""
+    blob = Blob(desk := Desk())
+    blob.stage(PLAIN, 1)
+    desk.run(1)
+    desk.leave(1)
+    resting = [it.digest for it in desk.records.resting]
+    blob.stage(FRESH, 2)
+
+    assert resting == ["d1"]
+    assert (blob.counts, blob.imports) == (2, 1)
+
+
+def test_imports_of_a_lease_at_rest_are_known_below_it() -> None:
+    """Its files were brought with those of the prefix that takes it in."""
+    blob = Blob(desk := Desk())
+    blob.stage(PLAIN, 1)
+    desk.run(1)
+    desk.leave(1)
+    [outer] = desk.records.resting
+    blob.bare = False
+    desk.submit("stage_in prefix=/a/b/ refresh=yes conflict=skip", job_id=2)
+    desk.count(there=True)
+    desk.settle()
+
+    assert outer.brought
+    assert desk.wish(ProveIn).brought == outer.brought
+
+
+def test_a_count_in_slices_is_as_old_as_its_beginning() -> None:
+    """Who was submitted between two slices is not served by it, though the errand was wished for again since."""
+    desk = Desk()
+    desk.submit(FRESH)
+    desk.go(after=2)
+    began = desk.wish(Count).wanted
+    desk.report(desk.wish(Count), Counted(5, 0, settled=False), after=60)
+    again = desk.wish(Count)
+    desk.report(again, replace(counted(again, digest="d1"), wanted=began))
+
+    assert again.wanted != began
+    assert desk.lease("/a/").looked == began
 
 
 def test_what_has_changed_is_imported_with_overwrite_always() -> None:
