@@ -232,7 +232,8 @@ def examined(draft: Draft, held: Lease, errand: ProveIn, result: Examined) -> No
         draft.wake_at(again)
         return
     held = replace(held, files_total=result.files, bytes_total=result.total_bytes, progressed=None, not_before=None)
-    if not result.newer_count and result.missing_count <= min(held.import_errors, _limit(held)):
+    excused = min(held.import_errors, _limit(held)) if held.alone else 0
+    if not result.newer_count and result.missing_count <= excused:
         whole = errand.hydrate is Hydrate.ALL
         took = timedelta(seconds=result.seconds)
         held = replace(held, proved=draft.now, took=took, whole=whole, used=draft.now, message="", turns=0)
