@@ -7,12 +7,14 @@ recently used first; else it waits, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from slurm_amlfs.domain import freeing, riding
+from slurm_amlfs.domain.ask import Direction, Hydrate
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease
+from slurm_amlfs.domain.prefix import covers, reduce
 
 _GIB = 1 << 30
 
@@ -21,10 +23,15 @@ WAITING = "waiting for space"
 
 
 def let_in(draft: Draft, held: Lease) -> bool:
-    """Say whether a lease's bytes may be restored now; if not, let it say why, and have room made."""
+    """Say whether a lease's bytes may be restored now; if not, let it say why, and have room made.
+
+    With it goes what else its job needs, or two jobs could each wait for room with half of what they need.
+    """
+    held = draft.leases[held.key]
     if held.let_in:
         return True
-    lacks_bytes = max(held.bytes_total - held.held_bytes, 0)
+    groups = ((_lacks_bytes(draft, some), some) for some in _groups(draft, held))
+    lacks_bytes, group = min(groups, key=lambda it: it[0])
     space = draft.seen.spaces.get(held.key.fs)
     if lacks_bytes and space is None:
         riding.say(draft, held, "waiting for a look at the free space")
@@ -35,8 +42,45 @@ def let_in(draft: Draft, held: Lease) -> bool:
         if lacks_bytes > room_bytes:
             _make_room(draft, held, lacks_bytes, room_bytes)
             return False
-    draft.put_lease(replace(held, let_in=True))
+    for it in group:
+        draft.put_lease(replace(it, let_in=True))
     return True
+
+
+def _groups(draft: Draft, held: Lease) -> Iterator[tuple[Lease, ...]]:
+    """Yield, for each job that waits for a lease's bytes, the leases on the same file system still to be let in."""
+    known = set()
+    whole = (it for it in riding.waiting(draft, held) if it.ask.hydrate is Hydrate.ALL)
+    for job_id in {it.key.job_id for it in whole}:
+        keys = {held.key}
+        for stage in draft.of_job(job_id, Direction.IN):
+            if stage.fs == held.key.fs and stage.phase in riding.WAITS and stage.ask.hydrate is Hydrate.ALL:
+                keys.update(it.key for it in riding.serving(draft, stage))
+        if (group := tuple(sorted(keys))) not in known:
+            known.add(group)
+            some = [draft.leases[key] for key in group]
+            yield tuple(it for it in some if it.counted is not None and not it.let_in)
+
+
+def _lacks_bytes(draft: Draft, group: Iterable[Lease]) -> int:
+    """Sum what leases still lack on Lustre; what several of them take in is wanted once."""
+    by_prefix = {it.key.prefix: it for it in group}
+    kept = [by_prefix[it] for it in reduce(draft.namespace(next(iter(by_prefix.values())).key.fs), by_prefix)]
+    return sum(max(it.bytes_total - _there_bytes(draft, it), 0) for it in kept)
+
+
+def _there_bytes(draft: Draft, held: Lease) -> int:
+    """Say what of a lease's bytes is on Lustre, or was promised to another lease on the same files."""
+    namespace = draft.namespace(held.key.fs)
+    inner: dict[str, int] = {}
+    for other in draft.leases.values():
+        if other.key == held.key or other.key.fs != held.key.fs or not other.let_in:
+            continue
+        if covers(namespace, other.key.prefix, held.key.prefix):
+            return held.bytes_total
+        if covers(namespace, held.key.prefix, other.key.prefix):
+            inner[other.key.prefix] = other.bytes_total
+    return max(held.held_bytes, sum(inner[it] for it in reduce(namespace, inner)))
 
 
 def _promised_bytes(draft: Draft, held: Lease) -> int:
@@ -53,7 +97,7 @@ def _make_room(draft: Draft, held: Lease, lacks_bytes: int, room_bytes: int) -> 
         (
             it
             for it in draft.leases.values()
-            if it.key.fs == held.key.fs and it.held_bytes and freeing.is_idle(draft, it)
+            if it.key.fs == held.key.fs and it.held_bytes and freeing.is_idle(draft, it) and draft.ready(it)
         ),
         key=lambda it: (it.used, it.key),
     )

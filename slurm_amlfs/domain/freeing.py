@@ -10,6 +10,7 @@ from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import overlaps, reduce
 from slurm_amlfs.domain.records import Stage
+from slurm_amlfs.domain.report import Fault, Result, Trouble
 
 
 def free(draft: Draft, stage: Stage) -> Free:
@@ -24,10 +25,12 @@ def free(draft: Draft, stage: Stage) -> Free:
 
 
 def is_idle(draft: Draft, held: Lease) -> bool:
-    """Say whether nobody needs a lease's files: no living stage of any job, in or out, and no admin's pin."""
-    if held.pinned or held.key in draft.foreseen or draft.riders.get(held.key):
+    """Say whether nobody needs a lease's files: no living stage of any job, no job to come, and no admin's pin."""
+    if held.pinned or draft.riders.get(held.key):
         return False
     namespace = draft.namespace(held.key.fs)
+    if any(it.fs == held.key.fs and overlaps(namespace, held.key.prefix, it.prefix) for it in draft.foreseen):
+        return False
     return not any(
         stage.fs == held.key.fs
         and not stage.phase.over
@@ -40,26 +43,40 @@ def evict(draft: Draft, held: Lease) -> Evict:
     """Make the wish to give an idle lease's bytes back; whoever needs them next finds them to be proved again."""
     namespace = draft.namespace(held.key.fs)
     for other in list(draft.leases.values()):
-        if other.key.fs == held.key.fs and overlaps(namespace, other.key.prefix, held.key.prefix):
-            draft.put_lease(replace(other.doubted(), held_bytes=0, let_in=False))
+        shares = other.key.fs == held.key.fs and overlaps(namespace, other.key.prefix, held.key.prefix)
+        if shares and (other.proving is not None or other.let_in):
+            draft.put_lease(replace(other.doubted(), let_in=False))
     needed = (it for it in draft.stages.values() if it.fs == held.key.fs and not it.phase.over)
     spare = {prefix for stage in needed for prefix in stage.ask.prefixes}
-    spare |= {it.key.prefix for it in draft.leases.values() if it.pinned and it.key.fs == held.key.fs}
+    spare |= _pinned(draft, held.key.fs)
     return Evict(held.key, held.generation, tuple(sorted(spare)))
+
+
+def evicted(draft: Draft, errand: Evict, result: Result) -> None:
+    """Take that a lease's bytes were given back, all that could be; until then they are taken to be there still."""
+    draft.wake_at(draft.now)
+    held = draft.leases.get(errand.lease)
+    if held is None or errand.lease.fs not in draft.rules.file_systems:
+        return
+    if isinstance(result, Trouble) and result.fault is Fault.TEMPORARY:
+        draft.lease_waits(held, result)
+        return
+    namespace = draft.namespace(held.key.fs)
+    for other in list(draft.leases.values()):
+        if other.key.fs == held.key.fs and overlaps(namespace, other.key.prefix, held.key.prefix):
+            draft.put_lease(replace(other, held_bytes=0))
 
 
 def spared(draft: Draft, stage: Stage) -> tuple[str, ...]:
     """List the prefixes on the same file system that living stages of other jobs need, or that are to stay."""
-    return tuple(
-        sorted(
-            {
-                prefix
-                for other in draft.stages.values()
-                if other.fs == stage.fs and _spares(stage, other)
-                for prefix in other.ask.prefixes
-            }
-        )
-    )
+    others = (it for it in draft.stages.values() if it.fs == stage.fs and _spares(stage, it))
+    kept = {prefix for other in others for prefix in other.ask.prefixes}
+    return tuple(sorted(kept | _pinned(draft, stage.fs)))
+
+
+def _pinned(draft: Draft, fs: str) -> set[str]:
+    """List the prefixes that an admin wants kept on a file system."""
+    return {it.key.prefix for it in draft.leases.values() if it.pinned and it.key.fs == fs}
 
 
 def _spares(stage: Stage, other: Stage) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from slurm_amlfs.domain import importing, receipts, riding, staging_in, staging_out, telling, transfers
+from slurm_amlfs.domain import freeing, importing, receipts, riding, staging_in, staging_out, telling, transfers
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import (
@@ -149,8 +149,7 @@ def _take(draft: Draft, report: Report) -> None:
         case Count() | Probe() | ProveIn():
             _take_lease(draft, errand, result)
         case Evict():
-            # Whatever came of it, the next look at the space tells how much there is now.
-            draft.wake_at(draft.now)
+            freeing.evicted(draft, errand, result)
         case _:
             _take_stage(draft, report)
 

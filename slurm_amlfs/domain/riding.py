@@ -86,6 +86,13 @@ def serving(draft: Draft, stage: Stage) -> list[Lease]:
     return found
 
 
+def leave(draft: Draft, stage: Stage) -> None:
+    """Note on a stage's leases when it needed them last: what was needed longest ago gives way first."""
+    if stage.fs in draft.rules.file_systems:
+        for held in serving(draft, stage):
+            draft.put_lease(replace(held, used=draft.now))
+
+
 def waiting(draft: Draft, held: Lease) -> Iterator[Stage]:
     """Yield the stages that wait for a lease."""
     for key in draft.riders.get(held.key, ()):
