@@ -43,7 +43,8 @@ def let_in(draft: Draft, held: Lease) -> bool:
             _make_room(draft, held, lacks_bytes, room_bytes)
             return False
     for it in group:
-        draft.put_lease(replace(it, let_in=True))
+        # What an earlier proof found done may have been names only, or given back since.
+        draft.put_lease(replace(it, let_in=True, bytes_done=it.held_bytes))
     return True
 
 

@@ -8,9 +8,9 @@ from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Evict, Free
 from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.prefix import overlaps, reduce
+from slurm_amlfs.domain.prefix import covers, overlaps, reduce
 from slurm_amlfs.domain.records import Stage
-from slurm_amlfs.domain.report import Fault, Result, Trouble
+from slurm_amlfs.domain.report import Fault, Freed, Result, Trouble
 
 
 def free(draft: Draft, stage: Stage) -> Free:
@@ -62,9 +62,12 @@ def evicted(draft: Draft, errand: Evict, result: Result) -> None:
         draft.lease_waits(held, result)
         return
     namespace = draft.namespace(held.key.fs)
+    freed_bytes = result.freed_bytes if isinstance(result, Freed) else 0
     for other in list(draft.leases.values()):
-        if other.key.fs == held.key.fs and overlaps(namespace, other.key.prefix, held.key.prefix):
+        if other.key.fs == held.key.fs and covers(namespace, held.key.prefix, other.key.prefix):
             draft.put_lease(replace(other, held_bytes=0))
+        elif other.key.fs == held.key.fs and covers(namespace, other.key.prefix, held.key.prefix):
+            draft.put_lease(replace(other, held_bytes=max(other.held_bytes - freed_bytes, 0)))
 
 
 def spared(draft: Draft, stage: Stage) -> tuple[str, ...]:

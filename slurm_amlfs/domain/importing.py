@@ -152,7 +152,10 @@ def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
         riding.say(draft, held, f"waiting until the import of {other.prefix} has overwritten the same files")
         return
     if hydrate is Hydrate.ALL and not capacity.let_in(draft, held):
-        return
+        if held.proved is not None or all(it.ask.hydrate is Hydrate.ALL for it in riding.waiting(draft, held)):
+            return
+        # Names are all that some ask for, and they need no room.
+        hydrate = Hydrate.NONE
     held = draft.leases[held.key]
     if held.proving is None:
         held = draft.put_lease(replace(held, proving=draft.now))

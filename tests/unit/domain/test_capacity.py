@@ -15,7 +15,7 @@ from slurm_amlfs.domain.ask import Direction, Hydrate
 from slurm_amlfs.domain.errand import Count, Errand, Evict, ProveIn
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.report import Fault, Report, Trouble
+from slurm_amlfs.domain.report import Fault, Freed, Report, Trouble
 from slurm_amlfs.domain.riding import NEEDS
 from slurm_amlfs.domain.view import QueuedJob, SpaceView
 from tests.unit.domain.desk import ALICE, RULES, Desk, counted, looked_at
@@ -53,24 +53,29 @@ class Tight(Model):
     def _may_go(self, errand: Evict) -> None:
         self.evicted.append(errand.lease.prefix)
         foreseen = [line.split("prefix=")[1] for job in self.queue for line in job.directives]
-        needed = [prefix for _, prefix in self.needs()] + foreseen
         pinned = [it.key.prefix for it in self.records.leases.values() if it.pinned]
+        needed = [prefix for _, prefix in self.needs()] + foreseen + pinned
         mine = errand.lease.prefix
-        assert not [it for it in needed if it.startswith(mine) or mine.startswith(it)], f"{mine} is needed"
-        assert errand.lease.prefix not in pinned
+        assert not [it for it in needed if overlap(it, mine)], f"{mine} is needed"
         others = [it for it in self.needed if any(map(self.files.get, self.under(it.prefix)))]
-        idle = [it for it in others if not [one for one in needed + pinned if one.startswith(it.prefix)
-                                            or it.prefix.startswith(one)]]  # fmt: skip
-        assert self.needed[errand.lease] <= min(self.needed[it] for it in idle), f"{mine} was needed after another"
+        for other in others:
+            if not [it for it in needed if overlap(it, other.prefix)]:
+                latest = max(at for key, at in self.needed.items() if overlap(key.prefix, other.prefix))
+                assert self.needed[errand.lease] <= latest, f"{mine} was needed after {other}"
 
 
-@settings(max_examples=40)
+def overlap(one: str, other: str) -> bool:
+    """Say whether two prefixes have paths in common."""
+    return one.startswith(other) or other.startswith(one)
+
+
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(
             st.integers(0, 120),
-            st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=2),
-            st.sampled_from([" hydrate=none", "", "", "", " release=yes"]),
+            st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=1),
+            st.sampled_from([" hydrate=none", "", "", ""]),
             st.sampled_from([0.0, 20.0, 60.0]),
         ),
         max_size=7,
@@ -141,6 +146,42 @@ def test_who_waits_for_space_says_how_much_is_wanted_and_free() -> None:
     assert [it.lease.prefix for it in desk.wished(ProveIn)] == ["/a/", "/b/"]
 
 
+def test_who_wants_names_only_does_not_wait_for_the_room_of_another() -> None:
+    """Both ride on one lease; the names are proved first, and the bytes when there is room."""
+    desk = Desk()
+    desk.space = room(100, 45)
+    landed(desk, 41, "stage_in prefix=/a/")
+    landed(desk, 41, "stage_in prefix=/a/ hydrate=none", job_id=8)
+    names = desk.wish(ProveIn).hydrate
+    desk.prove()
+    phases = [desk.stage(it).phase.value for it in (7, 8)]
+    desk.space = room(100, 46)
+    desk.go()
+
+    assert names is Hydrate.NONE
+    assert phases == ["restoring", "staged_in"]
+    assert desk.wish(ProveIn).hydrate is Hydrate.ALL
+
+
+def test_what_gave_its_bytes_back_is_promised_them_anew() -> None:
+    """A lease that is let in again still has all to be written, whatever it had before."""
+    desk = Desk()
+    desk.space = room(100, 95)
+    desk.stage_in("stage_in prefix=/a/", job_id=3)
+    held = desk.lease("/a/")
+    desk.records.leases[held.key] = replace(held, bytes_total=41 * GIB, bytes_done=41 * GIB, held_bytes=41 * GIB)
+    desk.run(3)
+    desk.leave(3)
+    desk.space = room(100, 20)
+    landed(desk, 41, "stage_in prefix=/b/")
+    desk.report(desk.wish(Evict), Freed(3, 41 * GIB))
+    desk.space = room(100, 50)
+    desk.submit("stage_in prefix=/a/", job_id=8)
+    desk.settle()
+
+    assert [it.lease.prefix for it in desk.wished(ProveIn) if it.hydrate is Hydrate.ALL] in (["/a/"], ["/b/"])
+
+
 def test_what_was_let_in_and_is_not_written_yet_is_not_free() -> None:
     """The second of two that fit each by itself waits, and counts what the first has written by now."""
     desk = Desk()
@@ -183,6 +224,19 @@ def test_jobs_do_not_wait_for_each_other_with_half_of_what_they_need() -> None:
     model.run_all(600)
 
     assert model.phases() == {1: "over", 2: "over"}
+
+
+@pytest.mark.xfail(reason="what a waiting job needs is kept, also while it cannot be let in; nobody gives way")
+def test_jobs_do_not_wait_for_ever_on_what_earlier_jobs_left_for_each_of_them() -> None:
+    """Two jobs find half of what they need there, and there is room for neither other half unless one gives way."""
+    model = Model({f"/t/{it}": 400 for it in "abcd"}, total_bytes=1000)
+    model.running_seconds = 0.0
+    model.come(1, "stage_in prefix=/t/a")
+    model.come(2, "stage_in prefix=/t/b")
+    model.run_all(200)
+    model.come(3, "stage_in prefix=/t/a prefix=/t/c")
+    model.come(4, "stage_in prefix=/t/b prefix=/t/d")
+    model.run_all(400)
 
 
 @pytest.mark.parametrize("first", ["/t/", "/t/a"])
