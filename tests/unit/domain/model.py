@@ -13,10 +13,10 @@ from slurm_amlfs.domain.errand import (
     key_of,
 )
 from slurm_amlfs.domain.report import Report
-from slurm_amlfs.domain.view import SpaceView
+from slurm_amlfs.domain.view import QueuedJob, SpaceView
 from slurm_amlfs.domain.world import Rules
 from slurm_amlfs.wire import Answer, Request, RequestKind
-from tests.unit.domain.desk import RULES
+from tests.unit.domain.desk import ALICE, RULES
 from tests.unit.domain.model_world import World
 
 PACE = 2.0
@@ -47,6 +47,10 @@ class Model(World):
         self.show("PENDING", job_id, priority=priority)
         kinds = (RequestKind.SETUP, RequestKind.DATA_IN)
         self.inbox += [self.request(kind, *lines, job_id=job_id) for kind in kinds]
+
+    def foresee(self, job_id: int, prefix: str, tasks: int = 1) -> None:
+        """Put a job into Slurm's queue that is not staged yet."""
+        self.queue.append(QueuedJob(job_id, ALICE, (f"stage_in prefix={prefix}",), tasks=tasks))
 
     def phases(self) -> dict[int, str]:
         """Say where each job is."""
