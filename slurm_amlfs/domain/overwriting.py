@@ -44,7 +44,7 @@ def overwrites(key: LeaseKey) -> bool:
 
 def is_checked(draft: Draft, held: Lease) -> bool:
     """Say whether the lease's import destroys nothing, as seen a short while ago."""
-    return not overwrites(held.key) or (held.checked is not None and draft.now - held.checked <= _FRESH)
+    return not overwrites(held.key) or (held.checked is not None and abs(draft.now - held.checked) <= _FRESH)
 
 
 def hinders(draft: Draft, held: Lease) -> str:

@@ -40,6 +40,9 @@ def take_stock(draft: Draft) -> None:
 def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:
     held = draft.leases.get(key)
     if stage.phase in WAITS:
+        if (stage.asked or stage.since) > draft.now:
+            # The clock was put back: no proof would be as young as the ask for hours.
+            stage = draft.put(replace(stage, asked=draft.now))
         if held is None and _covering(draft, stage, key) is not None:
             return
         if held is None:

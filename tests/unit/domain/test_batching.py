@@ -59,14 +59,15 @@ class Occupied(Model):
     """A model in which somebody else holds the slot now and then."""
 
     held = ""
-    begun = 0
+    coming = ""
 
-    def hold(self, how: str) -> None:
-        """Let somebody else take the slot, if it is free."""
-        if self.holder():
+    def azure_goes_on(self) -> None:
+        """Let somebody else take the slot as soon as it is free."""
+        super().azure_goes_on()
+        if not self.coming or self.holder():
             return
-        self.held = how
-        match how:
+        self.held, self.coming = self.coming, ""
+        match self.held:
             case "import":
                 self.imports["portal-7"] = ImportView("portal-7", ImportState.IN_PROGRESS, ("/t/",))
             case "archive":
@@ -75,7 +76,8 @@ class Occupied(Model):
                 self.auto_jobs = ("autoImport nightly",)
 
     def leave_slot(self) -> None:
-        """Let it go."""
+        """Let it go, whoever holds it or waits for it."""
+        self.coming = ""
         if self.held:
             self.held, self.auto_jobs, self.archives = "", (), ()
             self.imports.pop("portal-7", None)
@@ -111,7 +113,8 @@ def test_while_somebody_else_holds_the_slot_nothing_starts_and_who_waits_says_fo
                 model.come(number, f"stage_in prefix={prefix}{manner}")
         for after, how in holds:
             if after == passed:
-                model.leave_slot() if how == "nobody" else model.hold(how)
+                model.leave_slot()
+                model.coming = "" if how == "nobody" else how
         model.step()
         waiting = [
             it for it in model.records.leases.values() if it.counted and it.wants and it.not_before is None
