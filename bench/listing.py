@@ -1,8 +1,8 @@
 """A container that only lists, for benchmarks: the answers that Blob gives, made as they are asked for.
 
 Its blobs are "FOLDER/NNN/fNNNN", a thousand in each folder, sorted, `size_of` bytes each. It stands for a container
-that no machine here could fill in minutes. Run as `python -m bench.listing FILES`, it prints its address, and ends
-when its standard input does.
+that no machine here could fill in minutes. With a delimiter it gives the folders, or what is in one. Run as `python -m
+bench.listing FILES`, it prints its address, and ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -46,13 +46,19 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}
         first, prefix = int(asked.get("marker", 0)), asked.get("prefix", "")
-        last = min(first + int(asked.get("maxresults", 5000)), self.files)
-        blobs = "".join(
-            _BLOB.format(name=escape(name), size=size_of(number))
-            for number in range(first, last)
-            if (name := name_of(number)).startswith(prefix)
-        )
-        marker = str(last) if last < self.files else ""
+        folders = "delimiter" in asked and prefix == f"{FOLDER}/"
+        end = -(-self.files // IN_A_FOLDER) if folders else self.files
+        last = min(first + int(asked.get("maxresults", 5000)), end)
+        if folders:
+            names = (name_of(number * IN_A_FOLDER).rpartition("/")[0] for number in range(first, last))
+            blobs = "".join(f"<BlobPrefix><Name>{name}/</Name></BlobPrefix>" for name in names)
+        else:
+            blobs = "".join(
+                _BLOB.format(name=escape(name), size=size_of(number))
+                for number in range(first, last)
+                if (name := name_of(number)).startswith(prefix)
+            )
+        marker = str(last) if last < end else ""
         text = (
             f'<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="http://127.0.0.1/"'
             f' ContainerName="data"><Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>'

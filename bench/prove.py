@@ -1,4 +1,4 @@
-"""A million files proved, as a stage-in and as a stage-out: `make bench BENCH=prove` (root).
+"""A million files counted, and proved as a stage-in and as a stage-out: `make bench BENCH=prove` (root).
 
 The daemon's own adapters and proofs run in a process of their own. What they look at is not Azure's: the container is
 `bench.listing`, which answers as Blob does; Lustre is a tmpfs with a million empty sparse files in it, and `lfs` the
@@ -25,24 +25,30 @@ from sandbox import cell
 from slurm_amlfs.adapters.blob import BlobContainer
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
+from slurm_amlfs.application.counting import Counting
 from slurm_amlfs.application.exporting import OutProof
 from slurm_amlfs.application.proving import InProof
 from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
-from slurm_amlfs.domain.errand import ProveIn, ProveOut
+from slurm_amlfs.domain.errand import Count, ProveIn, ProveOut
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey
-from slurm_amlfs.domain.report import Examined, Exported
+from slurm_amlfs.domain.report import Counted, Examined, Exported
 from tests.fakes import lfs_program
 
 FILES = 1_000_000
 LIMIT_MB = 100.0
 """What the third issue of this project allows a prefix of a million files."""
+LIMIT_SLICE_SECONDS = 5.0
+"""A slice ends after a second and the page that it is at."""
 MB = 1e6
 WINDOW = 2000
 FoundT = TypeVar("FoundT", Examined, Exported)
 WHOLE = str(lfs_program.EXISTS | lfs_program.ARCHIVED).encode()
-CASES = ("in", "out", "absent")
+CASES = ("in", "out", "absent", "count", "bounded")
+BOUND = 100_000
+"""Blobs that a bounded count may list."""
+TARGET_BLOBS = 20_000
 
 
 def main(files: int) -> int:
@@ -61,6 +67,12 @@ def main(files: int) -> int:
     bars = [
         Bar(f"MB that a proof of a stage-{case} grows by", figures[f"{case}_growth_mb"], LIMIT_MB)
         for case in ("in", "out")
+    ]
+    bars += [
+        Bar("MB that a count grows by", figures["count_growth_mb"], LIMIT_MB),
+        Bar(
+            "seconds that a slice of a count takes at most", figures["count_longest_slice_seconds"], LIMIT_SLICE_SECONDS
+        ),
     ]
     return publish(Report("prove", figures, bars))
 
@@ -108,6 +120,8 @@ def prove(case: str, url: str, mount: Path, program: Path) -> dict[str, float]:
         if not found.missing_count:
             raise SystemExit("bench prove: nothing is missing where nothing is")
         return {"absent_told_after_seconds": time.perf_counter() - started}
+    if case in {"count", "bounded"}:
+        return _count(case, blobs, before)
     result = _prove_in(blobs, lustre, f"/{FOLDER}/") if case == "in" else _prove_out(blobs, lustre, f"/{FOLDER}/")
     seconds = time.perf_counter() - started
     if result.files_done != result.files or not result.files:
@@ -130,6 +144,28 @@ def _prove_in(blobs: BlobContainer, lustre: LustreMount, prefix: str, most_missi
 def _prove_out(blobs: BlobContainer, lustre: LustreMount, prefix: str) -> Exported:
     errand = ProveOut(StageKey(1, Direction.OUT, 0), 0, "bench", (prefix,))
     return _settle(OutProof(blobs, lustre, errand, Namespace.FLAT, time.monotonic).slice)
+
+
+def _count(case: str, blobs: BlobContainer, before: int) -> dict[str, float]:
+    key = LeaseKey("bench", f"/{FOLDER}/", Conflict.SKIP, 1000)
+    errand = Count(
+        key, 0, TARGET_BLOBS, whole=False, list_blobs=BOUND if case == "bounded" else 10**9, list_seconds=1e9
+    )
+    counting = Counting(blobs, None, Namespace.FLAT, errand, time.monotonic)
+    slices: list[float] = []
+    began = time.perf_counter()
+    found = Counted(0, 0, settled=False)
+    while not found.settled:
+        at = time.perf_counter()
+        found = counting.slice()
+        slices.append(time.perf_counter() - at)
+    return {
+        f"{case}_blobs": found.files,
+        f"{case}_parts": len(found.cuts),
+        f"{case}_seconds": time.perf_counter() - began,
+        f"{case}_longest_slice_seconds": max(slices),
+        f"{case}_growth_mb": (_memory("VmHWM") - before) / MB,
+    }
 
 
 def _settle(go_on: Callable[[], FoundT]) -> FoundT:

@@ -35,7 +35,7 @@ from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.errand import ProveIn
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.view import BlobView, HsmState
+from slurm_amlfs.domain.view import BlobView, Children, HsmState
 from slurm_amlfs.emulator.door import PREFIX
 from slurm_amlfs.emulator.folder import FolderContents
 
@@ -65,6 +65,14 @@ class FolderBlobs:
         """Stream the blobs whose name begins with `prefix`."""
         for blob in self._contents.walk(prefix.removeprefix("/")):
             yield BlobView(blob.name, blob.size, blob.last_modified)
+
+    def pages(self, prefix: str) -> Iterator[list[BlobView]]:
+        """Stream the same in one page."""
+        yield list(self.walk(prefix))
+
+    def children(self, prefix: str) -> Iterator[Children]:
+        """Fail: a proof asks for none."""
+        raise NotImplementedError(prefix)
 
     def find(self, name: str) -> BlobView | None:
         """Look up one blob."""

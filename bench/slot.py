@@ -20,6 +20,7 @@ from bench.report import Bar, Report, publish
 from sandbox.options import Options
 from sandbox.site import Site
 from slurm_amlfs.adapters.store import FILE_NAME, read_events
+from slurm_amlfs.emulator.journal import Action
 from tests.integration import seeing
 
 JOBS = 1000
@@ -63,7 +64,8 @@ def main() -> int:
         calls = _calls(site) - calls
         makespan = max(_staged_in(site, job) for job in jobs) - began
         imports = site.faults.imports()
-    busy = sum(((it.ended or it.started) - it.started).total_seconds() for it in imports)
+    print("turns:", ", ".join(f"{len(it.prefixes)} in {_seconds(it):.1f} s" for it in imports))
+    busy = sum(map(_seconds, imports))
     bound = OVERHEAD_SECONDS + sum(sizes) / BLOBS_PER_SECOND
     one_by_one = sum(OVERHEAD_SECONDS + sizes[number] / BLOBS_PER_SECOND for number in wanted)
     figures = {
@@ -98,6 +100,10 @@ def _upload(site: Site, sizes: Sequence[int]) -> None:
     with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
         for _ in pool.map(lambda name: seeing.put_blob(site, name, b""), names, chunksize=100):
             pass
+
+
+def _seconds(transfer: Action) -> float:
+    return ((transfer.ended or transfer.started) - transfer.started).total_seconds()
 
 
 def _calls(site: Site) -> int:

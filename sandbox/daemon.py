@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.emulator import AMLFS, LFS, PATH, PROGRAMS, RESOURCE_GROUP, SUBSCRIPTION
+from sandbox.emulator import AMLFS, CODE, LFS, PATH, PROGRAMS, RESOURCE_GROUP, SUBSCRIPTION
 from sandbox.service import Service
 
 FILE_SYSTEM = "lustre"
@@ -35,6 +35,7 @@ resource_group = "{resource_group}"
 amlfs = "{amlfs}"
 container_url = "{container_url}"
 lfs = "{lfs}"
+export_by = "{export_by}"
 
 [[grant]]
 users = ["*"]
@@ -55,6 +56,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
     mount: Path,
     namespace: str,
     container_url: str,
+    export_by: str,
 ) -> str:
     """Write amlfs.toml."""
     return _CONFIGURATION.format(
@@ -73,13 +75,14 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
         amlfs=AMLFS,
         container_url=container_url,
         lfs=LFS,
+        export_by=export_by,
     )
 
 
 def daemon(config: Path, logs: Path) -> Service:
     """Make the daemon."""
     argv = [str(PROGRAMS / "slurm-amlfsd"), f"--config={config}"]
-    environment = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+    environment = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **CODE}
     return Service("slurm-amlfsd", argv, logs, _is_ready, environment)
 
 

@@ -14,6 +14,9 @@ from sandbox.service import Service
 PROGRAMS = Path(sys.prefix) / "bin"
 """Where the virtual environment has slurm-amlfs and slurm-amlfsd."""
 
+CODE = {"PYTHONPATH": str(ROOT)}
+"""These programs run the code of this clone, from whichever clone the virtual environment was made."""
+
 LFS = ROOT / "build/lfs"
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 RESOURCE_GROUP = "sandbox"
@@ -35,7 +38,7 @@ class Emulator(Service):
         argv += [f"--folder={folder / 'emulator'}", f"--mount={self._mount}", f"--port={port}"]
         argv += [f"--container-url={container_url}", f"--subscription={SUBSCRIPTION}"]
         argv += [f"--resource-group={RESOURCE_GROUP}", f"--amlfs={AMLFS}", *options]
-        environment = {"PATH": PATH, "HOME": str(folder), "LANG": "C.UTF-8"}
+        environment = {"PATH": PATH, "HOME": str(folder), "LANG": "C.UTF-8", **CODE}
         super().__init__("emulator", argv, logs, _is_ready, environment)
 
     def stop(self) -> None:

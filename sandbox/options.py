@@ -23,6 +23,7 @@ class Options:
         poll_seconds: How often the daemon looks at ARM while a transfer runs.
         limits: Lines of amlfs.toml's [limits].
         slot: Lines of amlfs.toml's [slot].
+        export_by: amlfs.toml's word for who archives exports, "arm" or "hsm".
     """
 
     plugins: bool = True
@@ -37,6 +38,7 @@ class Options:
     poll_seconds: float = 0.5
     limits: tuple[str, ...] = ()
     slot: tuple[str, ...] = ()
+    export_by: str = "arm"
 
 
 PLAIN = Options(plugins=False, lustre=False, daemon=False)

@@ -22,7 +22,7 @@ from sandbox import cell, watch
 from sandbox.accounts import ACCOUNTS
 from sandbox.azurite import azurite, container, container_url
 from sandbox.daemon import configuration, daemon
-from sandbox.emulator import LFS, PROGRAMS, Emulator, mount_point
+from sandbox.emulator import CODE, LFS, PROGRAMS, Emulator, mount_point
 from sandbox.munge import munge_socket, munged
 from sandbox.options import Options
 from sandbox.ports import Ports
@@ -60,7 +60,8 @@ class Site:
         folder.mkdir(parents=True, exist_ok=True)
         self.mount, self.state_dir, self.logs = mount_point(folder), folder / "state", folder / "log"
         self.config, self.lfs = folder / "amlfs.toml", LFS
-        self.cli = (str(PROGRAMS / "slurm-amlfs"), f"--config={self.config}")
+        code = (f"{name}={value}" for name, value in CODE.items())
+        self.cli = ("/usr/bin/env", *code, str(PROGRAMS / "slurm-amlfs"), f"--config={self.config}")
         for path in (self.mount, self.logs, folder / "scripts"):
             path.mkdir()
         self._scripts = count(1)
@@ -222,4 +223,5 @@ class Site:
             mount=self.mount,
             namespace="hierarchical" if self.options.hierarchical else "flat",
             container_url=container_url(blob_port),
+            export_by=self.options.export_by,
         )

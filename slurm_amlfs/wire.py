@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from slurm_amlfs.errors import UserError
+from slurm_amlfs.escaping import escape, unescape
 
 MAX_BYTES = 64 * 1024
 """Longest file that a reader takes: eight times Slurm's own limit on directives (8 KiB)."""
@@ -29,6 +30,13 @@ class RequestKind(StrEnum):
     ENDED = "ended"
     RETRY = "retry"
     CANCEL = "cancel"
+    PIN = "pin"
+    UNPIN = "unpin"
+    EVICT = "evict"
+
+
+OF_LEASES = frozenset({RequestKind.PIN, RequestKind.UNPIN, RequestKind.EVICT})
+"""Requests that name a file system and a prefix, and no job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,8 @@ class Request:
 
     `sender_uid` is not in the file: it is the file's owner, which the reader fills in. `uid` and `gid` are the job's
     as the hook knows them (-1 where Slurm did not tell it). `directives` are the `#AMLFS` lines without `#AMLFS `.
-    `token` names this ask, so that its hook can tell an answer to it from an older one.
+    `token` names this ask, so that its hook can tell an answer to it from an older one. `fs` and `prefix` are only in
+    requests about leases, which have no job (0) and nothing else.
     """
 
     kind: RequestKind
@@ -49,6 +58,8 @@ class Request:
     exit_code: int = -1
     directives: tuple[str, ...] = ()
     sender_uid: int = -1
+    fs: str = ""
+    prefix: str = ""
 
 
 class Answer(StrEnum):
@@ -105,8 +116,6 @@ class Site:
 
 Pairs = Iterable[tuple[str, str]]
 
-_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
-
 
 def dump(kind: str, pairs: Pairs) -> bytes:
     """Write one file's bytes."""
@@ -134,29 +143,10 @@ def load(kind: str, data: bytes) -> Iterator[tuple[str, str]]:
         yield key, unescape(value)
 
 
-def escape(text: str) -> str:
-    """Encode a value for one line."""
-    return "".join(
-        chr(byte) if 0x20 <= byte <= 0x7E and byte != 0x25 else f"%{byte:02X}"  # noqa: PLR2004 - printable ASCII, %
-        for byte in text.encode("utf-8", "surrogateescape")
-    )
-
-
-def unescape(value: str) -> str:
-    """Decode a value. A `%` that is not followed by two hex digits stands for itself."""
-    head, *rest = value.split("%")
-    out = bytearray(head.encode("utf-8", "surrogateescape"))
-    for part in rest:
-        if len(part) >= 2 and _HEX_DIGITS.issuperset(part[:2]):  # noqa: PLR2004 - %XX
-            out.append(int(part[:2], 16))
-            out += part[2:].encode("utf-8", "surrogateescape")
-        else:
-            out += b"%" + part.encode("utf-8", "surrogateescape")
-    return out.decode("utf-8", "surrogateescape")
-
-
 def dump_request(request: Request) -> bytes:
     """Write a request as the hooks do."""
+    if request.kind in OF_LEASES:
+        return dump("request", [("kind", request.kind.value), ("fs", request.fs), ("prefix", request.prefix)])
     return dump(
         "request",
         [
@@ -180,6 +170,8 @@ def load_request(data: bytes, sender_uid: int) -> Request:
     """
     one, many = _collect("request", data)
     try:
+        if RequestKind(one["kind"]) in OF_LEASES:
+            return Request(RequestKind(one["kind"]), 0, fs=one["fs"], prefix=one["prefix"], sender_uid=sender_uid)
         return Request(
             kind=RequestKind(one["kind"]),
             job_id=int(one["job_id"]),

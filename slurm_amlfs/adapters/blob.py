@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from azure.core.credentials import TokenCredential
@@ -16,7 +16,7 @@ from slurm_amlfs.adapters.azure_errors import (
 )
 from slurm_amlfs.adapters.blob_pages import Pages, view_of
 from slurm_amlfs.domain.endpoint import is_safe
-from slurm_amlfs.domain.view import BlobView
+from slurm_amlfs.domain.view import BlobView, Children
 from slurm_amlfs.errors import PermanentError
 
 PAGE_BLOBS = 5000
@@ -59,13 +59,41 @@ class BlobContainer:
             PermanentError: there is no such container.
             AmlfsError: as `azure_errors.translated` says, also in mid-stream.
         """
+        for page in self.pages(prefix):
+            yield from page
+
+    def pages(self, prefix: str) -> Iterator[Sequence[BlobView]]:
+        """Stream the same blobs a page at a time. The service may send a page without blobs that is not the last.
+
+        Raises:
+            AmlfsError: as from `walk`.
+        """
         begins = prefix.removeprefix("/")
         with self._explained(f"list blobs under {prefix!r}"):
             pages = Pages()
             listing = self._client.list_blobs(
                 name_starts_with=begins or None, results_per_page=PAGE_BLOBS, raw_response_hook=pages.read
             )
-            yield from pages.stream(listing.by_page())
+            for page in pages.stream(listing.by_page()):
+                yield page.blobs
+
+    def children(self, prefix: str) -> Iterator[Children]:
+        """Stream, a page at a time, the blobs and folders directly under `prefix`, by the delimiter "/".
+
+        Raises:
+            AmlfsError: as from `walk`.
+        """
+        begins = prefix.removeprefix("/")
+        with self._explained(f"list what is in {prefix!r}"):
+            pages = Pages()
+            listing = self._client.walk_blobs(
+                name_starts_with=begins or None,
+                delimiter="/",
+                results_per_page=PAGE_BLOBS,
+                raw_response_hook=pages.read,
+            )
+            for page in pages.stream(listing.by_page()):
+                yield Children(tuple(page.blobs), tuple(page.folders))
 
     def find(self, name: str) -> BlobView | None:
         """Look up one blob by its full name; None if there is none.

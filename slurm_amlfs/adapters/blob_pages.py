@@ -10,39 +10,50 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 from azure.core.pipeline import PipelineResponse
-from azure.storage.blob import BlobProperties
+from azure.storage.blob import BlobPrefix, BlobProperties
 
 from slurm_amlfs.domain.view import BlobView
 
 _OK = 200
 
 
+class Page(NamedTuple):
+    """One answer: its blobs, and the folders that a listing by folders has in place of what is in them."""
+
+    blobs: list[BlobView]
+    folders: list[str]
+
+
 class Pages:
     """One listing. The SDK's iterator by page drives it, and `read` is its hook."""
 
     def __init__(self) -> None:
-        self._blobs: list[BlobView] = []
+        self._page = Page([], [])
 
-    def stream(self, pages: Iterable[Iterable[BlobProperties]]) -> Iterator[BlobView]:
-        """Yield the blobs of each page when the SDK has it, and those that were left to the SDK."""
-        for page in pages:
-            blobs, self._blobs = self._blobs, []
-            yield from blobs
-            yield from map(view_of, page)
+    def stream(self, pages: Iterable[Iterable[BlobProperties | BlobPrefix]]) -> Iterator[Page]:
+        """Yield each page when the SDK has it, with what was left to the SDK."""
+        for rest in pages:
+            page, self._page = self._page, Page([], [])
+            for item in rest:
+                if isinstance(item, BlobPrefix):
+                    page.folders.append(item.name)
+                else:
+                    page.blobs.append(view_of(item))
+            yield page
 
     def read(self, response: PipelineResponse[Any, Any]) -> None:
         """Take the blobs out of an answer; one that is not understood is left to the SDK, which knows its errors."""
         http = response.http_response
-        self._blobs = []
+        self._page = Page([], [])
         if http.status_code != _OK:
             return
         try:
-            self._blobs, rest = read_page(http.body())
+            self._page, rest = read_page(http.body())
         except (ET.ParseError, ValueError):
             return
         response.http_response = _Rest(http, rest)
@@ -67,8 +78,8 @@ class _Rest:
         return self._body.decode(encoding or "utf-8")
 
 
-def read_page(body: bytes) -> tuple[list[BlobView], bytes]:
-    """Split an answer of List Blobs into its blobs and what is left (learn.microsoft.com, "List Blobs").
+def read_page(body: bytes) -> tuple[Page, bytes]:
+    """Split an answer of List Blobs into what it lists and what is left (learn.microsoft.com, "List Blobs").
 
     Raises:
         xml.etree.ElementTree.ParseError: it is no XML.
@@ -76,12 +87,13 @@ def read_page(body: bytes) -> tuple[list[BlobView], bytes]:
     """
     root = ET.fromstring(body)  # noqa: S314 - from the service, over TLS; the SDK parses it the same way
     times: dict[str, datetime] = {}
-    blobs = []
+    page = Page([], [])
     listed = root.find("Blobs")
     if listed is not None:
-        blobs = [_view(node, times) for node in listed.iterfind("Blob")]
+        page.blobs.extend(_view(node, times) for node in listed.iterfind("Blob"))
+        page.folders.extend(_name(node) for node in listed.iterfind("BlobPrefix"))
         listed.clear()
-    return blobs, ET.tostring(root, encoding="utf-8")
+    return page, ET.tostring(root, encoding="utf-8")
 
 
 def view_of(blob: BlobProperties) -> BlobView:
@@ -90,17 +102,24 @@ def view_of(blob: BlobProperties) -> BlobView:
 
 
 def _view(node: ET.Element, times: dict[str, datetime]) -> BlobView:
-    named, properties = node.find("Name"), node.find("Properties")
-    if named is None or properties is None:
-        raise ValueError("a blob without a name or properties")
-    name = named.text or ""
+    properties = node.find("Properties")
+    if properties is None:
+        raise ValueError("a blob without properties")
     said = properties.findtext("Last-Modified", "")
     modified = times.get(said)
     if modified is None:
         modified = times[said] = parsedate_to_datetime(said)
     return BlobView(
-        name=unquote(name) if named.get("Encoded") == "true" else name,
+        name=_name(node),
         size_bytes=int(properties.findtext("Content-Length", "")),
         last_modified=modified,
         etag=properties.findtext("Etag", ""),
     )
+
+
+def _name(node: ET.Element) -> str:
+    named = node.find("Name")
+    if named is None:
+        raise ValueError("a blob or folder without a name")
+    name = named.text or ""
+    return unquote(name) if named.get("Encoded") == "true" else name

@@ -13,18 +13,20 @@ from __future__ import annotations
 import heapq
 import logging
 import os
+import re
 import shutil
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from slurm_amlfs.adapters.folders import make_folder
 from slurm_amlfs.adapters.log import event
+from slurm_amlfs.domain.prefix import validate
 from slurm_amlfs.errors import PermanentError, UserError
-from slurm_amlfs.wire import MAX_BYTES, Request, RequestKind, load_request
+from slurm_amlfs.wire import MAX_BYTES, OF_LEASES, Request, RequestKind, load_request
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,6 +43,9 @@ MOST_BAD = 100
 """Malformed files that are kept to look at; older ones go."""
 LARGEST_JOB_ID = 2**31 - 1
 """Slurm's commands read ids as int (squeue/opts.c, scontrol/update_job.c)."""
+
+_FS_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""As the configuration has them (config/values.py, Name)."""
 
 _FROM_ANYBODY = {RequestKind.RETRY, RequestKind.CANCEL}
 """Whose right depends on the job, which is checked where the job is known."""
@@ -136,9 +141,11 @@ class MaildirInbox:
             request = load_request(os.read(descriptor, MAX_BYTES + 1), facts.st_uid)
         finally:
             os.close(descriptor)
-        if not 0 < request.job_id <= LARGEST_JOB_ID:
+        if request.kind in OF_LEASES:
+            _check_lease(request, self._hook_uids)
+        elif not 0 < request.job_id <= LARGEST_JOB_ID:
             raise UserError(f"no job has the id {request.job_id}")
-        if request.kind not in _FROM_ANYBODY and request.sender_uid not in self._hook_uids:
+        elif request.kind not in _FROM_ANYBODY and request.sender_uid not in self._hook_uids:
             raise UserError(f"{request.kind.value} is for Slurm's hooks to say, not for uid {request.sender_uid}")
         return request
 
@@ -155,6 +162,15 @@ class MaildirInbox:
             _drop(path)
         for old in sorted(self._bad.iterdir())[:-MOST_BAD]:
             old.unlink(missing_ok=True)
+
+
+def _check_lease(request: Request, operators: Container[int]) -> None:
+    """Refuse a request about leases that names no prefix as we carry them, or is not an operator's."""
+    if request.sender_uid not in operators:
+        raise UserError(f"{request.kind.value} is for root and SlurmUser to say, not for uid {request.sender_uid}")
+    if not _FS_NAME.fullmatch(request.fs):
+        raise UserError("no file system can have the name that is asked for")
+    validate(request.prefix)
 
 
 def _rename(old: Path, new: Path) -> None:

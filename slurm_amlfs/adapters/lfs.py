@@ -11,10 +11,11 @@ import errno
 import os
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from slurm_amlfs.adapters.commands import Outcome, run
 from slurm_amlfs.domain.view import HsmState
@@ -29,6 +30,7 @@ TIMEOUT_SECONDS = 120
 """hsm_release flushes each file's data first; the others only talk to the metadata server."""
 
 _FLAGS = re.compile(rb": \(0x([0-9a-f]{8,16})\)[^\n]*\n")
+_ACTION = re.compile(rb": ([A-Z]+)(?: [^\n]*)?\n")
 _HELP = 4
 """Parser_execarg's CMD_HELP: a path is not a regular file."""
 _ONE_FILES_FAULT = {errno.EPERM, errno.ENOENT, errno.EACCES, errno.EBUSY, errno.ENODATA, errno.ESTALE, _HELP}
@@ -37,9 +39,16 @@ _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE}
 _NOT_LUSTRE = {errno.ENOTTY, errno.EOPNOTSUPP}
 
 
+_TELLING = {"hsm_state", "hsm_action"}
+"""Commands that take paths only as arguments."""
+
+T = TypeVar("T")
+
+
 class Action(StrEnum):
     """What is requested of Lustre's HSM."""
 
+    ARCHIVE = "hsm_archive"
     RESTORE = "hsm_restore"
     RELEASE = "hsm_release"
 
@@ -76,18 +85,18 @@ class Lfs:
             PermanentError: not a Lustre file system.
             TemporaryError: any other failure, no such program too.
         """
-        states: list[HsmState | None] = []
-        while len(states) < len(files):
-            asked = files[len(states) : len(states) + STATE_FILES]
-            outcome = self._run("hsm_state", asked)
-            told = parse_states(outcome.stdout, [file.path for file in asked])
-            states += told
-            if len(told) < len(asked):
-                # It stops at the first file that it cannot read (lfs_hsm_state), so the next one is to blame.
-                if outcome.code not in _GONE:
-                    raise _failure("hsm_state", outcome)
-                states.append(None)
-        return states
+        return self._tell("hsm_state", files, parse_states)
+
+    def hsm_busy(self, files: Sequence[OpenName]) -> list[bool | None]:
+        """Say for which files a request waits or runs, in the order asked; None for a file that is gone.
+
+        Lustre goes through its list of requests for each (mdt_hsm_get_action), so ask about few.
+
+        Raises:
+            PermanentError: not a Lustre file system.
+            TemporaryError: any other failure, no such program too.
+        """
+        return self._tell("hsm_action", files, parse_actions)
 
     def request(self, action: Action, files: Sequence[OpenName]) -> list[tuple[OpenName, int]]:
         """Request an action in the order given; return the files that were refused, each with its errno.
@@ -113,11 +122,28 @@ class Lfs:
                 batches.extendleft((batch[len(batch) // 2 :], batch[: len(batch) // 2]))
         return refused
 
+    def _tell(
+        self, command: str, files: Sequence[OpenName], parse: Callable[[bytes, Sequence[bytes]], list[T]]
+    ) -> list[T | None]:
+        """Have a line told of each file."""
+        lines: list[T | None] = []
+        while len(lines) < len(files):
+            asked = files[len(lines) : len(lines) + STATE_FILES]
+            outcome = self._run(command, asked)
+            told = parse(outcome.stdout, [file.path for file in asked])
+            lines += told
+            if len(told) < len(asked):
+                # It stops at the first file that it cannot read (lfs_hsm_state), so the next one is to blame.
+                if outcome.code not in _GONE:
+                    raise _failure(command, outcome)
+                lines.append(None)
+        return lines
+
     def _run(self, command: str, files: Sequence[OpenName]) -> Outcome:
         paths = [file.path for file in files]
         argv = [self._program, command]
         stdin = b""
-        if command == "hsm_state" or any(b"\n" in path for path in paths):
+        if command in _TELLING or any(b"\n" in path for path in paths):
             argv += map(os.fsdecode, paths)
         else:
             argv += ["--filelist", "/dev/stdin"]
@@ -131,20 +157,27 @@ class Lfs:
 
 
 def parse_states(output: bytes, asked: Sequence[bytes]) -> list[HsmState]:
-    """Read hsm_state's lines, "PATH: (0x0000000d) released exists archived, archive_id:1", in the order asked.
+    """Read hsm_state's lines, "PATH: (0x0000000d) released exists archived, archive_id:1", as far as they go."""
+    return [HsmState(int(flags, 16) & _KNOWN) for flags in _lines(_FLAGS, output, asked)]
+
+
+def parse_actions(output: bytes, asked: Sequence[bytes]) -> list[bool]:
+    """Read hsm_action's lines, "PATH: NOOP" or "PATH: ARCHIVE running (12 bytes moved)", as far as they go."""
+    return [action != b"NOOP" for action in _lines(_ACTION, output, asked)]
+
+
+def _lines(pattern: re.Pattern[bytes], output: bytes, asked: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield what lines tell after their paths, in the order asked, until a path is not told.
 
     The asked paths say where each line begins, so a name may hold newlines and text that looks like another line.
-    Stops at the first path that is not told.
     """
-    states: list[HsmState] = []
     at = 0
     for path in asked:
-        flags = _FLAGS.match(output, at + len(path)) if output.startswith(path, at) else None
-        if not flags:
-            break
-        states.append(HsmState(int(flags[1], 16) & _KNOWN))
-        at = flags.end()
-    return states
+        told = pattern.match(output, at + len(path)) if output.startswith(path, at) else None
+        if not told:
+            return
+        yield told[1]
+        at = told.end()
 
 
 _KNOWN = sum(state.value for state in HsmState)

@@ -111,8 +111,37 @@ class LustreMount:
         states = self._request(Action.RESTORE, paths)
         refused = tuple(path for path, state in states.items() if state & HsmState.RELEASED)
         if len(refused) == len(set(paths)):
-            _complain("restore", refused)
+            _complain("restore", refused, "its archive is not lost")
         return refused
+
+    def archive(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """Ask for copies of new and dirty files in the archive. Asking twice, or for a clean or gone file, is success.
+
+        Returns the files that Lustre refuses, where it takes others. The archives go on by themselves; one that fails
+        leaves its file as it is, and only `hsm_busy` tells that it is over (hsm_cdt_request_completed).
+
+        Raises:
+            TemporaryError: the file system or `lfs` does not answer.
+            PermanentError: Lustre refuses all: we have no right, or they must not be archived.
+        """
+        states = self._request(Action.ARCHIVE, paths)
+        refused = tuple(path for path, state in states.items() if not state.clean)
+        if len(refused) == len(set(paths)):
+            _complain("archive", refused, "it is not marked noarchive")
+        return refused
+
+    def hsm_busy(self, paths: Sequence[str]) -> frozenset[str]:
+        """Say which files an HSM request waits or runs for.
+
+        Raises:
+            TemporaryError: the file system or `lfs` does not answer.
+            PermanentError: it is not Lustre.
+        """
+        busy: set[str] = set()
+        for named in self._open_files(paths):
+            told = self._lfs.hsm_busy([name for _, name in named])
+            busy |= {path for (path, _), it in zip(named, told, strict=True) if it}
+        return frozenset(busy)
 
     def release(self, paths: Sequence[str]) -> None:
         """Free the space of clean archived files.
@@ -125,7 +154,8 @@ class LustreMount:
         """
         refused = self._request(Action.RELEASE, paths)
         kept = HsmState.RELEASED | HsmState.NORELEASE
-        _complain("release", [path for path, state in refused.items() if state.clean and not state & kept])
+        wrongly = [path for path, state in refused.items() if state.clean and not state & kept]
+        _complain("release", wrongly, "its archive is not lost")
 
     def space(self) -> SpaceView:
         """Read total bytes, and those free to users.
@@ -232,10 +262,10 @@ class LustreMount:
         return folder
 
 
-def _complain(verb: str, paths: Sequence[str]) -> None:
+def _complain(verb: str, paths: Sequence[str], check: str) -> None:
     if paths:
         raise PermanentError(
-            f"Lustre refuses to {verb} {quote_list(paths)}; see that its archive is not lost, and that this host is in"
+            f"Lustre refuses to {verb} {quote_list(paths)}; see that {check}, and that this host is in"
             " noSquashNidLists if root is squashed"
         )
 

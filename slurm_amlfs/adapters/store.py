@@ -7,6 +7,7 @@ on disk before anything is done about it. Deleting the file loses no duty: Slurm
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -105,8 +106,8 @@ _TEMPO = TypeAdapter(Tempo)
 class SqliteStore:
     """One database file."""
 
-    def __init__(self, path: Path, now: Callable[[], datetime] = _CLOCK.now) -> None:
-        """Open the database, or make it; `now` tells what of its history is old.
+    def __init__(self, path: Path, now: Callable[[], datetime] = _CLOCK.now, group: int | None = None) -> None:
+        """Open the database, or make it; `now` tells what of its history is old, `group` may read it besides its owner.
 
         Raises:
             PermanentError: the file is of a newer release, or no database.
@@ -116,7 +117,9 @@ class SqliteStore:
         with self._told():
             # SQLite gives its other files, which hold what is written last, the rights of the database.
             path.touch(0o600)
-            path.chmod(0o600)
+            path.chmod(0o600 if group is None else 0o640)
+            if group is not None:
+                os.chown(path, -1, group)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -145,26 +148,15 @@ class SqliteStore:
         return str(epoch)
 
     def load(self) -> tuple[Records, tuple[Event, ...]]:
-        """Read everything that is not closed, with its events.
+        """Read everything that is not closed, with its events. Which leases rest is for the first pass to say.
 
         Raises:
             PermanentError: the database is damaged.
             TemporaryError: it cannot be read now.
         """
         with self._told():
-            jobs = [_JOB.validate_json(row) for (row,) in self._db.execute("SELECT record FROM job")]
-            stages = [_STAGE.validate_json(row) for (row,) in self._db.execute("SELECT record FROM stage")]
-            transfers = [_TRANSFER.validate_json(row) for (row,) in self._db.execute("SELECT record FROM transfer")]
-            leases = [_LEASE.validate_json(row) for (row,) in self._db.execute("SELECT record FROM lease")]
-            tempos = {name: _TEMPO.validate_json(row) for name, row in self._db.execute("SELECT id, record FROM tempo")}
-            events = [event for job in jobs for event in self.events(job.job_id)]
-        records = Records(
-            {job.job_id: job for job in jobs},
-            {stage.key: stage for stage in stages},
-            {transfer.transfer_id: transfer for transfer in transfers},
-            {lease.key: lease for lease in leases},
-            tempos,
-        )
+            records = _records(self._db)
+            events = [event for job_id in records.jobs for event in self.events(job_id)]
         return records, tuple(events)
 
     def events(self, job_id: int) -> tuple[Event, ...]:
@@ -186,7 +178,8 @@ class SqliteStore:
             self._save("job", _JOB, before.jobs, after.jobs)
             self._save("stage", _STAGE, before.stages, after.stages)
             self._save("transfer", _TRANSFER, before.transfers, after.transfers)
-            self._save("lease", _LEASE, before.leases, after.leases)
+            laid, lies = before.resting.apart(after.resting)
+            self._save("lease", _LEASE, {**before.leases, **laid}, {**after.leases, **lies})
             self._save("tempo", _TEMPO, before.tempos, after.tempos)
             self._db.executemany(
                 "INSERT INTO event VALUES (?, ?, ?, ?)",
@@ -255,16 +248,49 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def _records(db: sqlite3.Connection) -> Records:
+    jobs = [_JOB.validate_json(row) for (row,) in db.execute("SELECT record FROM job")]
+    stages = [_STAGE.validate_json(row) for (row,) in db.execute("SELECT record FROM stage")]
+    transfers = [_TRANSFER.validate_json(row) for (row,) in db.execute("SELECT record FROM transfer")]
+    leases = [_LEASE.validate_json(row) for (row,) in db.execute("SELECT record FROM lease")]
+    return Records(
+        {job.job_id: job for job in jobs},
+        {stage.key: stage for stage in stages},
+        {transfer.transfer_id: transfer for transfer in transfers},
+        {lease.key: lease for lease in leases},
+        {name: _TEMPO.validate_json(row) for name, row in db.execute("SELECT id, record FROM tempo")},
+    )
+
+
 def read_events(path: Path, job_id: int) -> tuple[Event, ...]:
     """Read a job's timeline from the database of a daemon that may be running or dead.
 
     Raises:
         TemporaryError: it cannot be read: it is not there, or not for this user.
     """
+    with _reading(path) as db:
+        return _events(db, job_id)
+
+
+def read_records(path: Path) -> Records:
+    """Read everything that is not closed, as it is at one moment; raises as `read_events` does."""
+    with _reading(path) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version != VERSION:
+            raise TemporaryError(f"{path} is of another release; use the slurm-amlfs of the daemon that wrote it")
+        db.execute("BEGIN")
+        return _records(db)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database to read. One that nobody has open is taken as it lies, by who may make no files beside it."""
     try:
-        db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)
+        # The files beside it are there while it is open, and after a crash.
+        how = "mode=ro" if Path(f"{path}-wal").exists() or os.access(path.parent, os.W_OK) else "immutable=1"
+        db = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=5, isolation_level=None)
         try:
-            return _events(db, job_id)
+            yield db
         finally:
             db.close()
     except sqlite3.OperationalError as error:

@@ -29,12 +29,11 @@ from slurm_amlfs.application.looking import (
 from slurm_amlfs.application.noticing import COMMENTS, Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, Slurm
-from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import Comment, Count, Errand, Evict, Free, Notify, Probe, ProveIn, ProveOut, key_of
-from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.errand import WALKS, Comment, Errand, Notify, key_of
 from slurm_amlfs.domain.reconcile import Decision, decide
-from slurm_amlfs.domain.records import Event, Records, Stage
+from slurm_amlfs.domain.records import Event, Records
 from slurm_amlfs.domain.report import Report, Trouble
+from slurm_amlfs.domain.staging_out import goes_on
 from slurm_amlfs.domain.world import Rules, Seen, backoff
 from slurm_amlfs.errors import AmlfsError
 from slurm_amlfs.wire import Request
@@ -49,8 +48,6 @@ _QUICK_WORKERS = 8
 
 _COMMENT_WORKERS = 2 * COMMENTS
 """Threads for comments and notices: half of them stay free for what announces a start."""
-
-_WALKS = (Count, Evict, Probe, ProveIn, ProveOut, Free)
 
 _LONGEST_REST = timedelta(seconds=30)
 
@@ -79,11 +76,20 @@ class Outside:
 class Loop:
     """One per state directory."""
 
-    def __init__(self, outside: Outside, rules: Rules, pace: Pace, *, workers: int, restore_window: int) -> None:
+    def __init__(  # noqa: PLR0913 - what a site decides
+        self,
+        outside: Outside,
+        rules: Rules,
+        pace: Pace,
+        *,
+        workers: int,
+        restore_window: int,
+        archive_window: int = 2000,
+    ) -> None:
         """Read the store; nothing outside is touched before `run`."""
         self._outside = outside
         self._rules = rules
-        self._performer = Performer(outside.file_systems, outside.slurm, restore_window)
+        self._performer = Performer(outside.file_systems, outside.slurm, restore_window, archive_window)
         self._looks = Looks(pace, tuple(outside.file_systems))
         self._notices = Notices(outside.board, rules)
         self._records, events = outside.store.load()
@@ -140,7 +146,7 @@ class Loop:
         known = {handle for handle, _ in self._heard} | self._stuck
         new = [(handle, request) for handle, request in self._outside.inbox.take() if handle not in known]
         self._heard += new
-        self._new |= {request.job_id for _, request in new}
+        self._new |= {request.job_id for _, request in new if request.job_id}
         if new or self._dirty or (self._wake is not None and now >= self._wake):
             self._dirty = True
             self._pass(now)
@@ -173,17 +179,16 @@ class Loop:
         for handle, request in heard:
             if id(request) not in unheard:
                 self._outside.inbox.done(handle)
-        for event in decision.events:
-            log.info(
-                event.word.replace(" ", "-").replace("_", "-"),
-                extra={"amlfs_pairs": {"job": event.job_id, "detail": event.detail}},
-            )
+        for event in (*decision.events, *decision.remarks):
+            pairs = {"job": event.job_id, "detail": event.detail} if event.job_id else {"detail": event.detail}
+            log.info(event.word.replace(" ", "-").replace("_", "-"), extra={"amlfs_pairs": pairs})
         self._looks.doubt(frozenset(self._new))
         self._new.clear()
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
         self._performer.keep(
+            {key for key, it in self._records.leases.items() if it.counted is None or it.unlisted},
             {key for key, it in self._records.leases.items() if it.landed and it.proved is None},
-            {key for key, it in self._records.stages.items() if _goes_on(it)},
+            {key for key, it in self._records.stages.items() if goes_on(it)},
         )
         for errand in decision.errands:
             self._begin(errand, now)
@@ -226,7 +231,7 @@ class Loop:
         self._submit(self._pool(errand), key_of(errand), work)
 
     def _pool(self, errand: Errand) -> ThreadPoolExecutor:
-        if isinstance(errand, _WALKS):
+        if isinstance(errand, WALKS):
             return self._walks
         return self._comments if isinstance(errand, (Comment, Notify)) else self._calls
 
@@ -289,9 +294,3 @@ class Loop:
                 looks.fs_looked[name] = now
                 fs = self._outside.file_systems[name]
                 self._submit(self._calls, f"look {name}", partial(look_at_slot, looks, name, fs, now))
-
-
-def _goes_on(stage: Stage) -> bool:
-    """Say whether a proof or a release may be under way for a stage, from slice to slice."""
-    proving = stage.key.direction is Direction.OUT and stage.phase is Phase.WAITING
-    return proving or stage.phase is Phase.RELEASING

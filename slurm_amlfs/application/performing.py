@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from slurm_amlfs.application.counting import count, is_there
+from slurm_amlfs.application.archiving import OutArchive
+from slurm_amlfs.application.counting import Counting, is_there
 from slurm_amlfs.application.exporting import Freeing, OutProof
 from slurm_amlfs.application.judging import unsaved
 from slurm_amlfs.application.ports import Arm, Blobs, Lustre, Slurm
@@ -17,6 +18,7 @@ from slurm_amlfs.application.restore_room import RestoreRoom
 from slurm_amlfs.application.slicing import Kept
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.errand import (
+    ArchiveFiles,
     Clear,
     Comment,
     Count,
@@ -37,6 +39,7 @@ from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
 from slurm_amlfs.domain.report import (
+    Archived,
     Counted,
     Done,
     Examined,
@@ -68,16 +71,28 @@ class FileSystem:
 
 
 class Performer:
-    """Does errands, each in whatever thread calls. Proofs and releases go on from slice to slice."""
+    """Does errands, each in whatever thread calls. Counts, proofs and releases go on from slice to slice."""
 
-    def __init__(self, file_systems: Mapping[str, FileSystem], slurm: Slurm, restore_window: int) -> None:
-        """Take the ports; `restore_window` is how many restores may be in flight on one file system."""
+    def __init__(
+        self,
+        file_systems: Mapping[str, FileSystem],
+        slurm: Slurm,
+        restore_window: int,
+        archive_window: int = 2000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the ports; the windows are how many restores and how many archives may be in flight on a file system."""
+        self._clock = clock
         self._file_systems = file_systems
         self._slurm = slurm
         self._window = restore_window
-        self._rooms = {name: RestoreRoom(restore_window, time.monotonic) for name in file_systems}
+        self._rooms = {name: RestoreRoom(restore_window, clock) for name in file_systems}
+        self._archive_window = archive_window
+        self._archive_rooms = {name: RestoreRoom(archive_window, clock) for name in file_systems}
+        self._counts: Kept[LeaseKey, Counting] = Kept()
         self._ins: Kept[LeaseKey, InProof] = Kept()
         self._outs: Kept[StageKey, OutProof] = Kept()
+        self._archives: Kept[StageKey, OutArchive] = Kept()
         self._frees: Kept[StageKey, Freeing] = Kept()
 
     def perform(self, errand: Errand) -> Report:
@@ -93,10 +108,12 @@ class Performer:
             log.exception("errand-broke", extra={"amlfs_pairs": {"errand": key_of(errand)}})
             return Report(errand, Trouble(Fault.TEMPORARY, f"internal error, see the daemon's log: {error!r}"))
 
-    def keep(self, leases: Collection[LeaseKey], stages: Collection[StageKey]) -> None:
-        """Forget the proofs of all other leases, and the proofs and releases of all other stages."""
+    def keep(self, counts: Collection[LeaseKey], leases: Collection[LeaseKey], stages: Collection[StageKey]) -> None:
+        """Forget counts and proofs of all other leases, and proofs, archives and releases of all other stages."""
+        self._counts.keep(counts)
         self._ins.keep(leases)
         self._outs.keep(stages)
+        self._archives.keep(stages)
         self._frees.keep(stages)
 
     def _do(self, errand: Errand) -> Result:
@@ -110,6 +127,8 @@ class Performer:
                 result = self._prove_in(errand)
             case ProveOut():
                 result = self._prove_out(errand)
+            case ArchiveFiles():
+                result = self._archive(errand)
             case Free():
                 result = self._free(errand)
             case Evict():
@@ -153,7 +172,15 @@ class Performer:
         if errand.whole or errand.overwrites:
             self._fs(key.fs)
         looks = key.conflict is Conflict.SKIP and fs.lustre.mounted()
-        counted = count(fs.blobs, fs.lustre if looks else None, fs.namespace, key.prefix, errand.target_blobs)
+
+        def begin() -> Counting:
+            return Counting(fs.blobs, fs.lustre if looks else None, fs.namespace, errand, time.monotonic)
+
+        # How it will be cut, and what is asked beside, is no reason to begin again.
+        same = replace(errand, target_blobs=0, whole=False, overwrites=False)
+        counted = self._counts.go_on(key, same, begin, Counting.slice) if errand.lists else Counted(0, 0)
+        if not counted.settled:
+            return counted
         if errand.whole:
             counted = replace(counted, room_bytes=fs.lustre.space().total_bytes)
         return self._count_unsaved(key, counted) if errand.overwrites else counted
@@ -177,9 +204,7 @@ class Performer:
 
         def begin() -> InProof:
             room = self._rooms[errand.fs]
-            return InProof(
-                fs.blobs, fs.lustre, errand, fs.namespace, window=self._window, clock=time.monotonic, room=room
-            )
+            return InProof(fs.blobs, fs.lustre, errand, fs.namespace, window=self._window, clock=self._clock, room=room)
 
         return self._ins.go_on(errand.lease, errand, begin, lambda it: it.slice(errand.urgency))
 
@@ -187,15 +212,37 @@ class Performer:
         fs = self._fs(errand.fs)
 
         def begin() -> OutProof:
-            return OutProof(fs.blobs, fs.lustre, errand, fs.namespace, time.monotonic)
+            return OutProof(fs.blobs, fs.lustre, errand, fs.namespace, self._clock)
 
         return self._outs.go_on(errand.stage, errand, begin, OutProof.slice)
+
+    def _archive(self, errand: ArchiveFiles) -> Archived:
+        fs = self._fs(errand.fs)
+
+        def begin() -> OutArchive:
+            room, window = self._archive_rooms[errand.fs], self._archive_window
+            return OutArchive(
+                fs.blobs, fs.lustre, errand.prefixes, fs.namespace, window=window, clock=self._clock, room=room
+            )
+
+        archived = self._archives.go_on(errand.stage, errand, begin, lambda it: it.slice(errand.urgency))
+        if archived.settled:
+            pairs = {
+                "job": errand.stage.job_id,
+                "fs": errand.fs,
+                "files": archived.files,
+                "done": archived.files_done,
+                "failed": archived.failed,
+                "changed": archived.changed,
+            }
+            log.info("archived", extra={"amlfs_pairs": pairs})
+        return archived
 
     def _free(self, errand: Free) -> Freed:
         fs = self._fs(errand.fs)
 
         def begin() -> Freeing:
-            return Freeing(fs.blobs, fs.lustre, errand.prefixes, fs.namespace, time.monotonic)
+            return Freeing(fs.blobs, fs.lustre, errand.prefixes, fs.namespace, self._clock)
 
         # What others need changes from slice to slice, and is no reason to begin again.
         same = replace(errand, spare=())
@@ -204,7 +251,7 @@ class Performer:
     def _evict(self, errand: Evict) -> Freed:
         """Release to the end, in this one call: it is wanted once, and nobody waits for this lease."""
         fs = self._fs(errand.lease.fs)
-        freeing = Freeing(fs.blobs, fs.lustre, (errand.lease.prefix,), fs.namespace, time.monotonic)
+        freeing = Freeing(fs.blobs, fs.lustre, (errand.lease.prefix,), fs.namespace, self._clock)
         try:
             while not (freed := freeing.slice(errand.spare)).settled:
                 pass

@@ -12,6 +12,7 @@ from typing import Protocol
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.view import (
     BlobView,
+    Children,
     FileSystemView,
     FileView,
     HsmState,
@@ -57,6 +58,12 @@ class Blobs(Protocol):
     def walk(self, prefix: str) -> Iterator[BlobView]:
         """Stream the blobs whose name begins with `prefix` (which has its leading "/"), in the service's order."""
 
+    def pages(self, prefix: str) -> Iterator[Sequence[BlobView]]:
+        """Stream the same a page at a time; one may be empty and not the last; each is asked for when wanted."""
+
+    def children(self, prefix: str) -> Iterator[Children]:
+        """Stream, a page at a time, what is directly under `prefix`: all names that begin so, up to their next "/"."""
+
     def find(self, name: str) -> BlobView | None:
         """Look up one blob by its full name (without a leading "/")."""
 
@@ -84,6 +91,15 @@ class Lustre(Protocol):
 
         Returns those that Lustre refuses though others were taken; to refuse all is an error.
         """
+
+    def archive(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """Ask for copies of new and dirty files in the archive. Asking twice, or for a clean or gone file, is success.
+
+        Returns those that Lustre refuses though others were taken; to refuse all is an error.
+        """
+
+    def hsm_busy(self, paths: Sequence[str]) -> frozenset[str]:
+        """Say which files an HSM request waits or runs for. Each costs Lustre a look through all its requests."""
 
     def release(self, paths: Sequence[str]) -> None:
         """Free the space of clean archived files. Lustre itself refuses dirty ones."""

@@ -1,5 +1,7 @@
 """How many restores may be in flight on one file system, over all its stages, and who may ask for the next ones.
 
+Archives of exports by HSM have a room of their own, by the same rules.
+
 The most urgent goes first; among equals, who has the fewest in flight. Who wanted more than there was room for has what
 comes free kept for it, as long as it still asks. Urgency is a moment, in seconds from anywhere: an earlier one goes
 sooner. So nobody starves: whoever comes later has a later moment.

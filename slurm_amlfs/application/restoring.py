@@ -5,25 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 
 from slurm_amlfs.application.ports import Lustre
 from slurm_amlfs.application.restore_room import RestoreShare
+from slurm_amlfs.application.sparing import BATCH, SparingLook
 from slurm_amlfs.domain.restore_window import RestoreWindow
 from slurm_amlfs.domain.view import HsmState
 from slurm_amlfs.errors import PermanentError
-
-_SAMPLE = 50
-"""Files that are looked at first, the oldest; while none of them has ended the others are left alone."""
-
-_BATCH = 500
-"""Files looked at, or asked for, in one go after that."""
-
-_YIELD = 4
-"""A batch of which fewer than one in so many has ended is the last: what comes after it was asked for later."""
-
-_LOOK_THROUGH_SECONDS = 5.0
-"""How often all of them are looked at: the coordinator need not keep the order, and some files hang."""
 
 _ASK_AGAIN_SECONDS = 60.0
 """A restore that has shown nothing for so long is asked for again: the coordinator can drop requests unheard."""
@@ -65,7 +53,7 @@ class Restores:
         self._asked: dict[str, tuple[int, float]] = {}
         self._refused: deque[tuple[str, int]] = deque()
         self._taken = False
-        self._looked_through = clock()
+        self._sparing = SparingLook(clock)
 
     def add(self, path: str, size_bytes: int) -> None:
         """Queue a released file."""
@@ -104,7 +92,7 @@ class Restores:
         wanted = min(self._window.size - len(self._asked), len(self._released))
         granted = self._share.take(max(0, wanted))
         while granted:
-            batch = [self._released.popleft() for _ in range(min(granted, _BATCH))]
+            batch = [self._released.popleft() for _ in range(min(granted, BATCH))]
             granted -= len(batch)
             self._request(batch)
             if granted and self._clock() >= until:
@@ -144,19 +132,9 @@ class Restores:
                 self._asked[path] = (size_bytes, self._clock())
 
     def _check(self, ended: Ended) -> None:
-        """Look at the oldest, and go on as long as that is worth its calls."""
         now = self._clock()
-        through = now - self._looked_through >= _LOOK_THROUGH_SECONDS
-        if through:
-            self._looked_through = now
-        left = iter(list(self._asked))
-        size = _BATCH if through else _SAMPLE
-        while batch := list(islice(left, size)):
-            before = ended.number
+        for batch in self._sparing.batches(self._asked, lambda: ended.number):
             self._look(batch, ended, now)
-            if not through and (ended.number - before) * _YIELD < len(batch):
-                return
-            size = _BATCH
 
     def _look(self, batch: list[str], ended: Ended, now: float) -> None:
         states = self._lustre.hsm_states(batch)

@@ -22,7 +22,7 @@ from slurm_amlfs.config.values import (
     absolute,
 )
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.world import Ahead
+from slurm_amlfs.domain.world import Ahead, ExportBy
 
 ANY = "*"
 """Stands for every file system, and for every user."""
@@ -59,6 +59,7 @@ class Limits(Part):
     attempts: Count = 3
     prefixes_per_import: Annotated[int, Field(strict=True, ge=1, le=100)] = 100
     restore_window: Count = 2000
+    archive_window: Count = 2000
     comment_seconds: Count = 10
     workers: Annotated[int, Field(strict=True, ge=1, le=64)] = 8
     stall_minutes: Count = 10
@@ -71,8 +72,11 @@ class Slot(Part):
     cut_seconds: Seconds = 10.0
     overhead_seconds: Seconds = 5.0
     blobs_per_second: Annotated[float, Field(strict=True, ge=1, le=1e9)] = 2000.0
+    list_seconds: Seconds = 120.0
+    list_blobs: Count = 5_000_000
     believe_minutes: Count = 10
     keep_hours: Count = 168
+    most_leases: Count = 100_000
     ahead: Ahead = Ahead.BATCH
 
 
@@ -87,6 +91,7 @@ class FileSystem(Part):
     amlfs: Annotated[ArmName, Field(examples=["amlfs1"])]
     container_url: Annotated[ContainerUrl, Field(examples=["https://ACCOUNT.blob.core.windows.net/CONTAINER"])]
     lfs: AbsolutePath = Path("/usr/bin/lfs")
+    export_by: ExportBy = ExportBy.ARM
 
 
 class Grant(Part):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from statistics import median
 from typing import NamedTuple, cast
 
-from slurm_amlfs.domain import archiving, capacity, importing, overwriting, riding
+from slurm_amlfs.domain import archiving, capacity, keeping, overwriting, riding, sizing
 from slurm_amlfs.domain.ask import Conflict, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
@@ -25,7 +26,7 @@ _LEAST_WEIGHT, _MOST_WEIGHT = 0.1, 10.0
 """Bounds of a job's weight, which is its priority set beside the median of those that wait."""
 
 _FORESEEN_WEIGHT = 0.5
-"""What a job that Slurm has not begun to stage weighs beside one that waits."""
+"""What a job that Slurm has not begun to stage, or an admin's pin, weighs beside one that waits."""
 
 
 class _Kind(NamedTuple):
@@ -49,22 +50,32 @@ def next_turn(draft: Draft, fs: str) -> Turn | None:
 
     What has first to be looked at, because its import overwrites, is looked at, and keeps its place meanwhile.
     """
-    weights = _Weights(draft)
-    loads = [*_imports(draft, fs, weights), *_archives(draft, fs, weights)]
-    tempo = draft.tempo(fs)
-    now = draft.now.timestamp()
-    pace = Pace(tempo.overhead_seconds, tempo.weight_per_second(now))
-    bounds = Bounds(draft.rules.turn.total_seconds(), draft.rules.prefixes_per_import)
-    turn = choose(loads, pace, bounds, now)
-    if draft.rules.ahead is not Ahead.SUBMIT and turn is not None and not _asked_for(draft, turn):
-        turn = choose([load for load in loads if _has_asked(draft, load.key)], pace, bounds, now)
+    turn = choose_turn(draft, fs, loads_of(draft, fs), draft.now)
     if turn is None or turn.kind == _ARCHIVE:
         return turn
     served = _leases(draft, turn)
     unchecked = [held for held in served if not overwriting.is_checked(draft, held)]
     for held in unchecked:
-        importing.check(draft, held)
+        sizing.check(draft, held)
     return None if unchecked else turn
+
+
+def loads_of(draft: Draft, fs: str) -> list[Load]:
+    """List what waits for a file system's slot."""
+    weights = _Weights(draft)
+    return [*_imports(draft, fs, weights), *_archives(draft, fs, weights)]
+
+
+def choose_turn(draft: Draft, fs: str, loads: Sequence[Load], at: datetime) -> Turn | None:
+    """Choose among loads the next turn of a moment; None if none of them may go."""
+    tempo = draft.tempo(fs)
+    now = at.timestamp()
+    pace = Pace(tempo.overhead_seconds, tempo.weight_per_second(now))
+    bounds = Bounds(draft.rules.turn.total_seconds(), draft.rules.prefixes_per_import)
+    turn = choose(loads, pace, bounds, now)
+    if draft.rules.ahead is not Ahead.SUBMIT and turn is not None and not _asked_for(draft, turn):
+        turn = choose([load for load in loads if _has_asked(draft, load.key)], pace, bounds, now)
+    return turn
 
 
 def _asked_for(draft: Draft, turn: Turn) -> bool:
@@ -72,11 +83,11 @@ def _asked_for(draft: Draft, turn: Turn) -> bool:
 
 
 def _has_asked(draft: Draft, key: Hashable) -> bool:
-    """Say whether somebody waits for a load already, and is not only foreseen."""
+    """Say whether somebody waits for a load already, job or admin, and is not only foreseen."""
     if isinstance(key, StageKey):
         return True
     held, _ = cast("tuple[LeaseKey, str]", key)
-    return bool(draft.riders.get(held))
+    return bool(draft.riders.get(held)) or draft.leases[held].pinned
 
 
 def _leases(draft: Draft, turn: Turn) -> list[Lease]:
@@ -113,6 +124,8 @@ def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
         foreseen = draft.foreseen.get(held.key)
         if foreseen is not None:
             weight += _FORESEEN_WEIGHT * foreseen.tasks * weights.set_beside(foreseen.priority)
+        elif not stages:
+            weight = _FORESEEN_WEIGHT
         alone = tempo.overhead_seconds + held.files_total / rate
         by_suspect: dict[str, list[Part]] = {}
         for part in held.wants:
@@ -124,7 +137,9 @@ def _imports(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
                 weight,
                 held.since.timestamp(),
                 alone,
-                tuple(Piece(part.prefix, part.blobs / rate) for part in parts),
+                # What was not listed counts for the order, and is in no turn before it was.
+                tuple(Piece(part.prefix, part.blobs / rate) for part in parts if not part.estimated),
+                left_seconds=sum(part.blobs / rate for part in parts),
                 backlog_seconds=held.backlog_seconds,
             )
 
@@ -134,7 +149,7 @@ def _may_go(draft: Draft, fs: str) -> Iterator[Lease]:
     for held in list(draft.leases.values()):
         if held.key.fs != fs or held.counted is None or held.landed or not draft.ready(held):
             continue
-        if held.key not in draft.foreseen and not any(riding.waiting(draft, held)):
+        if not keeping.wanted(draft, held) and not any(riding.waiting(draft, held)):
             continue
         if why := overwriting.hinders(draft, held):
             riding.say(draft, replace(held, checked=None), why)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from slurm_amlfs.domain import freeing, riding
+from slurm_amlfs.domain import freeing, keeping, riding
 from slurm_amlfs.domain.ask import Direction, Hydrate
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease
@@ -42,9 +42,8 @@ def let_in(draft: Draft, held: Lease) -> bool:
         if lacks_bytes > room_bytes:
             _make_room(draft, held, lacks_bytes, room_bytes)
             return False
-    for it in group:
-        # What an earlier proof found done may have been names only, or given back since.
-        draft.put_lease(replace(it, let_in=True, bytes_done=it.held_bytes))
+    # What an earlier proof found done may have been names only, or given back since.
+    draft.change(replace(it, let_in=True, bytes_done=it.held_bytes) for it in group)
     return True
 
 
@@ -59,8 +58,8 @@ def _groups(draft: Draft, held: Lease) -> Iterator[tuple[Lease, ...]]:
                 keys.update(it.key for it in riding.serving(draft, stage))
         if (group := tuple(sorted(keys))) not in known:
             known.add(group)
-            some = [draft.leases[key] for key in group]
-            yield tuple(it for it in some if it.counted is not None and not it.let_in)
+            some = (draft.find_lease(key) for key in group)
+            yield tuple(it for it in some if it is not None and it.counted is not None and not it.let_in)
 
 
 def _lacks_bytes(draft: Draft, group: Iterable[Lease]) -> int:
@@ -74,13 +73,12 @@ def _there_bytes(draft: Draft, held: Lease) -> int:
     """Say what of a lease's bytes is on Lustre, or was promised to another lease on the same files."""
     namespace = draft.namespace(held.key.fs)
     inner: dict[str, int] = {}
-    for other in draft.leases.values():
-        if other.key == held.key or other.key.fs != held.key.fs or not other.let_in:
+    for other in draft.overlapping(held.key.fs, held.key.prefix):
+        if other.key == held.key or not other.let_in:
             continue
         if covers(namespace, other.key.prefix, held.key.prefix):
             return held.bytes_total
-        if covers(namespace, held.key.prefix, other.key.prefix):
-            inner[other.key.prefix] = other.bytes_total
+        inner[other.key.prefix] = other.bytes_total
     return max(held.held_bytes, sum(inner[it] for it in reduce(namespace, inner)))
 
 
@@ -94,18 +92,11 @@ def _promised_bytes(draft: Draft, held: Lease) -> int:
 
 
 def _make_room(draft: Draft, held: Lease, lacks_bytes: int, room_bytes: int) -> None:
-    idle = sorted(
-        (
-            it
-            for it in draft.leases.values()
-            if it.key.fs == held.key.fs and it.held_bytes and freeing.is_idle(draft, it) and draft.ready(it)
-        ),
-        key=lambda it: (it.used, it.key),
-    )
-    if idle and not any(key.startswith("evict ") for key in draft.seen.running):
-        draft.want(freeing.evict(draft, idle[0]))
+    idle = keeping.to_evict(draft, held.key.fs)
+    if idle is not None and not draft.evicting:
+        draft.want(freeing.evict(draft, idle))
     short = f"{lacks_bytes / _GIB:.1f} GiB are wanted and {max(room_bytes, 0) / _GIB:.1f} GiB are free"
-    riding.say(draft, held, f"{WAITING} on {held.key.fs}: {short}{', making room' if idle else ''}")
+    riding.say(draft, held, f"{WAITING} on {held.key.fs}: {short}{', making room' if idle is not None else ''}")
     draft.wake_at(draft.now + draft.rules.look_at_space)
 
 

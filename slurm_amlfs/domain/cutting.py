@@ -14,8 +14,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 
+from slurm_amlfs.domain.name_tree import Chunk, Name, Node
 from slurm_amlfs.domain.prefix import LONGEST_CHARACTERS, Namespace, validate
 from slurm_amlfs.errors import UserError
 
@@ -43,45 +43,15 @@ _SEPARATOR = "\0"
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One part. `blobs` and `total_bytes` are of the names that were fed and that `prefix` takes."""
+    """One part. `blobs` and `total_bytes` are of the names that were fed and that `prefix` takes.
+
+    `estimated` says that not all of its blobs were listed: then `blobs` is a guess, and the bytes are the known ones.
+    """
 
     prefix: str
     blobs: int
     total_bytes: int
-
-
-@dataclass(slots=True, eq=False)
-class _Node:
-    """A beginning that some names share.
-
-    `usable` says whether a part may be called so. `exact` counts blobs of just this name and `own_bytes` is what they,
-    and those of this name and "/", hold: a cut here would lose them. A sealed node is never cut, and has no children.
-    """
-
-    usable: bool
-    blobs: int = 0
-    total_bytes: int = 0
-    exact: int = 0
-    own_bytes: int = 0
-    sealed: bool = False
-    passing: bool = False
-    children: dict[str, _Node] | None = None
-
-    def seal(self) -> None:
-        self.sealed, self.children = True, None
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """Names that are sorted into the tree together.
-
-    `keys` are sorted, `sums[i]` are the bytes of the first i of them, and `latest` is the place of the name that came
-    last.
-    """
-
-    keys: list[str]
-    sums: list[int]
-    latest: int
+    estimated: bool = False
 
 
 class Cutter:
@@ -117,29 +87,49 @@ class Cutter:
         self._chunk_names = max(1, min(chunk_names, TARGETS_PER_CHUNK * self._target))
         self._exact = prefix[1:]
         self._begins = self._exact if self._flat or prefix.endswith("/") else self._exact + "/"
-        self._waiting: list[tuple[str, int]] = []
-        self._root = _Node(usable=True)
-        self._path: list[_Node] = []
+        self._waiting: list[Name] = []
+        self._root = Node(usable=True)
+        self._path: list[Node] = []
         self._made = 0
 
-    def take(self, name: str, size_bytes: int) -> None:
-        """Count one blob. `name` has no leading "/"; one that the prefix does not take is passed over."""
+    def take(self, name: str, size_bytes: int, blobs: int = 1, *, estimated: bool = False) -> None:
+        """Count one blob. `name` has no leading "/"; one that the prefix does not take is passed over.
+
+        Where a listing ended early, a name may also stand for as many blobs below it as are `estimated`, or for none
+        that were not taken already: it is in a part in any case.
+        """
         if not name.startswith(self._begins) and name != self._exact:
             return
-        self.blobs += 1
+        self.blobs += blobs
         self.total_bytes += size_bytes
-        self._waiting.append((name, size_bytes))
+        if not self._flat:
+            if _SEPARATOR in name:
+                self._root.seal()  # no blob has such a name (XML cannot carry it), and the keys could not tell it apart
+            name = name.replace("/", _SEPARATOR)
+        self._waiting.append(Name(name, size_bytes, blobs, estimated))
         if len(self._waiting) >= self._chunk_names:
             self._sort_in()
 
-    def parts(self, target_blobs: int = 0) -> tuple[Cut, ...]:
+    def keep_whole(self, folder: str) -> None:
+        """Never cut what begins so (without a leading "/"), since not all that is directly in it is known."""
+        self._sort_in()
+        key = folder if self._flat else folder.replace("/", _SEPARATOR)
+        node, start = self._root, len(self._begins)
+        while start < len(key) and node.children:
+            step, end, _ = self._step(key, start)
+            node, start = node.children[step], end if self._flat else end + 1
+        node.seal()
+
+    def parts(self, target_blobs: int = 0, *, divided: bool = False) -> tuple[Cut, ...]:
         """Return the parts, sorted; the prefix itself if it is small, empty, or cannot be cut.
 
         No two overlap. A part of more than the target could not be cut; ask `blobs`. A larger target than that of the
-        beginning may be given, for fewer parts.
+        beginning may be given, for fewer parts. If it is to be `divided`, to be small does not keep the prefix whole.
         """
         self._sort_in()
         target = max(self._target, target_blobs)
+        if divided:
+            target = min(target, max(1, self.blobs // 2))
         while len(cuts := self._decide(target)) > self._most_parts:
             target *= 2
         return tuple(sorted(cuts, key=lambda cut: cut.prefix))
@@ -148,19 +138,12 @@ class Cutter:
         """Bring the waiting names into the tree, and forget what is below nodes that are complete and small."""
         if not self._waiting:
             return
-        if not self._flat:
-            if any(_SEPARATOR in name for name, _ in self._waiting):
-                self._root.seal()  # no blob has such a name (XML cannot carry it), and the keys could not tell it apart
-            self._waiting = [(name.replace("/", _SEPARATOR), size) for name, size in self._waiting]
-        latest = self._waiting[-1][0]
-        self._waiting.sort()
-        keys = [key for key, _ in self._waiting]
-        sums = [0, *accumulate(size for _, size in self._waiting)]
+        chunk = Chunk.of(self._waiting)
         self._waiting = []
         passed = self._path
         for node in passed:
             node.passing = False
-        touched = self._insert(_Chunk(keys, sums, bisect_left(keys, latest)))
+        touched = self._insert(chunk)
         self._path = [node for node in touched if node.passing]
         for node in (*passed, *touched):
             if not node.passing:
@@ -168,24 +151,23 @@ class Cutter:
         if self._made > self._most_nodes:
             self._thin()
 
-    def _insert(self, chunk: _Chunk) -> list[_Node]:
+    def _insert(self, chunk: Chunk) -> list[Node]:
         """Count the chunk's names in every node that they pass, and return those nodes, parents first."""
         touched = []
         # A hierarchical root's own names are "data" and "data/", and its children's segments begin behind the "/".
         todo = [(self._root, len(self._begins), 0, len(chunk.keys))]
         while todo:
             node, start, low, high = todo.pop()
-            node.blobs += high - low
-            node.total_bytes += chunk.sums[high] - chunk.sums[low]
+            chunk.add_to(node, low, high)
             if not node.sealed:
-                node.passing = low <= chunk.latest < high
+                node.passing = low <= chunk.place < high
                 touched.append(node)
                 todo.extend(self._share_out(node, start, low, high, chunk))
         return touched
 
     def _share_out(
-        self, node: _Node, start: int, low: int, high: int, chunk: _Chunk
-    ) -> Iterator[tuple[_Node, int, int, int]]:
+        self, node: Node, start: int, low: int, high: int, chunk: Chunk
+    ) -> Iterator[tuple[Node, int, int, int]]:
         """Give the names from `low` to `high`, alike up to `start`, to the node itself or to its children."""
         keys = chunk.keys
         while low < high and len(keys[low]) <= start:
@@ -208,15 +190,15 @@ class Cutter:
                 if usable is None:
                     node.seal()
                     return
-                child = children[step] = _Node(usable)
+                child = children[step] = Node(usable)
                 self._made += 1
                 longest = len(keys[upto - 1])
                 below = self._flat or longest > behind
-                passing = low <= chunk.latest < upto
+                passing = low <= chunk.place < upto
                 # Passed, small and new: complete, so what is below does not matter. But a lone "dir" may be the stub
                 # of a directory that comes later, since "dir-b" sorts before "dir/".
-                child.sealed = usable and below and not passing and upto - low <= self._target
-                files += not self._flat and longest == end and not keys[chunk.latest].startswith(key)
+                child.sealed = usable and below and not passing and chunk.count(low, upto) <= self._target
+                files += not self._flat and longest == end and not chunk.latest.startswith(key)
             yield child, behind, low, upto
             low = upto
 
@@ -243,17 +225,17 @@ class Cutter:
             return True
         return False if self._flat and _is_valid(prefix + "x") else None
 
-    def _settle(self, node: _Node) -> None:
+    def _settle(self, node: Node) -> None:
         """Forget what is below a complete node that will be one part."""
         if node.children and node.usable and (node.blobs <= self._target or not self._may_cut(node, self._target)):
             node.seal()
 
-    def _may_cut(self, node: _Node, target: int) -> bool:
+    def _may_cut(self, node: Node, target: int) -> bool:
         """Say whether the node's children can stand for it: nothing is lost, and they are not too many."""
         children = node.children or {}
         if node.own_bytes or (self._flat and node.exact and "/" not in children):
             return False
-        if not self._flat and sum(child.blobs == child.exact for child in children.values()) > MOST_NAMED_FILES:
+        if not self._flat and sum(child.blobs <= child.exact for child in children.values()) > MOST_NAMED_FILES:
             return False
         return len(children) <= max(USUAL_CHILDREN, PARTS_PER_TARGET * -(-node.blobs // target))
 
@@ -268,7 +250,7 @@ class Cutter:
     def _held(self) -> int:
         return sum(1 for _ in self._walk())
 
-    def _walk(self) -> Iterator[tuple[_Node, str]]:
+    def _walk(self) -> Iterator[tuple[Node, str]]:
         """Give every node with its prefix, parents first."""
         todo = [(self._root, self._prefix)]
         while todo:
@@ -280,14 +262,14 @@ class Cutter:
 
     def _decide(self, target: int) -> list[Cut]:
         """Cut the tree, children first; a node below which something cannot be named has no cuts, so it stays whole."""
-        cuts: dict[_Node, list[Cut] | None] = {}
+        cuts: dict[Node, list[Cut] | None] = {}
         for node, prefix in reversed(list(self._walk())):
             below = [cuts.pop(child) for child in node.children.values()] if node.children else []
             named = [cut for some in below if some is not None for cut in some]
             whole = not below or None in below or not self._may_cut(node, target)
             vain = len(named) == 1 and named[0].blobs > target
             if node.usable and (whole or vain or node.blobs <= target):
-                cuts[node] = [Cut(prefix, node.blobs, node.total_bytes)]
+                cuts[node] = [Cut(prefix, node.blobs, node.total_bytes, estimated=node.estimated > 0)]
             else:
                 cuts[node] = None if whole else named
         return cuts[self._root] or []

@@ -15,14 +15,18 @@ from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.errand import Errand
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.prefix import Namespace, overlaps
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, StageKey, Transfer
 from slurm_amlfs.domain.report import Fault, Trouble
+from slurm_amlfs.domain.resting import Resting
 from slurm_amlfs.domain.tempo import Tempo
 from slurm_amlfs.domain.world import Foreseen, Rules, Seen, backoff
 
 _LONGEST_WAIT = timedelta(minutes=65)
 """No wait is longer (an hour, where the budget of retries is used up); what seems to be was begun by another clock."""
+
+_EVICT = "evict "
+"""How the key of an errand begins that gives a lease's bytes back (errand.key_of)."""
 
 
 @dataclass(slots=True)
@@ -33,6 +37,7 @@ class Draft:
     are the living stage-ins of each lease, as they were when `riding.take_stock` listed them, `overwrites` the leases
     whose imports may overwrite, `foreseen` those that jobs will need which have not asked yet. `backlog` are the blobs
     that each user has waiting, by file system, once somebody asks, `shown` what those say who ride on the same leases.
+    `evicting` are leases whose bytes are being given back while the pass is made.
     """
 
     rules: Rules
@@ -42,6 +47,8 @@ class Draft:
     transfers: dict[str, Transfer]
     leases: dict[LeaseKey, Lease]
     tempos: dict[str, Tempo]
+    resting: Resting
+    evicting: tuple[LeaseKey, ...] = ()
     riders: dict[LeaseKey, list[StageKey]] = field(default_factory=dict)
     overwrites: list[LeaseKey] = field(default_factory=list)
     foreseen: dict[LeaseKey, Foreseen] = field(default_factory=dict)
@@ -50,6 +57,7 @@ class Draft:
     closed: list[int] = field(default_factory=list)
     spoken_for: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
+    remarks: list[Event] = field(default_factory=list)
     errands: list[Errand] = field(default_factory=list)
     wake: datetime | None = None
 
@@ -64,6 +72,8 @@ class Draft:
             dict(records.transfers),
             dict(records.leases),
             dict(records.tempos),
+            records.resting,
+            tuple(LeaseKey.read(it.removeprefix(_EVICT)) for it in seen.running if it.startswith(_EVICT)),
         )
 
     @property
@@ -73,7 +83,7 @@ class Draft:
 
     def records(self) -> Records:
         """End the pass."""
-        return Records(self.jobs, self.stages, self.transfers, self.leases, self.tempos)
+        return Records(self.jobs, self.stages, self.transfers, self.leases, self.tempos, self.resting)
 
     def of_job(self, job_id: int, direction: Direction | None = None) -> Iterator[Stage]:
         """Yield a job's stages in the order of its lines."""
@@ -87,6 +97,10 @@ class Draft:
     def note(self, job_id: int, word: str, detail: str = "") -> None:
         """Remember an event of a job."""
         self.events.append(Event(job_id, self.now, word, detail))
+
+    def remark(self, word: str, detail: str) -> None:
+        """Say something in the log that is of no job."""
+        self.remarks.append(Event(0, self.now, word, detail))
 
     def want(self, *errands: Errand) -> None:
         """Have something done."""
@@ -162,6 +176,39 @@ class Draft:
         """Keep a lease as it now is."""
         self.leases[lease.key] = lease
         return lease
+
+    def find_lease(self, key: LeaseKey) -> Lease | None:
+        """Find a lease, at rest or not."""
+        return self.leases.get(key) or self.resting.get(key)
+
+    def wake_lease(self, key: LeaseKey) -> Lease | None:
+        """Find a lease that is needed: it rests no longer."""
+        if key in self.leases or (held := self.resting.get(key)) is None:
+            return self.leases.get(key)
+        self.resting = self.resting.changed(drops=(key,))
+        return self.put_lease(held)
+
+    def lay_down(self, leases: list[Lease]) -> None:
+        """Let leases rest that are landed and that nobody needs."""
+        self.resting = self.resting.changed(leases)
+        for held in leases:
+            self.leases.pop(held.key, None)
+
+    def overlapping(self, fs: str, prefix: str) -> list[Lease]:
+        """List all leases, at rest or not, that have paths in common with a prefix."""
+        namespace = self.namespace(fs)
+        found = [it for it in self.leases.values() if it.key.fs == fs and overlaps(namespace, it.key.prefix, prefix)]
+        return found + self.resting.overlapping(namespace, fs, prefix)
+
+    def change(self, leases: Iterable[Lease]) -> None:
+        """Keep leases as they now are, each where it lies."""
+        laid = []
+        for held in leases:
+            if held.key in self.leases:
+                self.leases[held.key] = held
+            else:
+                laid.append(held)
+        self.resting = self.resting.changed(laid)
 
     def ready(self, stage: Stage | Lease) -> bool:
         """Say whether it may act now; if it still waits, see to it that the pass after the wait comes."""

@@ -21,8 +21,9 @@ from slurm_amlfs.domain.records import StageKey, Transfer
 class Count:
     """List the blobs under a lease's prefix, cut it into parts of `target_blobs`, and see whether all are there.
 
-    `whole` asks also what the file system holds, `overwrites` for the files under the prefix that an overwriting import
-    would destroy for good.
+    No more than `list_blobs` are listed, for about `list_seconds`. `whole` asks also what the file system holds,
+    `overwrites` for the files under the prefix that an overwriting import would destroy for good; without `lists`
+    nothing else is asked. `part` is the one part of the lease to list, where it is not all.
     """
 
     lease: LeaseKey
@@ -30,6 +31,15 @@ class Count:
     target_blobs: int
     whole: bool
     overwrites: bool = False
+    lists: bool = True
+    part: str = ""
+    list_blobs: int = 5_000_000
+    list_seconds: float = 120.0
+
+    @property
+    def prefix(self) -> str:
+        """Give the prefix to list."""
+        return self.part or self.lease.prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,20 @@ class ProveOut:
     fs: str
     prefixes: tuple[str, ...]
     archive_seconds: float = field(default=60.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveFiles:
+    """Have Lustre's HSM archive the files of a stage-out that are new or changed, without the slot.
+
+    The smaller the `urgency`, the sooner its requests.
+    """
+
+    stage: StageKey
+    generation: int
+    fs: str
+    prefixes: tuple[str, ...]
+    urgency: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +190,7 @@ Errand = (
     | Probe
     | ProveIn
     | ProveOut
+    | ArchiveFiles
     | Free
     | Evict
     | WriteReceipt
@@ -178,12 +203,18 @@ Errand = (
 )
 
 
+WALKS = (ArchiveFiles, Count, Evict, Probe, ProveIn, ProveOut, Free)
+"""Errands that walk whole trees, and may take long."""
+
+
 def key_of(errand: Errand) -> str:
     """Name what an errand does and to what, so that it is not done twice at once."""
     match errand:
+        case Count(lease, lists=False):
+            key = f"check {lease}"
         case Count(lease) | Probe(lease) | ProveIn(lease) | Evict(lease):
             key = f"{_WORDS[type(errand)]} {lease}"
-        case ProveOut(stage) | Free(stage):
+        case ProveOut(stage) | ArchiveFiles(stage) | Free(stage):
             key = f"{_WORDS[type(errand)]} {stage}"
         case Start(transfer) | Stop(transfer):
             key = f"{_WORDS[type(errand)]} {transfer.fs} {transfer.transfer_id}"
@@ -195,7 +226,8 @@ def key_of(errand: Errand) -> str:
 
 
 _WORDS: Mapping[type, str] = MappingProxyType({
-    Count: "count", Probe: "prove", ProveIn: "prove", Evict: "evict", ProveOut: "prove", Free: "free", Start: "start",
-    Stop: "stop", WriteReceipt: "receipt", DropReceipt: "receipt", Comment: "comment", Notify: "notify",
+    Count: "count", Probe: "prove", ProveIn: "prove", Evict: "evict", ProveOut: "prove",
+    ArchiveFiles: "archive", Free: "free", Start: "start", Stop: "stop", WriteReceipt: "receipt",
+    DropReceipt: "receipt", Comment: "comment", Notify: "notify",
 })  # fmt: skip
 """Errands of one word and one object are never done at once."""

@@ -2,84 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Evict, Free
-from slurm_amlfs.domain.lease import Lease
+from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.prefix import covers, overlaps, reduce
+from slurm_amlfs.domain.prefix import Prefixes, covers, overlaps, reduce
 from slurm_amlfs.domain.records import Stage
 from slurm_amlfs.domain.report import Fault, Freed, Result, Trouble
 
 
 def free(draft: Draft, stage: Stage) -> Free:
     """Make the wish to give a stage's space back; leases on the same files have to be proved again afterwards."""
-    namespace = draft.namespace(stage.fs)
-    prefixes = reduce(namespace, stage.ask.prefixes)
-    for held in list(draft.leases.values()):
-        mine = held.key.fs == stage.fs and held.proved is not None and held.whole
-        if mine and any(overlaps(namespace, it, held.key.prefix) for it in prefixes):
-            draft.put_lease(replace(held.doubted(), held_bytes=0, let_in=False))
+    prefixes = reduce(draft.namespace(stage.fs), stage.ask.prefixes)
+    for prefix in prefixes:
+        _lose(draft, (it for it in draft.overlapping(stage.fs, prefix) if it.proved is not None and it.whole))
     return Free(stage.key, stage.generation, stage.fs, prefixes, spared(draft, stage))
 
 
-def is_idle(draft: Draft, held: Lease) -> bool:
-    """Say whether nobody needs a lease's files: no living stage of any job, no job to come, and no admin's pin."""
+def needs(draft: Draft, fs: str) -> Prefixes:
+    """List what living stages of any job, in or out, and jobs to come need on a file system."""
+    living = (it for it in draft.stages.values() if it.fs == fs and not it.phase.over)
+    needed = {prefix for stage in living for prefix in stage.ask.prefixes}
+    return Prefixes.of(draft.namespace(fs), needed | {it.prefix for it in draft.foreseen if it.fs == fs})
+
+
+def is_idle(draft: Draft, held: Lease, needed: Prefixes) -> bool:
+    """Say whether nobody needs a lease's files: no living stage, no job to come (`needs`), and no admin's pin."""
     if held.pinned or draft.riders.get(held.key):
         return False
-    namespace = draft.namespace(held.key.fs)
-    if any(it.fs == held.key.fs and overlaps(namespace, held.key.prefix, it.prefix) for it in draft.foreseen):
-        return False
-    return not any(
-        stage.fs == held.key.fs
-        and not stage.phase.over
-        and any(overlaps(namespace, held.key.prefix, prefix) for prefix in stage.ask.prefixes)
-        for stage in draft.stages.values()
-    )
+    return not needed.overlap(held.key.prefix)
 
 
 def evict(draft: Draft, held: Lease) -> Evict:
     """Make the wish to give an idle lease's bytes back; whoever needs them next finds them to be proved again."""
-    namespace = draft.namespace(held.key.fs)
-    for other in list(draft.leases.values()):
-        shares = other.key.fs == held.key.fs and overlaps(namespace, other.key.prefix, held.key.prefix)
-        if shares and (other.proving is not None or other.let_in):
-            draft.put_lease(replace(other.doubted(), let_in=False))
-    needed = (it for it in draft.stages.values() if it.fs == held.key.fs and not it.phase.over)
-    spare = {prefix for stage in needed for prefix in stage.ask.prefixes}
-    spare |= _pinned(draft, held.key.fs)
+    fs = held.key.fs
+    touched = [it for it in draft.overlapping(fs, held.key.prefix) if not it.pinned]
+    draft.change(replace(it.doubted(), let_in=False) for it in touched if it.proving is not None or it.let_in)
+    spare = {*needs(draft, fs).known, *pinned(draft, fs)}
     return Evict(held.key, held.generation, tuple(sorted(spare)))
 
 
-def evicted(draft: Draft, errand: Evict, result: Result) -> None:
+def evicted(draft: Draft, key: LeaseKey, result: Result) -> None:
     """Take that a lease's bytes were given back, all that could be; until then they are taken to be there still."""
-    draft.wake_at(draft.now)
-    held = draft.leases.get(errand.lease)
-    if held is None or errand.lease.fs not in draft.rules.file_systems:
+    held = draft.find_lease(key)
+    if held is None or key.fs not in draft.rules.file_systems:
         return
     if isinstance(result, Trouble) and result.fault is Fault.TEMPORARY:
+        draft.wake_lease(key)
         draft.lease_waits(held, result)
         return
-    namespace = draft.namespace(held.key.fs)
     freed_bytes = result.freed_bytes if isinstance(result, Freed) else 0
-    for other in list(draft.leases.values()):
-        if other.key.fs == held.key.fs and covers(namespace, held.key.prefix, other.key.prefix):
-            draft.put_lease(replace(other, held_bytes=0))
-        elif other.key.fs == held.key.fs and covers(namespace, other.key.prefix, held.key.prefix):
-            draft.put_lease(replace(other, held_bytes=max(other.held_bytes - freed_bytes, 0)))
+    for other in draft.overlapping(key.fs, key.prefix):
+        inside = covers(draft.namespace(key.fs), key.prefix, other.key.prefix)
+        left_bytes = 0 if inside else max(other.held_bytes - freed_bytes, 0)
+        if other.held_bytes != left_bytes and not other.pinned:
+            draft.change([replace(other, held_bytes=left_bytes)])
+
+
+def _lose(draft: Draft, leases: Iterable[Lease]) -> None:
+    """Have leases proved again whose files may be released; a pinned one's never are."""
+    losing = [it for it in leases if not it.pinned and (it.proving is not None or it.held_bytes or it.let_in)]
+    draft.change(replace(it.doubted(), held_bytes=0, let_in=False) for it in losing)
+
+
+def pinned(draft: Draft, fs: str) -> set[str]:
+    """List the prefixes that an admin wants kept on a file system."""
+    return {it.key.prefix for it in draft.leases.values() if it.pinned and it.key.fs == fs}
 
 
 def spared(draft: Draft, stage: Stage) -> tuple[str, ...]:
     """List the prefixes on the same file system that living stages of other jobs need, or that are to stay."""
     others = (it for it in draft.stages.values() if it.fs == stage.fs and _spares(stage, it))
     kept = {prefix for other in others for prefix in other.ask.prefixes}
-    return tuple(sorted(kept | _pinned(draft, stage.fs)))
-
-
-def _pinned(draft: Draft, fs: str) -> set[str]:
-    """List the prefixes that an admin wants kept on a file system."""
-    return {it.key.prefix for it in draft.leases.values() if it.pinned and it.key.fs == fs}
+    return tuple(sorted(kept | pinned(draft, stage.fs)))
 
 
 def _spares(stage: Stage, other: Stage) -> bool:
@@ -91,11 +89,7 @@ def _spares(stage: Stage, other: Stage) -> bool:
 def is_freed_now(draft: Draft, held: Lease) -> bool:
     """Say whether files of a lease may be released while it is proved: by a Free that began when nobody needed them."""
     namespace = draft.namespace(held.key.fs)
-    if any(
-        f"evict {other}" in draft.seen.running and overlaps(namespace, other.prefix, held.key.prefix)
-        for other in draft.leases
-        if other.fs == held.key.fs
-    ):
+    if any(it.fs == held.key.fs and overlaps(namespace, it.prefix, held.key.prefix) for it in draft.evicting):
         return True
     freeing = {key for key in draft.seen.running if key.startswith("free ")}
     if not freeing:

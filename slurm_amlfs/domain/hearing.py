@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from slurm_amlfs.domain import keeping
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.declaring import stages_of
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Job, Life, Stage
 from slurm_amlfs.errors import UserError
-from slurm_amlfs.wire import Request, RequestKind
+from slurm_amlfs.wire import OF_LEASES, Request, RequestKind
 
 _SPENT = frozenset({Phase.RUNNING, Phase.RELEASING, Phase.SETTLED, Phase.FAILED, Phase.CANCELLED})
 """A stage-in that is this far does not serve a new ask."""
@@ -154,6 +155,9 @@ def _ask_in(draft: Draft, request: Request) -> None:
         for stage in draft.of_job(job.job_id, Direction.IN):
             if stage.phase is Phase.STAGED_IN:
                 draft.move(stage, Phase.RESTORING, "proving again")
+            else:
+                # Between two asks nobody may have counted the job as one that needs its files.
+                draft.put(replace(stage, asked=draft.now))
     draft.jobs[job.job_id] = replace(job, token_in=request.token, torn_down=False)
     for stage in draft.of_job(job.job_id, Direction.IN):
         if stage.phase is Phase.DECLARED:
@@ -251,6 +255,15 @@ def _cancel(draft: Draft, request: Request) -> None:
             draft.move(stage, Phase.CANCELLED, "export dropped", "asked for")
 
 
+def _about_leases(draft: Draft, request: Request) -> None:
+    """Do what an operator says of leases; anybody else, or for a strange file system, is passed over."""
+    if request.sender_uid in draft.rules.operators and request.fs in draft.rules.file_systems:
+        say = {RequestKind.PIN: keeping.pin, RequestKind.UNPIN: keeping.unpin, RequestKind.EVICT: keeping.evict}
+        say[request.kind](draft, request.fs, request.prefix)
+    else:
+        draft.remark("passed-over", f"{request.kind.value} {request.fs} {request.prefix} of uid {request.sender_uid}")
+
+
 _HEARERS: Mapping[RequestKind, Callable[[Draft, Request], object]] = MappingProxyType(
     {
         RequestKind.SETUP: _set_up,
@@ -262,5 +275,6 @@ _HEARERS: Mapping[RequestKind, Callable[[Draft, Request], object]] = MappingProx
         RequestKind.TEARDOWN: _tear_down,
         RequestKind.RETRY: _retry,
         RequestKind.CANCEL: _cancel,
+        **dict.fromkeys(OF_LEASES, _about_leases),
     }
 )

@@ -6,12 +6,11 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import capacity, freeing, overwriting, riding
+from slurm_amlfs.domain import capacity, freeing, keeping, overwriting, riding, sizing
 from slurm_amlfs.domain.ask import Conflict, Hydrate
-from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Count, Probe, ProveIn
-from slurm_amlfs.domain.lease import Lease, Part
+from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.prefix import matches
 from slurm_amlfs.domain.records import Stage, TransferKind
 from slurm_amlfs.domain.report import Counted, Examined, Fault, Probed, Trouble
@@ -23,59 +22,54 @@ _PROBE_AGAIN = timedelta(seconds=2)
 _PROBED_PER_SECOND = 20_000
 
 
-def step(draft: Draft, held: Lease) -> None:
-    """Want what the lease needs next; nothing while nobody waits for it, or it waits itself."""
+def step_all(draft: Draft) -> None:
+    """Let each lease take its step, and those that nobody needs any more rest."""
+    rests = [it for held in list(draft.leases.values()) if (it := _step(draft, held)) is not None]
+    draft.lay_down(rests)
+    keeping.forget(draft)
+
+
+def _step(draft: Draft, held: Lease) -> Lease | None:
+    """Want what the lease needs next; nothing while it waits itself. Give it back if it is to rest."""
     if held.key.fs not in draft.rules.file_systems:
-        return
+        return None
+    if held.leaving:
+        held = keeping.leave(draft, held)
     stages = list(riding.waiting(draft, held))
-    if not stages and held.key not in draft.foreseen:
-        _rest(draft, held)
-        return
-    if not draft.ready(held):
-        return
+    if not stages:
+        if held.let_in and not held.whole and not draft.riders.get(held.key):
+            held = draft.put_lease(replace(held, let_in=False))
+        if not keeping.wanted(draft, held):
+            return keeping.rest(draft, held)
+    if draft.ready(held):
+        _go_on(draft, held, stages)
+    return None
+
+
+def _go_on(draft: Draft, held: Lease, stages: list[Stage]) -> None:
     whole = any(stage.ask.hydrate is Hydrate.ALL for stage in stages)
     if held.counted is None:
-        draft.want(count(draft, held))
+        draft.want(sizing.count(draft, held))
     elif held.landed and stages and not held.holds(whole=whole):
         _prove(draft, held, Hydrate.ALL if whole else Hydrate.NONE)
     elif not held.landed:
         _probe(draft, held)
-
-
-def _rest(draft: Draft, held: Lease) -> None:
-    """Keep a lease that nobody waits for, for a while after it was last needed."""
-    if draft.riders.get(held.key):
-        if draft.now - held.used > draft.rules.keep_lease / 100:
-            draft.put_lease(replace(held, used=draft.now))
-        return
-    if held.let_in and not held.whole:
-        held = draft.put_lease(replace(held, let_in=False))
-    under_way = any(it.holds_slot and held.key in it.leases for it in draft.transfers.values())
-    if not under_way and (not held.landed or abs(draft.now - held.used) > draft.rules.keep_lease):
-        del draft.leases[held.key]
-
-
-def count(draft: Draft, held: Lease) -> Count:
-    """Make the wish to count. While others use the files, what is unsaved may be theirs, and is not looked at."""
-    looks = overwriting.overwrites(held.key) and overwriting.user(draft, held) is None
-    whole = any(stage.ask.hydrate is Hydrate.ALL for stage in riding.waiting(draft, held))
-    target = max(1, int(draft.tempo(held.key.fs).blobs_per_second * draft.rules.cut.total_seconds()))
-    return Count(held.key, held.generation, target, whole, looks)
-
-
-def check(draft: Draft, held: Lease) -> None:
-    """Have Lustre looked at before the lease's import may overwrite."""
-    riding.say(draft, held, "looking at what the import would overwrite")
-    draft.want(count(draft, draft.leases[held.key]))
+        sizing.list_ahead(draft, held)
 
 
 def counted(draft: Draft, held: Lease, errand: Count, result: Counted) -> None:
     """Take the size of what is wanted; what can never be brought in is the user's mistake, and costs no import."""
+    if not result.settled:
+        sizing.goes_on(draft, held, errand, result)
+        return
+    if errand.part:
+        sizing.listed(draft, held, errand, result)
+        return
     under_way = any(it.holds_slot and held.key in it.leases for it in draft.transfers.values())
     if held.counted is not None and (held.landed or under_way):
         return
     where = held.key.prefix
-    if not result.files:
+    if errand.lists and not result.files:
         riding.fail(draft, held, f"no blobs under {where}; check its spelling, scancel this job and submit again")
         return
     if errand.overwrites and result.unsaved_files and overwriting.user(draft, held) is None:
@@ -90,24 +84,28 @@ def counted(draft: Draft, held: Lease, errand: Count, result: Counted) -> None:
 
 
 def _cut(draft: Draft, held: Lease, result: Counted) -> Lease:
-    """Take what was counted for the first time."""
-    there = result.there and held.key.conflict is Conflict.SKIP
+    """Take what was counted: what has come is what was not counted before it was begun anew."""
+    again = bool(held.parts)
     held = replace(
         held,
         counted=draft.now,
-        parts=_parts(draft, held, result, there=there),
+        parts=sizing.parts(draft, held, result, held.key.prefix),
         files_total=result.files,
+        listed=result.listed,
         bytes_total=result.total_bytes,
         room_bytes=result.room_bytes,
         held_bytes=result.whole_bytes,
         beginning=result.beginning,
         message="",
     )
+    if result.listed:
+        for job_id in {stage.key.job_id for stage in riding.waiting(draft, held)}:
+            draft.note(job_id, "counted", riding.estimate(held))
     if held.landed:
         return held
     came = sum(1 for _ in riding.waiting(draft, held))
-    fs = held.key.fs
-    draft.tempos[fs] = draft.tempo(fs).weight_came(came, draft.now.timestamp())
+    if came and not again:
+        draft.tempos[held.key.fs] = draft.tempo(held.key.fs).weight_came(came, draft.now.timestamp())
     return replace(held, message="waiting for the slot", backlog_seconds=_backlog_seconds(draft, held))
 
 
@@ -128,19 +126,6 @@ def _backlog_seconds(draft: Draft, held: Lease) -> float:
 
 def _owners(draft: Draft, held: Lease) -> set[int]:
     return {draft.jobs[stage.key.job_id].uid for stage in riding.waiting(draft, held)}
-
-
-def _parts(draft: Draft, held: Lease, result: Counted, *, there: bool) -> tuple[Part, ...]:
-    """Cut the lease; what was imported and is as it was needs no second import."""
-    before = {(it.prefix, it.blobs, it.total_bytes): it for it in held.parts if it.imported is not None}
-    if held.key.conflict is not Conflict.SKIP:
-        before = {}
-    made = []
-    for cut in result.cuts or (Cut(held.key.prefix, result.files, result.total_bytes),):
-        old = before.get((cut.prefix, cut.blobs, cut.total_bytes))
-        imported = draft.now if there else (old.imported if old is not None else None)
-        made.append(Part(cut.prefix, cut.blobs, cut.total_bytes, imported))
-    return tuple(made)
 
 
 def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
@@ -171,9 +156,11 @@ def _priority(draft: Draft, stage: Stage) -> int:
 def _probe(draft: Draft, held: Lease) -> None:
     """Look for the files of a lease while the import that brings them still runs, so that it need not wait for all.
 
-    The first look is when they can be there at the earliest; then at a pace that costs little beside the listing.
+    The first look is when they can be there at the earliest; then at a pace that costs little beside the listing. Where
+    that takes longer than a turn, the import is over first.
     """
-    if held.key.conflict is not Conflict.SKIP:
+    looks_for = held.files_total / _PROBED_PER_SECOND
+    if held.key.conflict is not Conflict.SKIP or looks_for > draft.rules.turn.total_seconds():
         return
     for transfer in draft.transfers.values():
         if transfer.kind is not TransferKind.IMPORT or not transfer.holds_slot or transfer.asked is None:
@@ -186,7 +173,7 @@ def _probe(draft: Draft, held: Lease) -> None:
         tempo = draft.tempo(held.key.fs)
         blobs = sum(part.blobs for part in held.wants)
         seconds = tempo.overhead_seconds + blobs / tempo.blobs_per_second
-        again = _PROBE_AGAIN + timedelta(seconds=held.files_total / _PROBED_PER_SECOND)
+        again = _PROBE_AGAIN + timedelta(seconds=looks_for)
         due = transfer.asked + timedelta(seconds=seconds)
         if held.probed is not None and held.probed > transfer.asked:
             due = max(due, held.probed + again)

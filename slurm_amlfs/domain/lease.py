@@ -30,6 +30,12 @@ class LeaseKey(NamedTuple):
     def __str__(self) -> str:
         return f"{self.fs} {self.conflict.value} {self.max_errors} {self.prefix}"
 
+    @classmethod
+    def read(cls, text: str) -> LeaseKey:
+        """Read back what `str` wrote."""
+        fs, conflict, max_errors, prefix = text.split(" ", 3)
+        return cls(fs, prefix, Conflict(conflict), int(max_errors))
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -37,6 +43,7 @@ class Part:
 
     `imported` is when the import that brought it began, None while it has to be imported. `suspect` names the half of
     a failed batch that it was in: it shares a turn with nothing else then. `turns` are imports of it alone that failed.
+    `estimated` says that it was not listed, so `blobs` is a guess: it is listed, and cut further, before its turn.
     """
 
     prefix: str
@@ -45,6 +52,7 @@ class Part:
     imported: datetime | None = None
     suspect: str = ""
     turns: int = 0
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +60,17 @@ class Lease:
     """One prefix, and how far it is.
 
     `generation` tells reports of an earlier beginning from those of this one. `counted` is when its blobs were listed,
-    None until then. `import_errors` are the errors that its imports counted: as many blobs may be missing at most;
-    `alone` says that they were counted for it and nobody else. `proving` is when its latest proof began, `proved` when
-    that ended well, `took` is what looking cost; `whole` says that it was one of the bytes too. `missing` and `kept`
-    name some of the blobs that have no file of theirs (see errand.Examined), the counts are of all. `proof` counts
-    proofs that were begun anew, `progressed` is when the present one last came forward. `checked` is when Lustre was
-    last found to hold nothing that an overwriting import would destroy, `probed` when a running import was last tried
-    for its files, `used` when somebody last needed it. `room_bytes` is what the whole file system holds, 0 where the
-    bytes are not wanted; `held_bytes` are known to be on Lustre, `let_in` says that there was room for the rest,
-    `pinned` that an admin wants it kept. `beginning` says that the prefix is the beginning of names and no folder,
-    `ahead` that no job has asked for it yet. `backlog_seconds` of the slot is what else its owner had waiting then.
+    None until then; `listed` is how many were where the rest had to be estimated, else 0. `import_errors` are the
+    errors that its imports counted: as many blobs may be missing at most; `alone` says that they were counted for it
+    and nobody else. `proving` is when its latest proof began, `proved` when that ended well, `took` is what looking
+    cost; `whole` says that it was one of the bytes too. `missing` and `kept` name some of the blobs that have no file
+    of theirs (see errand.Examined), the counts are of all. `proof` counts proofs that were begun anew, `progressed` is
+    when the present one last came forward. `checked` is when Lustre was last found to hold nothing that an overwriting
+    import would destroy, `probed` when a running import was last tried for its files, `used` when somebody last needed
+    it. `room_bytes` is what the whole file system holds, 0 where the bytes are not wanted; `held_bytes` are known to be
+    on Lustre, `let_in` says that there was room for the rest, `pinned` that an admin wants it kept, `leaving` that one
+    wants its bytes given back. `beginning` says that the prefix is the beginning of names and no folder, `ahead` that
+    no job has asked for it yet. `backlog_seconds` of the slot is what else its owner had waiting then.
     """
 
     key: LeaseKey
@@ -71,12 +80,14 @@ class Lease:
     counted: datetime | None = None
     parts: tuple[Part, ...] = ()
     files_total: int = 0
+    listed: int = 0
     bytes_total: int = 0
     room_bytes: int = 0
     held_bytes: int = 0
     let_in: bool = False
     backlog_seconds: float = 0.0
     pinned: bool = False
+    leaving: bool = False
     beginning: bool = False
     ahead: bool = False
     files_done: int = 0
@@ -105,6 +116,11 @@ class Lease:
     def wants(self) -> tuple[Part, ...]:
         """List the parts that have still to be imported."""
         return tuple(part for part in self.parts if part.imported is None)
+
+    @property
+    def unlisted(self) -> tuple[Part, ...]:
+        """List the parts that have to be listed before they can be imported."""
+        return tuple(part for part in self.parts if part.imported is None and part.estimated)
 
     @property
     def landed(self) -> bool:

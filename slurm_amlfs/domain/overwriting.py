@@ -117,11 +117,8 @@ def disturb(draft: Draft, held: Lease, together: Collection[LeaseKey]) -> None:
     """Have what gives way to an overwriting import, and is not brought by the same one, proved again after it."""
     if not overwrites(held.key):
         return
-    namespace = draft.namespace(held.key.fs)
-    for other in list(draft.leases.values()):
-        shares = other.key.fs == held.key.fs and overlaps(namespace, other.key.prefix, held.key.prefix)
-        if other.key not in together and shares:
-            draft.put_lease(replace(other.doubted(), checked=None))
+    others = [it for it in draft.overlapping(held.key.fs, held.key.prefix) if it.key not in together]
+    draft.change(replace(it.doubted(), checked=None) for it in others)
     for stage in list(draft.stages.values()):
         if stage.phase is Phase.STAGED_IN and _touches(draft, held, stage):
             draft.move(stage, Phase.RESTORING, "proving again", "")

@@ -8,7 +8,9 @@ blob-integration.md, "prefixes"), which is why `reduce` exists.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from slurm_amlfs.domain.quote import quote
@@ -81,3 +83,30 @@ def reduce(namespace: Namespace, prefixes: Iterable[str]) -> tuple[str, ...]:
 
 def _order(namespace: Namespace) -> Callable[[str], str | list[str]]:
     return str if namespace is Namespace.FLAT else lambda prefix: prefix.split("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """Many prefixes, so that who overlaps with one of them is found without a look at each."""
+
+    namespace: Namespace
+    ordered: tuple[str, ...]
+    known: frozenset[str]
+
+    @classmethod
+    def of(cls, namespace: Namespace, prefixes: Iterable[str]) -> Prefixes:
+        """Put prefixes in order."""
+        known = frozenset(prefixes)
+        return cls(namespace, tuple(sorted(known)), known)
+
+    def overlap(self, prefix: str) -> bool:
+        """Say whether one of them has paths in common with a prefix."""
+        for end in range(1, len(prefix) + 1):
+            if prefix[:end] in self.known and covers(self.namespace, prefix[:end], prefix):
+                return True
+        for at in range(bisect_left(self.ordered, prefix), len(self.ordered)):
+            if not self.ordered[at].startswith(prefix):
+                break
+            if covers(self.namespace, prefix, self.ordered[at]):
+                return True
+        return False

@@ -16,7 +16,7 @@ from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Job, Stage
 from slurm_amlfs.domain.report import Done, Result, Trouble
-from slurm_amlfs.wire import escape
+from slurm_amlfs.escaping import escape
 
 
 def want(draft: Draft, job: Job) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from slurm_amlfs.domain import freeing, importing, receipts, riding, staging_in, staging_out, telling, transfers
+from slurm_amlfs.domain import by_hsm, importing, keeping, receipts, riding, staging_in, staging_out, telling, transfers
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import (
@@ -31,6 +31,7 @@ from slurm_amlfs.domain.hearing import hear
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Event, Records, Stage
 from slurm_amlfs.domain.report import (
+    Archived,
     Counted,
     Examined,
     Exported,
@@ -52,12 +53,13 @@ from slurm_amlfs.wire import Request
 class Decision:
     """What a pass came to.
 
-    `unheard` are requests that have to be heard again, `closed` the jobs to forget after their records are stored,
-    `wake` when to look again at the latest (None: when something happens).
+    `remarks` are for the log only, and of no job. `unheard` are requests that have to be heard again, `closed` the jobs
+    to forget after their records are stored, `wake` when to look again at the latest (None: when something happens).
     """
 
     records: Records
     events: tuple[Event, ...]
+    remarks: tuple[Event, ...]
     errands: tuple[Errand, ...]
     unheard: tuple[Request, ...]
     closed: tuple[int, ...]
@@ -82,8 +84,7 @@ def decide(
     riding.take_stock(draft)
     for fs in rules.file_systems:
         follow_slot(draft, fs)
-    for held in list(draft.leases.values()):
-        importing.step(draft, held)
+    importing.step_all(draft)
     for stage in list(draft.stages.values()):
         _step(draft, stage)
     for fs in rules.file_systems:
@@ -97,7 +98,13 @@ def decide(
         # Stages follow leases, and leases each other, so what changed late in a pass tells in the next.
         draft.wake_at(draft.now)
     return Decision(
-        draft.records(), tuple(draft.events), tuple(draft.errands), unheard, tuple(draft.closed), draft.wake
+        draft.records(),
+        tuple(draft.events),
+        tuple(draft.remarks),
+        tuple(draft.errands),
+        unheard,
+        tuple(draft.closed),
+        draft.wake,
     )
 
 
@@ -148,8 +155,8 @@ def _take(draft: Draft, report: Report) -> None:
             telling.told(draft, errand)
         case Count() | Probe() | ProveIn():
             _take_lease(draft, errand, result)
-        case Evict():
-            freeing.evicted(draft, errand, result)
+        case Evict(lease):
+            keeping.left(draft, lease, result)
         case _:
             _take_stage(draft, report)
 
@@ -216,5 +223,7 @@ def _take_stage(draft: Draft, report: Report) -> None:
             draft.troubled(stage, report.result)
         case Exported():
             staging_out.exported(draft, stage, report.result)
+        case Archived():
+            by_hsm.archived(draft, stage, report.result)
         case Freed():
             staging_out.freed(draft, stage, report.result)

@@ -15,6 +15,7 @@ from slurm_amlfs.domain.ask import Ask, Conflict, Direction
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase, check_move
+from slurm_amlfs.domain.resting import Resting
 from slurm_amlfs.domain.tempo import Tempo
 
 
@@ -40,9 +41,10 @@ class Stage:
     `generation` counts how often the job asked anew, `asked` is when it last did. `not_before` is the end of a wait
     after an error. Of a stage-in, whose work is its leases', the counts are sums of theirs, and `beginnings` are
     prefixes that are the beginning of names and no folder. Of a stage-out, `turns` counts archives that did not help,
-    `transfer_id` names the one under way, `todo` are paths that archives still have to take, `progressed` when
-    their proof last came forward, `most_done` how far it ever was, `said` what Azure said of the last archive, and
-    `revivals` how often a failed export was tried again since a file was last proved.
+    `transfer_id` names the one under way ("" where Lustre archives by itself), `todo` are paths that archives
+    still have to take, `progressed` when their proof last came forward, `most_done` how far it ever was, `said` what
+    Azure said of the last archive, or what did not come of Lustre's, and `revivals` how often a failed export was
+    tried again since a file was last proved.
     """
 
     key: StageKey
@@ -216,7 +218,8 @@ class Event(NamedTuple):
 class Records:
     """Everything remembered about what is not closed. The dictionaries are never changed in place.
 
-    `tempos` are the measured rates of each file system's slot, by its name.
+    `leases` are those that somebody needs or that have still to be brought in or laid to rest, and what is pinned;
+    `resting` are all others. `tempos` are the measured rates of each file system's slot, by its name.
     """
 
     jobs: dict[int, Job] = field(default_factory=dict)
@@ -224,6 +227,12 @@ class Records:
     transfers: dict[str, Transfer] = field(default_factory=dict)
     leases: dict[LeaseKey, Lease] = field(default_factory=dict)
     tempos: dict[str, Tempo] = field(default_factory=dict)
+    resting: Resting = field(default_factory=Resting)
+
+    def all_leases(self) -> Iterator[Lease]:
+        """Yield every lease, at rest or not: for people, never in a pass."""
+        yield from self.leases.values()
+        yield from self.resting
 
     def of_job(self, job_id: int, direction: Direction | None = None) -> Iterator[Stage]:
         """Yield a job's stages in the order of its lines."""

@@ -13,12 +13,13 @@ from slurm_amlfs.domain.view import ImportView
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What `Count` found.
+    """What `Count` found. Not `settled`: it goes on, and so many files were listed so far.
 
-    `there` says that every blob has its file already; `whole_bytes` is what
-    of their bytes is on Lustre then. `room_bytes` is the size of the whole file system, 0 if not
-    asked. `unsaved_files` counts files that are on Lustre only, or changed since their archive; `unsaved` names some of
-    them. `beginning` says that the prefix has no "/" at its end and is no blob's folder.
+    Where a bound was met, `listed` is how many blobs were listed till then, else 0; `files` is a guess then, and
+    `total_bytes` are the known ones. `there` says that every listed blob has its file already; `whole_bytes` is what of
+    their bytes is on Lustre then. `room_bytes` is the size of the whole file system, 0 if not asked. `unsaved_files`
+    counts files that are on Lustre only, or changed since their archive; `unsaved` names some of them. `beginning` says
+    that the prefix has no "/" at its end and is no blob's folder.
     """
 
     files: int
@@ -30,6 +31,8 @@ class Counted:
     unsaved_files: int = 0
     unsaved: tuple[str, ...] = ()
     beginning: bool = False
+    listed: int = 0
+    settled: bool = True
 
 
 MOST_NAMES = 1000
@@ -106,6 +109,27 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True)
+class Archived:
+    """What `ArchiveFiles` did.
+
+    `files` are found so far to need an archive, `files_done` have one by now, `under_way` are with Lustre. `failed`
+    will get none in this round, and `reasons` names some of those, each with why. `changed` were written while they
+    were archived: another round takes them. `idle` says that there was nothing to do but wait, and `quiet` for how
+    long no archive has ended. Not `settled`: it goes on.
+    """
+
+    files: int
+    files_done: int
+    under_way: int = 0
+    failed: int = 0
+    changed: int = 0
+    reasons: tuple[tuple[str, str], ...] = ()
+    idle: bool = False
+    quiet: timedelta = timedelta(0)
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Freed:
     """What `Free` did, and how many files stay whole for which reason.
 
@@ -152,7 +176,7 @@ class Trouble:
     correlation_id: str = ""
 
 
-Result = Counted | Probed | Examined | Exported | Freed | Started | Done | Trouble
+Result = Counted | Probed | Examined | Exported | Archived | Freed | Started | Done | Trouble
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """How many restores one proof keeps in flight: more while they end quickly, fewer when nothing ends.
 
 Requests in flight only have to last until the next look, so that the copytool never runs dry; any more lengthen the
-coordinator's list, which everybody's requests then wait behind. Pure.
+coordinator's list, which everybody's requests then wait behind. Archives are asked for by the same measure. Pure.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_amlfs.domain import batching, importing, landing, overwriting, riding
+from slurm_amlfs.domain import batching, landing, overwriting, riding, sizing
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Clear, Start, key_of
@@ -99,7 +99,7 @@ def _check_again(draft: Draft, transfer: Transfer, seen: FsSeen) -> bool:
         return False
     del draft.transfers[transfer.transfer_id]
     for it in held:
-        importing.check(draft, draft.put_lease(replace(it, checked=None)))
+        sizing.check(draft, draft.put_lease(replace(it, checked=None)))
     draft.wake_at(draft.now)
     return True
 
@@ -146,6 +146,8 @@ def _name(draft: Draft, active: Transfer | None) -> str:
         return ""
     riders = [key for held in active.leases for key in draft.riders.get(held, ())]
     owners = sorted({key.job_id for key in (*riders, *active.stages)})
+    if not owners and not active.unwanted:
+        return f"the slot is taken by an {active.kind.value} of what is pinned or foreseen"
     if not owners:
         return f"the slot is taken by an {active.kind.value} that nobody needs any more"
     others = f" and {len(owners) - 1} others" if len(owners) > 1 else ""

@@ -33,7 +33,7 @@ def _follow(draft: Draft, stage: Stage, held: list[Lease]) -> None:
         if stage.phase is Phase.WAITING:
             draft.move(stage, Phase.IMPORTING)
     elif stage.phase is not Phase.WAITING:
-        draft.move(stage, Phase.WAITING, message=next((it.message for it in held if it.message), ""))
+        draft.move(stage, Phase.WAITING, message=_message(held))
 
 
 def _prove(draft: Draft, stage: Stage, held: list[Lease]) -> None:
@@ -93,7 +93,7 @@ def _show(draft: Draft, stage: Stage, held: list[Lease]) -> Stage:
 
 def _progress(draft: Draft, held: list[Lease]) -> dict[str, Any]:
     return {
-        "message": next((it.message for it in held if it.message), ""),
+        "message": _message(held),
         "files_total": sum(it.files_total for it in held),
         "bytes_total": sum(it.bytes_total for it in held),
         "files_done": sum(_files_done(draft, it) for it in held),
@@ -102,6 +102,10 @@ def _progress(draft: Draft, held: list[Lease]) -> dict[str, Any]:
         "kept_count": sum(it.kept_count for it in held),
         "beginnings": tuple(it.key.prefix for it in held if it.beginning),
     }
+
+
+def _message(held: list[Lease]) -> str:
+    return next((said for it in held if (said := riding.said(it))), "")
 
 
 def _files_done(draft: Draft, held: Lease) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import freeing
+from slurm_amlfs.domain import by_hsm, freeing
+from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import ProveOut
@@ -29,7 +30,9 @@ files can never be proved (a second hard link, a name that is no UTF-8), and eac
 
 def step(draft: Draft, stage: Stage) -> None:
     """Want what the stage's phase asks for; nothing while it waits."""
-    if stage.phase is Phase.EXPORTING:
+    if by_hsm.is_next(draft, stage):
+        by_hsm.step(draft, stage)
+    elif stage.phase is Phase.EXPORTING:
         _land(draft, stage)
     elif stage.phase is Phase.FAILED:
         _revive(draft, stage)
@@ -43,6 +46,12 @@ def _proof(draft: Draft, stage: Stage) -> ProveOut:
     overhead = draft.tempo(stage.fs).overhead_seconds
     longest = max(draft.rules.turn.total_seconds() - overhead, overhead)
     return ProveOut(stage.key, stage.generation, stage.fs, whole_prefixes(draft, stage), longest)
+
+
+def goes_on(stage: Stage) -> bool:
+    """Say whether a proof, a round of archives or a release may be under way for a stage, from slice to slice."""
+    exporting = stage.key.direction is Direction.OUT and stage.phase in {Phase.WAITING, Phase.EXPORTING}
+    return exporting or stage.phase is Phase.RELEASING
 
 
 def _revive(draft: Draft, stage: Stage) -> None:
@@ -125,12 +134,19 @@ def exported(draft: Draft, stage: Stage, result: Exported) -> None:
     elif stage.progressed is not None and draft.now - stage.progressed < _patience(draft, stage, coming=coming):
         draft.pause(replace(stage, message=f"waiting for the archive of {left} files"), _LOOK_AGAIN)
     elif stage.turns >= draft.rules.attempts:
-        said = _linked(result) + (f"; Azure said: {stage.said}" if stage.said else "")
+        said = _linked(result) + _told(draft, stage)
         draft.fail(stage, f"{left} of {result.files} files under {where} are not proved to be in Blob after "
                           f"{stage.turns} exports, and stay on Lustre: {names_some(result.names)}{said}")  # fmt: skip
     else:
         todo = result.todo or tuple(Cut(prefix, left, 0) for prefix in whole_prefixes(draft, stage))
-        draft.put(replace(stage, todo=todo, message="waiting for the slot"))
+        draft.put(replace(stage, todo=todo, message="" if by_hsm.is_used(draft, stage) else "waiting for the slot"))
+
+
+def _told(draft: Draft, stage: Stage) -> str:
+    """Say what is known of the last archive."""
+    if not stage.said:
+        return ""
+    return f"; {stage.said}" if by_hsm.is_used(draft, stage) else f"; Azure said: {stage.said}"
 
 
 def _symlinks(result: Exported) -> str:

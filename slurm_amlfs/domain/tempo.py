@@ -17,6 +17,10 @@ _MEMORY_SECONDS = 900.0
 _BURST_SECONDS = 300.0
 """What came at first in less time than this may be a burst, and is no rate that goes on."""
 
+_SILENCE = 3.0
+"""Nothing came for so many times the usual pause: what came before was a burst. Of pauses at random, 5 in 100 are so
+long (bench/simulate.py, seeds 100 to 109: from 2 to 10 the mean waits are alike, and a burst is through sooner)."""
+
 _LEAST_OVERHEAD_SECONDS = 0.1
 _SLOWEST_BLOBS_PER_SECOND = 1.0
 
@@ -26,7 +30,7 @@ class Tempo:
     """The line `seconds = overhead + blobs / rate` through the turns of the past, by least squares with forgetting.
 
     The five sums are those of a weighted linear regression of seconds over blobs. `coming_weight` is the weight that
-    came, each unit forgotten with time; `seen` is when it was last brought up to date (None: never).
+    came, in `comings` times, both forgotten with time; `seen` is when some last came (None: never).
     """
 
     count: float
@@ -35,6 +39,7 @@ class Tempo:
     blobs_blobs: float
     blobs_seconds: float
     coming_weight: float = 0.0
+    comings: float = 0.0
     seen: float | None = None
     began: float | None = None
 
@@ -84,9 +89,10 @@ class Tempo:
         """Count weight that began to wait now. A clock that went back counts as standing still."""
         seen = now if self.seen is None else max(self.seen, now)
         gone = 0.0 if self.seen is None else seen - self.seen
-        kept = self.coming_weight * math.exp(-gone / _MEMORY_SECONDS)
+        kept = math.exp(-gone / _MEMORY_SECONDS)
         began = now if self.began is None else self.began
-        return replace(self, coming_weight=kept + weight, seen=seen, began=began)
+        weights, comings = self.coming_weight * kept + weight, self.comings * kept + 1
+        return replace(self, coming_weight=weights, comings=comings, seen=seen, began=began)
 
     def weight_per_second(self, now: float) -> float:
         """Give how much weight comes a second; never zero, so that it can be divided by."""
@@ -95,4 +101,7 @@ class Tempo:
         kept = self.coming_weight * math.exp(-max(now - self.seen, 0.0) / _MEMORY_SECONDS)
         # Until a memory's length has gone by, only so much can have been remembered.
         full = 1 - math.exp(-max(now - self.began, _BURST_SECONDS) / _MEMORY_SECONDS)
-        return max(kept, 1e-3) / (_MEMORY_SECONDS * full)
+        rate = max(kept, 1e-3) / (_MEMORY_SECONDS * full)
+        silence = now - self.seen
+        usual = self.coming_weight / max(self.comings, 1.0)
+        return min(rate, max(_SILENCE * usual, 1e-3) / silence) if silence > 0 else rate

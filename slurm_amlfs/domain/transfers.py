@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from slurm_amlfs.domain import keeping
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Start, Stop, key_of
+from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.records import Outcome, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.report import Fault, Started, Trouble
 from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
@@ -37,7 +39,7 @@ def follow(draft: Draft, transfer: Transfer, seen: FsSeen | None) -> None:
     """Take what the latest look at the file system says of a transfer that holds the slot."""
     if not transfer.holds_slot:
         return
-    wanted = any(draft.riders.get(key) or key in draft.foreseen for key in transfer.leases) or any(
+    wanted = any(draft.riders.get(key) or _is_awaited(draft, key) for key in transfer.leases) or any(
         (stage := draft.stages.get(key)) is not None
         and stage.transfer_id == transfer.transfer_id
         and not stage.phase.over
@@ -51,6 +53,11 @@ def follow(draft: Draft, transfer: Transfer, seen: FsSeen | None) -> None:
         _follow_import(draft, transfer, seen)
     else:
         _follow_archive(draft, transfer, seen)
+
+
+def _is_awaited(draft: Draft, key: LeaseKey) -> bool:
+    held = draft.leases.get(key)
+    return key in draft.foreseen or (held is not None and keeping.wanted(draft, held))
 
 
 def _follow_import(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:

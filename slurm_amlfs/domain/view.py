@@ -99,6 +99,14 @@ class BlobView:
     etag: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Some of what is directly under a prefix: blobs, and folders, which are beginnings of names up to their "/"."""
+
+    blobs: tuple[BlobView, ...]
+    folders: tuple[str, ...]
+
+
 class FileKind(Enum):
     """What a path on Lustre is."""
 

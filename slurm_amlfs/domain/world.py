@@ -13,6 +13,13 @@ from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.view import FileSystemView, ImportView, JobView, QueuedJob, SpaceView
 
 
+class ExportBy(StrEnum):
+    """Who archives exports: Azure, by one call for a path, which takes the slot; or Lustre's HSM, file by file."""
+
+    ARM = "arm"
+    HSM = "hsm"
+
+
 @dataclass(frozen=True, slots=True)
 class FsRules:
     """A configured file system."""
@@ -20,6 +27,7 @@ class FsRules:
     name: str
     mount: str
     namespace: Namespace
+    export_by: ExportBy = ExportBy.ARM
 
 
 class Ahead(StrEnum):
@@ -36,8 +44,9 @@ class Rules:
 
     `epoch` is the store's name (see wire.Site). `turn` is the longest that one import should hold the slot, `cut` the
     most of it that one part takes; `overhead` and `blobs_per_second` are believed until rates are measured. A proof is
-    believed for `fresh`; a lease is kept for `keep_lease` after it was last needed. `reserve` is the part of
-    a file system that no stage-in may fill.
+    believed for `fresh`; a lease is kept for `keep_lease` after it was last needed, and no more than `most_leases` that
+    nobody needs. `reserve` is the part of a file system that no stage-in may fill. `operators` are the uids whose word
+    counts for what is leased. A prefix is listed no further than `list_blobs` and `list_time` at a time.
     """
 
     file_systems: Mapping[str, FsRules]
@@ -56,9 +65,13 @@ class Rules:
     blobs_per_second: float = 2000.0
     fresh: timedelta = timedelta(minutes=10)
     keep_lease: timedelta = timedelta(days=7)
+    most_leases: int = 100_000
     ahead: Ahead = Ahead.BATCH
     reserve: float = 0.05
     look_at_space: timedelta = timedelta(seconds=10)
+    list_blobs: int = 5_000_000
+    list_time: timedelta = timedelta(seconds=120)
+    operators: frozenset[int] = frozenset({0})
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ def ask(state_dir: Path, kind: RequestKind, job_id: int) -> None:
     [board] = status.read(state_dir, job_id)
     if why := hindrance(kind, board, os.geteuid()):
         raise UserError(why)
-    _drop(state_dir, kind, job_id)
+    token = f"{int(time.time())}-{os.getpid()}"
+    drop(state_dir, Request(kind, job_id, token), f"{job_id}-{kind.value}")
 
 
 def hindrance(kind: RequestKind, board: Board, uid: int) -> str:
@@ -63,13 +64,17 @@ def _name(uid: int) -> str:
         return f"uid {uid}"
 
 
-def _drop(state_dir: Path, kind: RequestKind, job_id: int) -> None:
-    token = f"{int(time.time())}-{os.getpid()}"
-    name = f"{int(time.time())}.{os.getpid()}.0.{job_id}-{kind.value}"
+def drop(state_dir: Path, request: Request, what: str) -> None:
+    """Write a request and move it to where the daemon takes it; `what` ends its file's name.
+
+    Raises:
+        TemporaryError: the inbox cannot be written to.
+    """
+    name = f"{int(time.time())}.{os.getpid()}.0.{what}"
     draft = state_dir / "inbox" / "tmp" / name
     try:
         with draft.open("xb") as file:
-            file.write(dump_request(Request(kind, job_id, token)))
+            file.write(dump_request(request))
             file.flush()
             os.fsync(file.fileno())
         draft.rename(state_dir / "inbox" / "new" / name)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slurm_amlfs.config import ANY, Config
+from slurm_amlfs.domain.world import ExportBy
 
 
 def is_user(name: str) -> bool:
@@ -18,6 +19,9 @@ def is_user(name: str) -> bool:
     return True
 
 
+_EXPORTS = {ExportBy.ARM: "", ExportBy.HSM: "; exports by Lustre's HSM"}
+
+
 def as_text(path: Path, it: Config) -> str:
     """Write one line for each file system and each grant, and what was not looked at."""
     lines = [f"{path}: right; state in {it.state_dir}, Slurm's user {it.slurm.user}, ARM at {it.azure.arm_url}"]
@@ -26,6 +30,7 @@ def as_text(path: Path, it: Config) -> str:
         lines.append(
             f"  file system {system.name}{default}: {system.mount} is {system.amlfs} in resource group "
             f"{system.resource_group}, with {system.container_url} ({system.namespace.value}) behind it"
+            f"{_EXPORTS[system.export_by]}"
         )
     for number, grant in enumerate(it.grants, 1):
         users = "everybody" if ANY in grant.users else ", ".join(grant.users)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from slurm_amlfs import config
-from slurm_amlfs.entrypoints import asking, checking, status
+from slurm_amlfs.entrypoints import asking, checking, leasing, operating, queueing, ruling, status
 from slurm_amlfs.errors import AmlfsError, UserError
 from slurm_amlfs.wire import RequestKind
 
@@ -34,6 +35,9 @@ def _job_id(text: str) -> int:
     return int(text)
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Prefix = Annotated[str, typer.Argument(help="A prefix, exactly as it is leased.")]
+FileSystem = Annotated[str, typer.Option("--fs", help="A file system's name; the site's default if left out.")]
 JobId = Annotated[int, typer.Argument(parser=_job_id, help="A job id.", metavar="JOB")]
 
 
@@ -50,7 +54,7 @@ def show_status(
         int | None, typer.Argument(parser=_job_id, help="A job id; all that you may see if left out.", metavar="[JOB]")
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show how far the staging of a job is, and why it waits."""
     found = status.read(config.load(context.obj).state_dir, job)
@@ -69,6 +73,45 @@ def cancel(context: typer.Context, job: JobId) -> None:
     """Drop the export of a job that has ended; its data stays on Lustre. A waiting job is cancelled by scancel."""
     asking.ask(config.load(context.obj).state_dir, RequestKind.CANCEL, job)
     sys.stdout.write(f"asked to drop the export of job {job}; see: slurm-amlfs status {job}\n")
+
+
+@app.command("leases")
+def show_leases(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Show what is on Lustre, or is to be, and who needs it. For operators; works without the daemon."""
+    settings = config.load(context.obj)
+    operating.check_right(settings, "see leases", "slurm-amlfs status JOB shows a job of yours")
+    found = leasing.read(operating.remembered(settings), ruling.rules_of(settings, ""), datetime.now(UTC))
+    sys.stdout.write(leasing.as_json(found) if as_json else leasing.as_text(found))
+
+
+@app.command("queue")
+def show_queue(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Show what holds each file system's slot, and what waits for it, in order. For operators, as leases is."""
+    settings = config.load(context.obj)
+    operating.check_right(settings, "see the queue", "slurm-amlfs status JOB shows why a job of yours waits")
+    found = queueing.read(operating.remembered(settings), ruling.rules_of(settings, ""), datetime.now(UTC))
+    sys.stdout.write(queueing.as_json(found) if as_json else queueing.as_text(found))
+
+
+@app.command()
+def pin(context: typer.Context, prefix: Prefix, fs: FileSystem = "") -> None:
+    """Keep what is leased under just this prefix; if nothing is, bring its names in, and keep them. No bytes ahead."""
+    fs = operating.say(config.load(context.obj), RequestKind.PIN, fs, prefix)
+    sys.stdout.write(f"asked to pin {prefix} on {fs}; see: slurm-amlfs leases\n")
+
+
+@app.command()
+def unpin(context: typer.Context, prefix: Prefix, fs: FileSystem = "") -> None:
+    """Let a pinned prefix go by the ordinary rules, as if it had been needed until now."""
+    fs = operating.say(config.load(context.obj), RequestKind.UNPIN, fs, prefix)
+    sys.stdout.write(f"asked to unpin {prefix} on {fs}; see: slurm-amlfs leases\n")
+
+
+@app.command()
+def evict(context: typer.Context, prefix: Prefix, fs: FileSystem = "") -> None:
+    """Give the bytes of a prefix that nobody needs back to Lustre now: what is clean, archived and proved in Blob."""
+    fs = operating.say(config.load(context.obj), RequestKind.EVICT, fs, prefix)
+    sys.stdout.write(f"asked to evict {prefix} on {fs}; see: slurm-amlfs leases\n")
 
 
 @config_app.command("check")

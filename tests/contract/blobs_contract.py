@@ -44,6 +44,25 @@ class BlobsContract:
         assert {blob.name for blob in blobs.walk("/a")} == {"a", "a/x", "ab"}
         assert {blob.name for blob in blobs.walk("/a/")} == {"a/x"}
 
+    def test_pages_are_the_same_blobs(self, blobs: Blobs, upload: Upload) -> None:
+        """A listing by pages has what a walk has, in the same order; nothing is in no page."""
+        for name in ("a/x", "a/y", "ab", "b"):
+            upload(name, 1)
+        assert [blob for page in blobs.pages("/a") for blob in page] == list(blobs.walk("/a"))
+        assert [blob for page in blobs.pages("/c/") for blob in page] == []
+
+    def test_children_end_at_their_slash(self, blobs: Blobs, upload: Upload) -> None:
+        """Of a folder its blobs and its folders; of the beginning of names, whatever begins so, up to the next "/"."""
+        for name in ("a", "a/", "a/x", "a/b/1", "a/b/c/2", "a-/3", "ab/4", "b", "é/5"):
+            upload(name, 1)
+        assert children(blobs, "/") == ({"a", "b"}, {"a/", "a-/", "ab/", "é/"})
+        assert children(blobs, "/a") == ({"a"}, {"a/", "a-/", "ab/"})
+        assert children(blobs, "/a/") == ({"a/", "a/x"}, {"a/b/"})
+        assert children(blobs, "/a/b/c/2") == ({"a/b/c/2"}, set())
+        assert children(blobs, "/none/") == (set(), set())
+        [told] = [blob for page in blobs.children("/a/x") for blob in page.blobs]
+        assert told == blobs.find("a/x")
+
     def test_what_is_told_of_a_blob(self, blobs: Blobs, upload: Upload) -> None:
         """Size, time and etag come with the name, the same from a list and from a look-up."""
         upload("a/x", 7)
@@ -65,3 +84,16 @@ class BlobsContract:
         found = blobs.find(name)
         assert found is not None
         assert found.name == name
+        folder = folder_of(name)
+        assert children(blobs, "/") == ((set(), {folder}) if folder else ({name}, set()))
+
+
+def children(blobs: Blobs, prefix: str) -> tuple[set[str], set[str]]:
+    """Name the blobs and the folders directly under a prefix."""
+    pages = list(blobs.children(prefix))
+    return {blob.name for page in pages for blob in page.blobs}, {name for page in pages for name in page.folders}
+
+
+def folder_of(name: str) -> str:
+    """Give the first folder of a name, with its slash; empty if it is in none."""
+    return name[: name.find("/") + 1]

@@ -50,6 +50,12 @@ class LustreWorld(Protocol):
     def finish_restores(self) -> None:
         """Let queued restores happen."""
 
+    def finish_archives(self) -> None:
+        """Let queued archives happen."""
+
+    def forbid(self, path: str) -> None:
+        """Say that a file must not be archived (lfs hsm_set --noarchive)."""
+
     def unmount(self) -> None:
         """Take the mount away."""
 
@@ -192,6 +198,43 @@ class LustreContract:
         with pytest.raises(PermanentError):
             lustre.restore(["/d/3"])
 
+    def test_archive(self, lustre: Lustre, world: LustreWorld) -> None:
+        """Asked for once or twice, new and dirty files become clean; clean and gone ones are success."""
+        for path in ("/d/new", "/d/dirty", "/d/clean", "/d/untouched"):
+            world.write(path, 4)
+        for path in ("/d/dirty", "/d/clean"):
+            world.mark_archived(path)
+        world.write("/d/dirty", 5)
+        assert lustre.archive(["/d/new", "/d/dirty", "/d/clean", "/gone"]) == ()
+        assert lustre.archive(["/d/new"]) == ()
+        world.finish_archives()
+        states = lustre.hsm_states(["/d/new", "/d/dirty", "/d/clean"])
+        assert states == dict.fromkeys(states, HsmState.EXISTS | HsmState.ARCHIVED)
+        assert lustre.hsm_states(["/d/untouched"]) == {"/d/untouched": HsmState.NONE}
+        assert lustre.archive(["/d/new"]) == ()
+
+    def test_one_refused_archive_fails_no_other(self, lustre: Lustre, world: LustreWorld) -> None:
+        """Among many, a file that must not be archived is named, and the others go; alone it is an error."""
+        paths = [f"/d/{number}" for number in range(7)]
+        for path in paths:
+            world.write(path, 9)
+        world.forbid("/d/3")
+        assert lustre.archive(paths) == ("/d/3",)
+        world.finish_archives()
+        states = lustre.hsm_states(paths)
+        assert {path for path, state in states.items() if not state.clean} == {"/d/3"}
+        with pytest.raises(PermanentError):
+            lustre.archive(["/d/3"])
+
+    def test_what_has_ended_is_not_busy(self, lustre: Lustre, world: LustreWorld) -> None:
+        """Whole files, archived ones, links and names without a file: nothing is under way for any."""
+        world.write("/d/new", 4)
+        world.write("/d/archived", 4)
+        world.link("/d/link")
+        lustre.archive(["/d/archived"])
+        world.finish_archives()
+        assert lustre.hsm_busy(["/d/new", "/d/archived", "/gone", "/d/link", "/d"]) == frozenset()
+
     def test_release(self, lustre: Lustre, world: LustreWorld) -> None:
         """Clean files are released; dirty and new ones beside them stay, without an error."""
         for path in ("/d/clean", "/d/dirty", "/d/new", "/d/clean2"):
@@ -207,7 +250,9 @@ class LustreContract:
     def test_nothing_to_ask(self, lustre: Lustre) -> None:
         """Empty lists are success."""
         lustre.restore([])
+        lustre.archive([])
         lustre.release([])
+        assert lustre.hsm_busy([]) == frozenset()
         assert lustre.hsm_states([]) == {}
 
     @pytest.mark.parametrize("name", ODD_NAMES)
@@ -223,6 +268,11 @@ class LustreContract:
         assert {at for at, state in states.items() if state & HsmState.RELEASED} == {"/d/other"}
         lustre.release([path])
         assert lustre.hsm_states([path])[path] & HsmState.RELEASED
+        world.write(f"{path[:200]}.new", 3)
+        lustre.archive([f"{path[:200]}.new"])
+        world.finish_archives()
+        assert lustre.hsm_states([f"{path[:200]}.new"])[f"{path[:200]}.new"].clean
+        assert lustre.hsm_busy([path, f"{path[:200]}.new"]) == frozenset()
 
     def test_space(self, lustre: Lustre) -> None:
         """There is no more free than there is."""
@@ -252,6 +302,8 @@ class LustreContract:
             lambda: list(lustre.walk("/")),
             lambda: lustre.hsm_states(["/f"]),
             lambda: lustre.restore(["/f"]),
+            lambda: lustre.archive(["/f"]),
+            lambda: lustre.hsm_busy(["/f"]),
             lambda: lustre.release(["/f"]),
             lustre.space,
             lambda: lustre.put_receipt(1, 0, 0, ""),

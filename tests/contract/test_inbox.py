@@ -82,6 +82,23 @@ class TestMaildirInbox(InboxContract):
         assert {request.kind for _, request in inbox.take()} == {RequestKind.RETRY, RequestKind.CANCEL}
         assert len(list((folder / "bad").iterdir())) == len(RequestKind) - 2
 
+    @pytest.mark.parametrize(
+        ("fs", "prefix", "taken"),
+        [
+            ("lustre", "/a b%/é/", 1),
+            ("lustre", "a/", 0),
+            ("lustre", "/a/../b", 0),
+            ("lu stre", "/a/", 0),
+            ("", "/a/", 0),
+        ],
+    )
+    def test_a_request_about_leases_names_a_prefix_that_we_carry(
+        self, inbox: MaildirInbox, drop: Drop, fs: str, prefix: str, taken: int
+    ) -> None:
+        """Whatever else it names is set aside; it has no job."""
+        drop(Request(RequestKind.PIN, 0, fs=fs, prefix=prefix))
+        assert [(it.job_id, it.fs, it.prefix) for _, it in inbox.take()] == [(0, fs, prefix)] * taken
+
     def test_of_one_user_some_are_taken_at_a_time(self, folder: Path, drop: Drop) -> None:
         """The rest waits until these are done, and then it comes."""
         inbox = MaildirInbox(folder, {ME + 1})

@@ -23,6 +23,8 @@ class FakeLustreWorld:
         self.hard_link = lustre.hard_link
         self.mark_archived = lustre.mark_archived
         self.finish_restores = lustre.finish_restores
+        self.finish_archives = lustre.finish_archives
+        self.forbid = lustre.forbid
         self.lose = lustre.lose
         self._lustre = lustre
 
@@ -74,6 +76,14 @@ class FolderWorld:
 
     def finish_restores(self) -> None:
         """The program ends them at once."""
+
+    def finish_archives(self) -> None:
+        """The program ends them at once."""
+
+    def forbid(self, path: str) -> None:
+        """Say that a file must not be archived."""
+        place = self.place(path)
+        self._set(place, lfs_program.read(str(place)) | lfs_program.NOARCHIVE)
 
     def unmount(self) -> None:
         """Take the mount away."""
@@ -135,6 +145,31 @@ class TestLustreMount(LustreContract):
         lustre.restore(paths)
         assert set(lustre.hsm_states(paths).values()) == {HsmState.EXISTS | HsmState.ARCHIVED}
         assert sum(1 for _ in Path("/proc/self/fd").iterdir()) < 100
+
+    def test_more_files_than_fit_one_archive(self, lustre: LustreMount, world: FolderWorld) -> None:
+        """A request takes 52 files at most (E2BIG), so archives are batched as restores are."""
+        paths = [f"/d/{number}" for number in range(130)]
+        for path in paths:
+            world.write(path, 1)
+        assert lustre.archive(paths) == ()
+        assert set(lustre.hsm_states(paths).values()) == {HsmState.EXISTS | HsmState.ARCHIVED}
+
+    def test_what_is_under_way(self, world: FolderWorld, tmp_path: Path) -> None:
+        """Whatever waits or runs is busy; a file that goes while it is asked about is not."""
+        program = tmp_path / "lfs"
+        program.write_text(
+            '#!/bin/sh\nshift\nfor path; do case "$path" in'
+            " */gone) exit 2;;"
+            ' */waits) echo "$path: ARCHIVE waiting (from 0 to EOF)";;'
+            ' */runs) echo "$path: ARCHIVE running (12 bytes moved)";;'
+            ' *) echo "$path: NOOP";; esac; done\n'
+        )
+        program.chmod(0o755)
+        paths = ["/a/rests", "/a/waits", "/a/gone", "/a/NOOP", "/b/runs"]
+        for path in paths:
+            world.write(path, 1)
+        lustre = LustreMount(world.mount, Lfs(program), lambda _: True)
+        assert lustre.hsm_busy(paths) == {"/a/waits", "/b/runs"}
 
     def test_a_directory_that_became_a_link_is_not_followed(self, lustre: LustreMount, world: FolderWorld) -> None:
         """A user who swaps a directory for a link gets nothing of another's released."""

@@ -30,6 +30,7 @@ class FakeArm:
     def __init__(self, blobs: FakeBlobs | None = None, lustre: FakeLustre | None = None) -> None:
         self.blobs = blobs or FakeBlobs()
         self.lustre = lustre or FakeLustre()
+        self.lustre.store = self.blobs.put
         self.jobs: dict[str, ImportView] = {}
         self.conflicts: dict[str, Conflict] = {}
         self.archives: tuple[ArchiveView, ...] = ()

@@ -14,8 +14,15 @@ import sys
 from pathlib import Path
 
 ATTRIBUTE = "user.test_hsm"
-EXISTS, DIRTY, RELEASED, ARCHIVED, LOST = 1, 2, 4, 8, 64
-WORDS = {RELEASED: "released", EXISTS: "exists", DIRTY: "dirty", ARCHIVED: "archived", LOST: "lost_from_hsm"}
+EXISTS, DIRTY, RELEASED, ARCHIVED, NOARCHIVE, LOST = 1, 2, 4, 8, 32, 64
+WORDS = {
+    RELEASED: "released",
+    EXISTS: "exists",
+    DIRTY: "dirty",
+    ARCHIVED: "archived",
+    NOARCHIVE: "never_archive",
+    LOST: "lost_from_hsm",
+}
 MOST_FILES = 52
 
 
@@ -43,6 +50,18 @@ def show(paths: list[str]) -> int:
     return 0
 
 
+def act(paths: list[str]) -> int:
+    """Print what is under way until a path cannot be read (lfs_hsm_action): here nothing ever is."""
+    for path in paths:
+        try:
+            read(path)
+        except OSError as error:
+            sys.stderr.write(f"can't get hsm action for {path}: {error.strerror}\n")
+            return error.errno or 1
+        sys.stdout.buffer.write(os.fsencode(path) + b": NOOP\n")
+    return 0
+
+
 def request(action: str, paths: list[str]) -> int:
     """Check every path before any is touched (lfs_hsm_prepare_file), then stop at the first that is refused."""
     for path in paths:
@@ -58,15 +77,31 @@ def request(action: str, paths: list[str]) -> int:
         return errno.E2BIG
     for path in paths:
         state = read(path)
-        if action == "hsm_restore" and not state & RELEASED and state & ARCHIVED:
+        if not is_needed(action, state):
             continue
-        if action == "hsm_restore" and (not state & ARCHIVED or state & LOST):
+        if not is_allowed(action, state):
             return errno.EPERM
-        if action == "hsm_release" and (not state & ARCHIVED or state & DIRTY):
-            return errno.EPERM
-        new = state | RELEASED if action == "hsm_release" else state & ~RELEASED
+        new = {
+            "hsm_archive": (state | EXISTS | ARCHIVED) & ~(DIRTY | LOST),
+            "hsm_release": state | RELEASED,
+            "hsm_restore": state & ~RELEASED,
+        }[action]
         os.setxattr(path, ATTRIBUTE, str(new).encode())
     return 0
+
+
+def is_needed(action: str, state: int) -> bool:
+    """Say whether there is anything to do (hsm_action_is_needed)."""
+    if action == "hsm_restore":
+        return bool(state & RELEASED or not state & ARCHIVED)
+    return action != "hsm_archive" or bool(state & DIRTY or not state & ARCHIVED)
+
+
+def is_allowed(action: str, state: int) -> bool:
+    """Say whether the state allows it (mdt_hsm_is_action_compat, mdt_hsm_release_allow)."""
+    if action == "hsm_archive":
+        return not state & NOARCHIVE
+    return bool(state & ARCHIVED) and not state & (LOST if action == "hsm_restore" else DIRTY)
 
 
 def main() -> int:
@@ -74,6 +109,8 @@ def main() -> int:
     command, *rest = sys.argv[1:]
     if command == "hsm_state":
         return show(rest)
+    if command == "hsm_action":
+        return act(rest)
     if rest[0] == "--filelist":
         names = Path(rest[1]).read_bytes().removesuffix(b"\n").split(b"\n")
         return request(command, [os.fsdecode(name) for name in names])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from slurm_amlfs.domain.view import FileKind, FileView, HsmState, SpaceView
@@ -24,7 +24,9 @@ class Receipt:
 class FakeLustre:
     """The Lustre port over a dict of files; directories are there while something is below them.
 
-    Restores are queued until a test lets them happen. `faults` are raised by the next calls, one each.
+    Restores and archives are queued until a test lets them happen; an archive of a path in `failing` then fails, and
+    `store` is told the name and the size of what the others put into the container. `faults` are raised by the next
+    calls, one each.
     """
 
     def __init__(self, total_bytes: int = 10**12) -> None:
@@ -32,6 +34,10 @@ class FakeLustre:
         self.states: dict[str, HsmState] = {}
         self.receipts: dict[int, Receipt] = {}
         self.restoring: list[str] = []
+        self.archiving: dict[str, int] = {}
+        self.failing: set[str] = set()
+        self.store: Callable[[str, int], object] = lambda _name, _size_bytes: None
+        self.doubted: list[str] = []
         self.refusing: set[str] = set()
         self.looked: list[str] = []
         self.is_mounted = True
@@ -46,7 +52,7 @@ class FakeLustre:
         self._mtime_ns += 1
         self.files[path] = FileView(path, FileKind.REGULAR, size_bytes, self._mtime_ns, uid)
         known = self.states.get(path, HsmState.NONE) & ~HsmState.RELEASED
-        self.states[path] = known | HsmState.DIRTY if known & HsmState.ARCHIVED else HsmState.NONE
+        self.states[path] = known | HsmState.DIRTY if known & HsmState.EXISTS else HsmState.NONE
 
     def add_released(self, path: str, size_bytes: int, uid: int = 0) -> None:
         """Add a file as an import does."""
@@ -83,6 +89,19 @@ class FakeLustre:
             if path in self.states:
                 self.states[path] &= ~HsmState.RELEASED
         self.restoring.clear()
+
+    def forbid(self, path: str) -> None:
+        """Say that a file must not be archived."""
+        self.states[path] |= HsmState.NOARCHIVE
+
+    def finish_archives(self, most: int | None = None) -> None:
+        """Let queued archives happen, or so many of them; a file that was written meanwhile stays dirty."""
+        for path in list(self.archiving)[:most]:
+            asked_ns = self.archiving.pop(path)
+            if path not in self.states or path in self.failing or self.files[path].mtime_ns != asked_ns:
+                continue
+            self.states[path] = (self.states[path] | WHOLE) & ~(HsmState.DIRTY | HsmState.LOST)
+            self.store(path.removeprefix("/"), self.files[path].size_bytes)
 
     # The port.
 
@@ -128,6 +147,25 @@ class FakeLustre:
         known = set(self.restoring)
         self.restoring += [path for path in released if path not in known | set(refused)]
         return refused
+
+    def archive(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """Queue archives of what is not clean; files that must not be archived, or in `refusing`, are refused."""
+        self._there()
+        wanted = [path for path in dict.fromkeys(paths) if path in self.states and not self.states[path].clean]
+        refused = tuple(path for path in wanted if path in self.refusing or self.states[path] & HsmState.NOARCHIVE)
+        if refused and len(refused) == len(set(paths)):
+            raise PermanentError("Lustre refuses to archive a file that must not be archived")
+        for path in wanted:
+            if path not in refused and path not in self.archiving:
+                self.archiving[path] = self.files[path].mtime_ns
+                self.states[path] |= HsmState.EXISTS
+        return refused
+
+    def hsm_busy(self, paths: Sequence[str]) -> frozenset[str]:
+        """Say what is queued, and note what was asked about in `doubted`."""
+        self._there()
+        self.doubted += paths
+        return frozenset(path for path in paths if path in self.archiving or path in self.restoring)
 
     def release(self, paths: Sequence[str]) -> None:
         """Free what is clean."""

@@ -185,6 +185,14 @@ class EmulatedLustre:
         files = [path for path in self.mount.rglob("*") if path.is_file() and not path.is_symlink()]
         until(lambda: all(b": NOOP" in self._lfs("hsm_action", path) for path in files))
 
+    def finish_archives(self) -> None:
+        """Wait until nothing is under way on any file."""
+        self.finish_restores()
+
+    def forbid(self, path: str) -> None:
+        """Say that a file must not be archived."""
+        subprocess.run([LFS, "hsm_set", "--noarchive", self._place(path)], check=True)
+
     def unmount(self) -> None:
         """Say that it is not mounted; the next test needs it."""
         self.is_mounted = False

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from emulated_lustre import OTHER, USER, EmulatedLustre, build_lfs, until
 
+from slurm_amlfs.adapters.lfs import Lfs
+from slurm_amlfs.adapters.lustre import LustreMount
+from slurm_amlfs.domain.view import HsmState
+
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(os.getuid() != 0, reason="mounting with allow_other is root's"),
@@ -228,3 +232,17 @@ def test_archive_numbers_are_for_archive_and_remove(lustre: EmulatedLustre, new:
     assert (status, errors.splitlines()[0]) == (4, "error: -a is supported only when archiving or removing")
     assert lustre.do("hsm_archive", "--archive", "3", new) == (0, "", "")
     until(lambda: lustre.state(new) == "(0x00000009) exists archived, archive_id:3")
+
+
+def test_an_archive_under_way_is_told_from_one_that_is_over(lustre: EmulatedLustre, new: Path) -> None:
+    """The state is 0x01 during the copy; only hsm_action says that somebody is at it, and the adapter reads that."""
+    port = LustreMount(lustre.mount, Lfs(lustre.lfs), lambda _: True)
+    path = f"/{new.name}"
+    lustre.hold()
+    assert port.archive([path]) == ()
+    until(lambda: port.hsm_states([path]) == {path: HsmState.EXISTS})
+    during = port.hsm_busy([path, "/list/0"])
+    lustre.let_go()
+    until(lambda: port.hsm_states([path])[path].clean)
+    until(lambda: port.hsm_busy([path]) == frozenset())
+    assert during == {path}

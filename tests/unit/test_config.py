@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from slurm_amlfs.config import load
 from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.world import ExportBy
 from slurm_amlfs.errors import UserError
 from tests.unit.config_files import SAMPLE, SYSTEM, faults, read
 
@@ -64,6 +65,16 @@ def test_values_are_typed_and_frozen(tmp_path: Path) -> None:
         config.log_level = "debug"  # type: ignore[misc] - that it cannot be set is what is tested
 
 
+def test_each_file_system_says_who_archives_its_exports(tmp_path: Path) -> None:
+    """Azure, unless a file system says otherwise."""
+    other = SYSTEM.replace('"lustre"', '"scratch"').replace('"/lustre"', '"/scratch"').replace("amlfs1", "amlfs2")
+    config = read(tmp_path, f"{SYSTEM}{other}export_by = 'hsm'\n")
+    assert [(it.name, it.export_by) for it in config.file_systems] == [
+        ("lustre", ExportBy.ARM),
+        ("scratch", ExportBy.HSM),
+    ]
+
+
 def test_no_conf_means_slurms_own(tmp_path: Path) -> None:
     """An empty conf is no path."""
     assert read(tmp_path, f'[slurm]\nconf = ""\n{SYSTEM}').slurm.conf is None
@@ -93,6 +104,11 @@ def test_azurite_on_loopback(tmp_path: Path) -> None:
         ("", "file_system: there is none; add a [[file_system]] block"),
         (SYSTEM.replace('"/lustre"', '"/x/../y"'), "file_system[1].mount: "),
         (SYSTEM.replace('"hierarchical"', '"tall"'), "file_system[1].namespace: "),
+        (
+            f"{SYSTEM}export_by = 'azure'\n",
+            "file_system[1].export_by: \"azure\" is no word that is known here; write 'arm' or 'hsm'",
+        ),
+        (f"[limits]\narchive_window = 0\n{SYSTEM}", "limits.archive_window: 0 is too little; write 1 or more"),
         (SYSTEM.replace("0b2d2d5c-", ""), "file_system[1].subscription: "),
         (SYSTEM.replace('amlfs = "amlfs1"\n', ""), "file_system[1].amlfs: is missing; add it"),
         (SYSTEM.replace("core.windows.net/data", "core.windows.net"), "file_system[1].container_url: "),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_amlfs.adapters.store import VERSION, SqliteStore, read_events
+from slurm_amlfs.adapters.store import VERSION, SqliteStore, read_events, read_records
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction, ExportOn, Hydrate
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
@@ -27,6 +27,7 @@ from slurm_amlfs.domain.records import (
     TransferKind,
     TransferPhase,
 )
+from slurm_amlfs.domain.resting import Resting
 from slurm_amlfs.domain.tempo import Tempo
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
@@ -335,3 +336,19 @@ def test_a_database_of_the_first_format_is_taken_over(path: Path) -> None:
     store.save(EMPTY, RECORDS, ())
     store.close()
     assert reopened(path)[0] == RECORDS
+
+
+def test_leases_at_rest_are_written_too(tmp_path: Path) -> None:
+    """A lease that is laid to rest stays as it is; changed there, it is written; forgotten, it is gone."""
+    others = [replace(LEASE, key=LEASE.key._replace(prefix=f"/rest/{number}/")) for number in range(3)]
+    first = Records(leases={it.key: it for it in [LEASE, *others]})
+    second = Records(leases={LEASE.key: LEASE}, resting=Resting().changed(others))
+    third = replace(second, resting=second.resting.changed([replace(others[0], message="new")], [others[1].key]))
+    store = SqliteStore(tmp_path / "amlfs.db")
+    store.save(Records(), first, ())
+    store.save(first, second, ())
+    assert store.load()[0].leases == first.leases
+    store.save(second, third, ())
+    read = read_records(tmp_path / "amlfs.db")
+    assert read.leases == {**third.leases, **{it.key: it for it in third.resting}}
+    store.close()

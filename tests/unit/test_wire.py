@@ -6,14 +6,18 @@ from hypothesis import strategies as st
 
 from slurm_amlfs import wire
 from slurm_amlfs.errors import UserError
-from slurm_amlfs.wire import Answer, Board, Request, RequestKind, Site
+from slurm_amlfs.wire import OF_LEASES, Answer, Board, Request, RequestKind, Site
 
 TEXTS = st.binary(max_size=40).map(lambda data: data.decode("utf-8", "surrogateescape"))
 NUMBERS = st.integers(-1, 2**63)
 LINES = st.lists(TEXTS, max_size=3).map(tuple)
+OF_JOBS = sorted(set(RequestKind) - OF_LEASES)
 REQUESTS = st.builds(
-    Request, st.sampled_from(RequestKind), NUMBERS, TEXTS, NUMBERS, NUMBERS, st.booleans(), NUMBERS, LINES, NUMBERS
-)
+    Request, st.sampled_from(OF_JOBS), NUMBERS, TEXTS, NUMBERS, NUMBERS, st.booleans(), NUMBERS, LINES, NUMBERS
+) | st.builds(
+    lambda kind, fs, prefix, uid: Request(kind, 0, fs=fs, prefix=prefix, sender_uid=uid),
+    st.sampled_from(sorted(OF_LEASES)), TEXTS, TEXTS, NUMBERS,
+)  # fmt: skip
 BOARDS = st.builds(
     Board, NUMBERS, NUMBERS, TEXTS, TEXTS, st.sampled_from(Answer), TEXTS, TEXTS, st.sampled_from(Answer), TEXTS, TEXTS,
     *[NUMBERS] * 7, LINES, LINES

@@ -45,7 +45,8 @@ class FlakyStore(SqliteStore):
 class Site:
     """The loop on fakes and a real store; the clock is the test's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rules: Rules = RULES) -> None:
+        self.rules = rules
         self.arm = FakeArm()
         self.blobs, self.lustre = self.arm.blobs, self.arm.lustre
         self.arm.time = datetime(2026, 6, 1, tzinfo=UTC)
@@ -61,7 +62,7 @@ class Site:
         self.store = FlakyStore(self.path)
         systems = {"amlfs": FileSystem(self.arm, self.blobs, self.lustre, Namespace.FLAT)}
         outside = Outside(systems, self.slurm, self.inbox, self.board, self.store)
-        self.loop = Loop(outside, RULES, Pace(), workers=2, restore_window=10)
+        self.loop = Loop(outside, self.rules, Pace(), workers=2, restore_window=10)
         self.loop.start()
 
     def end(self) -> None:

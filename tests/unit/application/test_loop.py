@@ -14,7 +14,7 @@ from slurm_amlfs.domain.view import HsmState, JobView
 from slurm_amlfs.domain.world import Rules
 from slurm_amlfs.errors import InvariantError, TemporaryError
 from slurm_amlfs.wire import Answer, Request, RequestKind
-from tests.unit.application.loop_site import ALICE, Site
+from tests.unit.application.loop_site import ALICE, RULES, Site
 
 
 @pytest.fixture
@@ -65,6 +65,63 @@ def test_a_job_from_submit_to_its_end(site: Site) -> None:
     site.turn(3700)
     site.turn()
     assert site.board.boards == {}
+
+
+def large(folder: Path) -> Site:
+    """Make a site where no more than 50 blobs are listed at a time, of a prefix with 200 in several folders."""
+    made = Site(folder, replace(RULES, list_blobs=50, blobs_per_second=1.0))
+    for number in range(198):
+        made.blobs.put(f"a/{number // 20}/{number % 20:02}", 10)
+    return made
+
+
+def bring_all_in(site: Site) -> set[str]:
+    """End imports and restores as they come, until the hook is told that all is there; give what the board said."""
+    said = set()
+    for _ in range(400):
+        site.turn(1)
+        said |= {board.message for board in site.board.boards.values()}
+        for name in [name for name, job in site.arm.jobs.items() if not job.import_state.over]:
+            site.arm.finish(name)
+        site.lustre.finish_restores()
+        if site.answer("1-1") is Answer.DONE:
+            return said
+    raise AssertionError(f"the stage-in is not done: {site.board.boards[7].message}")
+
+
+def test_a_prefix_that_is_not_listed_to_its_end_is_brought_in_whole(tmp_path: Path) -> None:
+    """In several imports, each of what was listed; the board said that the rest was estimated, till it was not.
+
+    Fifty were listed, and twelve more met beside folders on the way.
+    """
+    site = large(tmp_path)
+    site.submit()
+    said = bring_all_in(site)
+    board = site.board.boards[7]
+    site.end()
+
+    assert any("more than 62 blobs under /a/; the rest is estimated" in it for it in said)
+    assert len([line for line in board.timeline if "counted: more than 62 blobs under /a/" in line]) == 1
+    assert (board.files_done, board.files_total, board.message) == (200, 200, "")
+    assert {f"/{name}" for name in site.blobs.by_name if name.startswith("a/")} <= set(site.lustre.files)
+
+
+def test_a_daemon_killed_while_parts_are_listed_goes_on(tmp_path: Path) -> None:
+    """What was listed stays so, what was not is listed then, and all is there in the end."""
+    site = large(tmp_path)
+    site.submit()
+    site.until(lambda: "the rest is estimated" in (site.board.boards[7].message if 7 in site.board.boards else ""))
+    for _ in range(3):
+        site.end()
+        site.begin()
+        site.turn()
+        site.turn()
+    bring_all_in(site)
+    board = site.board.boards[7]
+    site.end()
+
+    assert (board.files_done, board.files_total) == (200, 200)
+    assert len([line for line in board.timeline if "counted: more than" in line]) == 1
 
 
 def test_a_killed_daemon_goes_on_where_it_was(site: Site) -> None:

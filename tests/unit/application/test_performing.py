@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from slurm_amlfs.application import performing
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.errand import (
+    ArchiveFiles,
     Clear,
     Comment,
     Count,
@@ -27,8 +29,8 @@ from slurm_amlfs.domain.errand import (
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey, Transfer, TransferKind
-from slurm_amlfs.domain.report import Counted, Done, Examined, Fault, Freed, Probed, Started, Trouble
-from slurm_amlfs.domain.view import HsmState, ImportState, JobView
+from slurm_amlfs.domain.report import Archived, Counted, Done, Examined, Fault, Freed, Probed, Started, Trouble
+from slurm_amlfs.domain.view import BlobView, HsmState, ImportState, JobView
 from slurm_amlfs.errors import PermanentError, TemporaryError, ThrottledError
 from tests.fakes.arm import FakeArm
 from tests.fakes.blobs import FakeBlobs
@@ -46,17 +48,21 @@ RECEIPT = WriteReceipt(7, 0, 61001, 61001, ("amlfs",), "AMLFS_MOUNT=/lustre\n")
 
 PROVE_OUT = ProveOut(OUT, 0, "amlfs", ("/jobs/7/",))
 FREE = Free(OUT, 0, "amlfs", ("/jobs/7/",), ())
-ON_LUSTRE = (PROVE, COUNT, Probe(LEASE, 0), Evict(LEASE, 0, ()), RECEIPT, DropReceipt(7, ("amlfs",)), PROVE_OUT, FREE)
+ARCHIVE_FILES = ArchiveFiles(OUT, 0, "amlfs", ("/jobs/7/",))
+ON_LUSTRE = (
+    *(PROVE, COUNT, Probe(LEASE, 0), Evict(LEASE, 0, ()), RECEIPT, DropReceipt(7, ("amlfs",))),
+    *(PROVE_OUT, ARCHIVE_FILES, FREE),
+)
 
 
 class World:
     """The fakes, and a performer on them."""
 
-    def __init__(self, namespace: Namespace = Namespace.FLAT, window: int = 10) -> None:
-        self.arm = FakeArm(FakeBlobs(), FakeLustre(total_bytes=1000))
+    def __init__(self, namespace: Namespace = Namespace.FLAT, window: int = 10, blobs: FakeBlobs | None = None) -> None:
+        self.arm = FakeArm(blobs or FakeBlobs(), FakeLustre(total_bytes=1000))
         self.blobs, self.lustre, self.slurm = self.arm.blobs, self.arm.lustre, FakeSlurm()
         file_system = FileSystem(self.arm, self.blobs, self.lustre, namespace)
-        self.performer = Performer({"amlfs": file_system}, self.slurm, window)
+        self.performer = Performer({"amlfs": file_system}, self.slurm, window, archive_window=window)
 
     def do(self, errand: Errand) -> object:
         """Do an errand; give its result."""
@@ -236,6 +242,28 @@ def test_a_comment_reaches_slurm() -> None:
     assert world.slurm.comments == {7: ["amlfs: waiting"]}
 
 
+def test_archives_go_on_from_slice_to_slice_and_share_the_room() -> None:
+    """What one stage has in flight another waits for; a round that nobody wants any more leaves its room."""
+    world = World()
+    other = replace(ARCHIVE_FILES, stage=OUT._replace(job_id=8), prefixes=("/jobs/8/",))
+    for number in range(15):
+        world.lustre.write(f"/jobs/7/{number:02}", 5)
+        world.lustre.write(f"/jobs/8/{number:02}", 5)
+    first = world.do(ARCHIVE_FILES)
+    second = world.do(other)
+    world.lustre.finish_archives()
+    world.do(replace(ARCHIVE_FILES, urgency=9.0))
+    asked = set(world.lustre.archiving)
+    world.performer.keep((), (), {other.stage})
+    world.do(other)
+
+    assert isinstance(first, Archived)
+    assert isinstance(second, Archived)
+    assert (first.under_way, second.under_way) == (10, 0)
+    assert len(asked) <= 10
+    assert any(path.startswith("/jobs/8/") for path in world.lustre.archiving)
+
+
 @pytest.mark.parametrize("errand", ON_LUSTRE)
 def test_without_the_mount_everything_on_lustre_waits(errand: Errand) -> None:
     """An empty mount point must never pass for an empty file system."""
@@ -322,7 +350,7 @@ def test_a_proof_begins_anew(how: str) -> None:
     def more() -> None:
         world.blobs.put("a/later", 1)
         if how == "forgotten":
-            world.performer.keep(set(), set())
+            world.performer.keep(set(), set(), set())
         elif how == "trouble":
             world.lustre.faults.append(TemporaryError("flapped"))
             assert isinstance(world.do(PROVE), Trouble)
@@ -339,11 +367,72 @@ def test_a_proof_that_is_still_wanted_is_kept() -> None:
 
     def more() -> None:
         world.blobs.put("a/later", 1)
-        world.performer.keep({LEASE}, set())
+        world.performer.keep(set(), {LEASE}, set())
 
     _, second = slices(world, more, PROVE)
     assert isinstance(second, Examined)
     assert second.files == 1
+
+
+class Halting(FakeBlobs):
+    """A container of which each page is another slice's."""
+
+    page_blobs = 2
+
+    def pages(self, prefix: str) -> Iterator[Sequence[BlobView]]:
+        """Let a second go by for each page."""
+        for page in super().pages(prefix):
+            performing.time.seconds += 1  # type: ignore[attr-defined]
+            yield page
+
+
+class Clock:
+    """A clock that stands unless it is moved."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        """Tell the time."""
+        return self.seconds
+
+
+@pytest.mark.parametrize(
+    ("how", "files"),
+    [
+        ("goes on", [0, 2, 4, 5, 5]),
+        ("forgotten", [0, 0, 2, 4, 6, 6]),
+        ("another", [0, 0, 2, 4, 6, 6]),
+        ("asks more", [0, 2, 4, 5, 5]),
+    ],
+)
+def test_a_count_goes_on_from_slice_to_slice(monkeypatch: pytest.MonkeyPatch, how: str, files: list[int]) -> None:
+    """As a proof does; begun again it finds what is new. Who asks beside for the room does not begin it again."""
+    monkeypatch.setattr(performing, "time", Clock())
+    world = World(blobs=Halting())
+    for name in "abcde":
+        world.blobs.put(f"a/{name}", 10)
+    told = [world.do(COUNT)]
+    world.blobs.put("a/later", 10)
+    world.performer.keep(set() if how == "forgotten" else {LEASE}, set(), set())
+    errand = COUNT
+    if how == "another":
+        errand = replace(COUNT, generation=1)
+    elif how == "asks more":
+        errand = replace(COUNT, target_blobs=7, whole=False)
+    while not told[-1].settled:
+        told.append(world.do(errand))
+
+    assert [it.files for it in told] == files
+
+
+def test_a_look_before_an_overwrite_asks_blob_for_nothing() -> None:
+    """It is about what is on Lustre, and Blob may take hours to list."""
+    world = World()
+    world.lustre.write("/a/new", 10)
+    found = world.do(replace(COUNT, overwrites=True, whole=False, lists=False))
+
+    assert found == Counted(0, 0, unsaved_files=1, unsaved=("/a/new",))
+    assert world.blobs.asked == 0
 
 
 def test_space_is_freed() -> None:

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from slurm_amlfs.domain.world import ExportBy
 from tests.unit.application.town import Town
 from tests.unit.application.town_job import BAD, TownJob
 
@@ -27,9 +28,11 @@ PICK = st.integers(0, 99)
 class TownMachine(RuleBasedStateMachine):
     """Steps in any order."""
 
+    export_by = ExportBy.ARM
+
     def __init__(self) -> None:
         super().__init__()
-        self.town = Town()
+        self.town = Town(self.export_by)
 
     def _job(self, number: int, *places: str) -> TownJob | None:
         there = [job for job in self.town.jobs.values() if job.place in places]
@@ -159,6 +162,11 @@ class TownMachine(RuleBasedStateMachine):
         """Lustre restores what was asked for."""
         self.town.lustre.finish_restores()
 
+    @rule(most=st.sampled_from([1, 99]))
+    def archives_end(self, most: int) -> None:
+        """Lustre archives what was asked for, or some of it."""
+        self.town.lustre.finish_archives(most)
+
     @rule()
     def somebody_takes_the_slot(self) -> None:
         """An admin imports something by the portal."""
@@ -184,7 +192,19 @@ class TownMachine(RuleBasedStateMachine):
         self.town.be_kind()
 
 
+class TownByHsmMachine(TownMachine):
+    """The same in a town whose exports do not use the slot."""
+
+    export_by = ExportBy.HSM
+
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+
+
 TestTown = TownMachine.TestCase
-TestTown.settings = settings(
-    max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestTown.settings = _settings(60)
+TestTownByHsm = TownByHsmMachine.TestCase
+TestTownByHsm.settings = _settings(30)

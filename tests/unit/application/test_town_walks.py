@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.unit.application.town import Town
+from slurm_amlfs.domain.world import ExportBy
+from tests.unit.application.town import LargeTown, Town
 from tests.unit.application.town_job import BAD, TownJob
 
 LINES = (
@@ -43,9 +44,9 @@ TROUBLES: Mapping[str, Mapping[str, float]] = MappingProxyType(
 class Walk:
     """One walk: what it may do, by name, and what it draws."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, make: type[Town] = Town, export_by: ExportBy = ExportBy.ARM) -> None:
         self.draw = random.Random(seed)  # noqa: S311 - no secret
-        self.town = Town()
+        self.town = make(export_by)
         self.most_jobs = self.draw.choice([2, 4, 8])
         self.slow = self.draw.choice([0.0, 0.5, 1.0])
         town, draw = self.town, self.draw
@@ -74,6 +75,7 @@ class Walk:
             "mount": self.mount,
             "deaf": self.deafen,
             "clear_space": town.clear_space,
+            "archives_end": lambda: town.lustre.finish_archives(draw.choice([1, 99])),
         }
 
     def submit(self) -> None:
@@ -123,8 +125,23 @@ def test_whatever_happens_all_settles(trouble: str, seed: int) -> None:
     Walk(seed).go(TROUBLES[trouble], steps=100)
 
 
-def test_all_troubles_at_once() -> None:
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_what_is_listed_part_by_part_settles_too(trouble: str, seed: int) -> None:
+    """Where listings end at their bound, and each prefix is brought in by many imports, the same holds."""
+    Walk(seed, LargeTown).go(TROUBLES[trouble], steps=100)
+
+
+@pytest.mark.parametrize("make", [Town, LargeTown])
+def test_all_troubles_at_once(make: type[Town]) -> None:
     """The same with everything together."""
     everything = {name: weight for trouble in TROUBLES.values() for name, weight in trouble.items()}
     for seed in range(25):
-        Walk(seed).go(everything, steps=150)
+        Walk(seed, make).go(everything, steps=150)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_whatever_happens_exports_by_hsm_settle(trouble: str, seed: int) -> None:
+    """The same where Lustre archives file by file, and dies or is rewritten in between."""
+    Walk(seed, export_by=ExportBy.HSM).go({**TROUBLES[trouble], "archives_end": 4}, steps=100)

@@ -21,7 +21,7 @@ from slurm_amlfs.domain.reconcile import decide
 from slurm_amlfs.domain.records import Records
 from slurm_amlfs.domain.report import Report
 from slurm_amlfs.domain.view import ArchiveState, HsmState, ImportState, JobView, SpaceView
-from slurm_amlfs.domain.world import FsRules, FsSeen, Rules, Seen
+from slurm_amlfs.domain.world import ExportBy, FsRules, FsSeen, Rules, Seen
 from slurm_amlfs.errors import TemporaryError
 from tests.fakes.arm import FakeArm
 from tests.fakes.blobs import FakeBlobs
@@ -43,13 +43,18 @@ INPUTS = ("/in/a/", "/in/b/", BAD)
 class Town(TownSlurm):
     """Everything at once."""
 
-    def __init__(self) -> None:
+    rules = RULES
+    names: tuple[str, ...] = ("x", "y")
+
+    def __init__(self, export_by: ExportBy = ExportBy.ARM) -> None:
+        amlfs = FsRules("amlfs", "/lustre", Namespace.FLAT, export_by)
+        self.rules = replace(type(self).rules, file_systems={"amlfs": amlfs})
         self.now = datetime(2026, 11, 22, 12, tzinfo=UTC)
         self.arm = FakeArm(FakeBlobs(), FakeLustre())
         self.arm.time = datetime(2026, 6, 1, tzinfo=UTC)
         super().__init__(self.arm)
         for prefix in INPUTS:
-            for name in "xy":
+            for name in self.names if prefix != BAD else ("x",):
                 self.blobs.put(f"{prefix[1:]}{name}", 100)
         self.database_was_lost = False
         self.stored = Records()
@@ -62,7 +67,11 @@ class Town(TownSlurm):
         self.records = self.stored
         slurm = FakeSlurm()
         self.performer = Performer(
-            {"amlfs": FileSystem(self.arm, self.blobs, self.lustre, Namespace.FLAT)}, slurm, restore_window=10
+            {"amlfs": FileSystem(self.arm, self.blobs, self.lustre, Namespace.FLAT)},
+            slurm,
+            restore_window=10,
+            archive_window=2,
+            clock=self.clock,
         )
         self.running: dict[str, Errand] = {}
         self.reports: list[Report] = []
@@ -74,12 +83,16 @@ class Town(TownSlurm):
         self.waiting: set[int] = set()
         self.wake: datetime | None = None
 
+    def clock(self) -> float:
+        """Count seconds for the daemon's own waits."""
+        return self.now.timestamp()
+
     def turn(self, *, dies_after_save: bool = False) -> None:
         """Make a pass as the loop does; it may die after its records are stored."""
         seen = self._seen()
         reports, self.reports = self.reports, []
         heard = dict(self.inbox)
-        decision = decide(self.records, RULES, seen, list(heard.values()), reports)
+        decision = decide(self.records, self.rules, seen, list(heard.values()), reports)
         self.stored = self.records = decision.records
         if dies_after_save:
             self.begin()
@@ -96,7 +109,7 @@ class Town(TownSlurm):
         for job_id in set(self.boards) - set(self.records.jobs):
             del self.boards[job_id]
         for job_id, job in self.records.jobs.items():
-            self.boards[job_id] = compose(self.records, RULES, job, self.now, ())
+            self.boards[job_id] = compose(self.records, self.rules, job, self.now, ())
         for errand in decision.errands:
             self.running.setdefault(key_of(errand), errand)
         if decision.wake is None or decision.wake > self.now:
@@ -109,7 +122,7 @@ class Town(TownSlurm):
 
     def _rests(self, seen: Seen) -> None:
         """A pass that wants no other at once has left nothing to do: with nothing new, another changes nothing."""
-        again = decide(self.records, RULES, seen, [], []).records
+        again = decide(self.records, self.rules, seen, [], []).records
         assert again == self.records, "a pass had more to do and asked for no other"
 
     def work(self, errand: Errand) -> None:
@@ -252,8 +265,16 @@ class Town(TownSlurm):
         self.end_transfer(well=True)
         self.arm.jobs.pop("portal", None)
         self.lustre.finish_restores()
+        self.lustre.finish_archives()
         self.keep_up(slow=slow)
 
     def _open(self) -> Sequence[object]:
         alive = [job for job in self.records.jobs.values() if job.closed is None or job.stale_receipt]
         return [*alive, *self.records.transfers.values(), *self.inbox.values(), *self.running]
+
+
+class LargeTown(Town):
+    """One whose prefixes are larger than what is listed at a time, and cut into many parts."""
+
+    rules = replace(RULES, list_blobs=1, blobs_per_second=0.1)
+    names = ("x/1", "x/2", "y/1", "y/2", "z/1", "f")

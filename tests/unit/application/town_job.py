@@ -30,7 +30,8 @@ class TownJob:
     @property
     def imports(self) -> list[str]:
         """List the prefixes that come in."""
-        return [line.split("prefix=")[1].split()[0] for line in self.lines if line.startswith("stage_in")]
+        lines = [line for line in self.lines if line.startswith("stage_in")]
+        return [word.split()[0] for line in lines for word in line.split("prefix=")[1:]]
 
     @property
     def exports(self) -> bool:

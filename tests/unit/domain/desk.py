@@ -14,7 +14,7 @@ from slurm_amlfs.domain.bulletin import compose
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.errand import Count, DropReceipt, Errand, Free, ProveIn, ProveOut, Start, WriteReceipt
 from slurm_amlfs.domain.foreseeing import foresee
-from slurm_amlfs.domain.lease import Lease
+from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.reconcile import Decision, decide
@@ -30,7 +30,7 @@ from slurm_amlfs.domain.view import (
     QueuedJob,
     SpaceView,
 )
-from slurm_amlfs.domain.world import FsRules, FsSeen, Rules, Seen
+from slurm_amlfs.domain.world import Foreseen, FsRules, FsSeen, Rules, Seen
 from slurm_amlfs.wire import Answer, Board, Request, RequestKind
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -65,6 +65,7 @@ class Desk:
         self.running: set[str] = set()
         self.space: SpaceView | None = SpaceView(10**15, 10**15)
         self.queue: list[QueuedJob] = []
+        self.foreseen: dict[LeaseKey, Foreseen] = {}
         self.awaited: dict[int, tuple[QueuedJob, ...]] = {}
         self._tokens = 0
 
@@ -88,7 +89,7 @@ class Desk:
             jobs,
             known,
             file_systems,
-            foreseen=foresee(self.queue, self.rules),
+            foreseen={**foresee(self.queue, self.rules), **self.foreseen},
             awaited=self.awaited,
             spaces=spaces,
         )
@@ -132,7 +133,7 @@ class Desk:
 
     def lease(self, prefix: str) -> Lease:
         """Give the one lease of a prefix."""
-        [held] = [it for it in self.records.leases.values() if it.key.prefix == prefix]
+        [held] = [it for it in self.records.all_leases() if it.key.prefix == prefix]
         return held
 
     def out(self, job_id: int = 7, line: int = 0) -> Stage:

@@ -294,10 +294,10 @@ def test_nothing_gives_way_that_is_pinned_or_foreseen() -> None:
     desk.space = room(100, 95)
     for job_id, prefix in ((1, "/a/"), (2, "/b/x/")):
         desk.stage_in(f"stage_in prefix={prefix}", job_id=job_id)
+        held = desk.lease(prefix)
+        desk.records.leases[held.key] = replace(held, pinned=prefix == "/a/")
         desk.run(job_id)
         desk.leave(job_id)
-    pinned = desk.lease("/a/")
-    desk.records.leases[pinned.key] = replace(pinned, pinned=True)
     desk.queue = [QueuedJob(9, ALICE, ("stage_in prefix=/b/",))]
     desk.space = room(100, 20)
     landed(desk, 41, "stage_in prefix=/c/")

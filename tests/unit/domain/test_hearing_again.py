@@ -12,7 +12,7 @@ from slurm_amlfs.domain.errand import Count, DropReceipt, ProveIn, ProveOut, Wri
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life
 from slurm_amlfs.wire import Answer, RequestKind
-from tests.unit.domain.desk import Desk, proved
+from tests.unit.domain.desk import Desk, looked_at, proved
 
 IN = "stage_in prefix=/genomes/"
 OUT = "stage_out prefix=/jobs/7/"
@@ -50,6 +50,26 @@ def test_a_restart_of_slurmctld_amid_an_import_goes_on_with_it() -> None:
     assert not desk.transfer().unwanted
     assert desk.board().token_in == ask.token
     assert desk.answers()[0] is Answer.BUSY
+
+
+def test_a_restart_of_slurmctld_amid_a_proof_doubts_what_was_proved_before() -> None:
+    """Between the two asks the job was nobody's: an admin may have given back files of the prefix that was proved."""
+    desk = Desk()
+    lines = (f"{IN} prefix=/other/",)
+    desk.submit(*lines)
+    desk.drop_receipts()
+    desk.count()
+    desk.start()
+    desk.land()
+    first, second = desk.wished(ProveIn)
+    desk.report(first, looked_at())
+    desk.settle(desk.request(RequestKind.TEARDOWN, hurry=True))
+    desk.submit(*lines)
+    desk.report(second, looked_at())
+    desk.settle()
+
+    assert desk.stage().phase is Phase.RESTORING
+    assert {it.lease.prefix for it in desk.wished(ProveIn)} == {"/genomes/", "/other/"}
 
 
 def test_while_it_is_proved_again_the_old_receipt_goes() -> None:

@@ -68,3 +68,14 @@ def test_a_clock_may_jump(came: list[tuple[float, float]], now: float) -> None:
     for weight, moment in came:
         tempo = tempo.weight_came(weight, moment)
     assert 0 < tempo.weight_per_second(now) < math.inf
+
+
+def test_a_burst_is_no_rate_once_nothing_more_comes() -> None:
+    """A thousand jobs in ten seconds, then silence: a minute later next to nothing is thought to come."""
+    tempo = Tempo.assume(5.0, 2000.0)
+    for number in range(1000):
+        tempo = tempo.weight_came(1.0, number / 100)
+    at_once, later = tempo.weight_per_second(10.0), tempo.weight_per_second(70.0)
+
+    assert at_once > 3.0
+    assert later <= 3.0 / 60
