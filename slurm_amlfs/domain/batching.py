@@ -191,14 +191,17 @@ def begin(draft: Draft, fs: str, turn: Turn, seen: FsSeen) -> Transfer | None:
 
 
 def _begin_archive(draft: Draft, fs: str, turn: Turn, seen: FsSeen) -> Transfer:
-    [key] = turn.loads
-    stage = draft.stages[cast("StageKey", key)]
+    """Begin the archive of one path, for all exports that wait for just this path."""
+    stages = [draft.stages[key] for key in cast("Sequence[StageKey]", turn.loads)]
     path = turn.pieces[0].prefix
     archives = seen.view.archives if seen.view is not None else ()
     baseline = next((it.started for it in archives if it.path == path), None)
-    ident = f"archive-{_digest(fs, path, str(stage.key), stage.generation, stage.turns, draft.now.isoformat())}"
-    made = Transfer(ident, fs, TransferKind.ARCHIVE, (path,), draft.now, stages=(stage.key,), baseline=baseline)
-    draft.move(replace(stage, transfer_id=ident), Phase.EXPORTING)
+    whose = [f"{it.key} {it.generation} {it.turns}" for it in stages]
+    ident = f"archive-{_digest(fs, path, *whose, draft.now.isoformat())}"
+    keys = tuple(it.key for it in stages)
+    made = Transfer(ident, fs, TransferKind.ARCHIVE, (path,), draft.now, stages=keys, baseline=baseline)
+    for stage in stages:
+        draft.move(replace(stage, transfer_id=ident), Phase.EXPORTING)
     draft.transfers[ident] = made
     return made
 
@@ -225,7 +228,7 @@ def _begin_import(draft: Draft, fs: str, turn: Turn) -> Transfer | None:
     )
     draft.transfers[ident] = made
     for it in held:
-        overwriting.disturb(draft, it)
+        overwriting.disturb(draft, it, made.leases)
     for it in held:
         for stage in riding.waiting(draft, draft.put_lease(replace(draft.leases[it.key], message="", probed=None))):
             if stage.phase is Phase.WAITING and freshness.is_listed(draft, it, stage):

@@ -22,6 +22,9 @@ from slurm_amlfs.domain.resting import Resting
 from slurm_amlfs.domain.tempo import Tempo
 from slurm_amlfs.domain.world import Foreseen, Rules, Seen, backoff
 
+_LONGEST_WAIT = timedelta(minutes=65)
+"""No wait is longer (an hour, where the budget of retries is used up); what seems to be was begun by another clock."""
+
 _EVICT = "evict "
 """How the key of an errand begins that gives a lease's bytes back (errand.key_of)."""
 
@@ -234,10 +237,7 @@ class Draft:
 
     def ready(self, stage: Stage | Lease) -> bool:
         """Say whether it may act now; if it still waits, see to it that the pass after the wait comes."""
-        if stage.not_before is not None and self.now < stage.not_before:
-            self.wake_at(stage.not_before)
-            return False
-        return True
+        return not self.sits_out(stage.not_before)
 
     def job_waits(self, job: Job, trouble: Trouble) -> Job:
         """Let what is done for the job as a whole sit out an error, of whatever kind: an admin can mend all of them."""
@@ -258,9 +258,13 @@ class Draft:
 
     def job_ready(self, job: Job) -> bool:
         """Say whether something may be done for the job now; if not yet, see to it that a pass comes after the wait."""
-        if job.not_before is not None and self.now < job.not_before:
-            self.wake_at(job.not_before)
+        return not self.sits_out(job.not_before)
+
+    def sits_out(self, until: datetime | None) -> bool:
+        """Say whether a wait is not over yet, and see to it that a pass comes then. A clock put back ends it."""
+        if until is None or not self.now < until <= self.now + _LONGEST_WAIT:
             return False
+        self.wake_at(until)
         return True
 
     def pause(self, stage: Stage, duration: timedelta) -> Stage:

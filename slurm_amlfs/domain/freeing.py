@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Evict, Free
-from slurm_amlfs.domain.lease import Lease
+from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.prefix import Prefixes, overlaps, reduce
+from slurm_amlfs.domain.prefix import Prefixes, covers, overlaps, reduce
 from slurm_amlfs.domain.records import Stage
+from slurm_amlfs.domain.report import Fault, Freed, Result, Trouble
 
 
 def free(draft: Draft, stage: Stage) -> Free:
@@ -22,14 +23,15 @@ def free(draft: Draft, stage: Stage) -> Free:
 
 
 def needs(draft: Draft, fs: str) -> Prefixes:
-    """List what living stages of any job, in or out, need on a file system."""
+    """List what living stages of any job, in or out, and jobs to come need on a file system."""
     living = (it for it in draft.stages.values() if it.fs == fs and not it.phase.over)
-    return Prefixes.of(draft.namespace(fs), (prefix for stage in living for prefix in stage.ask.prefixes))
+    needed = {prefix for stage in living for prefix in stage.ask.prefixes}
+    return Prefixes.of(draft.namespace(fs), needed | {it.prefix for it in draft.foreseen if it.fs == fs})
 
 
 def is_idle(draft: Draft, held: Lease, needed: Prefixes) -> bool:
-    """Say whether nobody needs a lease's files: no living stage (`needs`), no job to come, and no admin's pin."""
-    if held.pinned or held.key in draft.foreseen or draft.riders.get(held.key):
+    """Say whether nobody needs a lease's files: no living stage, no job to come (`needs`), and no admin's pin."""
+    if held.pinned or draft.riders.get(held.key):
         return False
     return not needed.overlap(held.key.prefix)
 
@@ -37,9 +39,27 @@ def is_idle(draft: Draft, held: Lease, needed: Prefixes) -> bool:
 def evict(draft: Draft, held: Lease) -> Evict:
     """Make the wish to give an idle lease's bytes back; whoever needs them next finds them to be proved again."""
     fs = held.key.fs
-    _lose(draft, draft.overlapping(fs, held.key.prefix))
+    touched = [it for it in draft.overlapping(fs, held.key.prefix) if not it.pinned]
+    draft.change(replace(it.doubted(), let_in=False) for it in touched if it.proving is not None or it.let_in)
     spare = {*needs(draft, fs).known, *pinned(draft, fs)}
     return Evict(held.key, held.generation, tuple(sorted(spare)))
+
+
+def evicted(draft: Draft, key: LeaseKey, result: Result) -> None:
+    """Take that a lease's bytes were given back, all that could be; until then they are taken to be there still."""
+    held = draft.find_lease(key)
+    if held is None or key.fs not in draft.rules.file_systems:
+        return
+    if isinstance(result, Trouble) and result.fault is Fault.TEMPORARY:
+        draft.wake_lease(key)
+        draft.lease_waits(held, result)
+        return
+    freed_bytes = result.freed_bytes if isinstance(result, Freed) else 0
+    for other in draft.overlapping(key.fs, key.prefix):
+        inside = covers(draft.namespace(key.fs), key.prefix, other.key.prefix)
+        left_bytes = 0 if inside else max(other.held_bytes - freed_bytes, 0)
+        if other.held_bytes != left_bytes and not other.pinned:
+            draft.change([replace(other, held_bytes=left_bytes)])
 
 
 def _lose(draft: Draft, leases: Iterable[Lease]) -> None:

@@ -65,7 +65,10 @@ def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
         riding.say(draft, held, f"waiting until the import of {other.prefix} has overwritten the same files")
         return
     if hydrate is Hydrate.ALL and not capacity.let_in(draft, held):
-        return
+        if held.proved is not None or all(it.ask.hydrate is Hydrate.ALL for it in riding.waiting(draft, held)):
+            return
+        # Names are all that some ask for, and they need no room.
+        hydrate = Hydrate.NONE
     held = draft.leases[held.key]
     if held.proving is None:
         held = draft.put_lease(replace(held, proving=draft.now, brought=freshness.brought_with(draft, held)))
@@ -145,7 +148,8 @@ def examined(draft: Draft, held: Lease, errand: ProveIn, result: Examined) -> No
         draft.wake_at(again)
         return
     held = replace(held, files_total=result.files, bytes_total=result.total_bytes, progressed=None, not_before=None)
-    if not result.newer_count and result.missing_count <= min(held.import_errors, _limit(held)):
+    excused = min(held.import_errors, _limit(held)) if held.alone else 0
+    if not result.newer_count and result.missing_count <= excused:
         whole = errand.hydrate is Hydrate.ALL
         took = timedelta(seconds=result.seconds)
         held = replace(held, proved=draft.now, took=took, whole=whole, used=draft.now, message="", turns=0)

@@ -91,9 +91,13 @@ def to_evict(draft: Draft, fs: str) -> Lease | None:
     needed = freeing.needs(draft, fs)
     used: list[Lease] = []
     found = [
-        it for it in draft.leases.values() if it.key.fs == fs and it.held_bytes and freeing.is_idle(draft, it, needed)
+        it
+        for it in draft.leases.values()
+        if it.key.fs == fs and it.held_bytes and freeing.is_idle(draft, it, needed) and draft.ready(it)
     ]
     for held in islice(draft.resting.holding(fs), _SOME):
+        if not draft.ready(held):
+            continue
         if freeing.is_idle(draft, held, needed):
             found.append(held)
             break
@@ -137,6 +141,7 @@ _FEW = 5
 def left(draft: Draft, key: LeaseKey, result: Result) -> None:
     """Take the end of an eviction. Whatever came of it, the next look at the space tells how much there is now."""
     draft.wake_at(draft.now)
+    freeing.evicted(draft, key, result)
     held = draft.leases.get(key)
     if held is not None and held.leaving and isinstance(result, Freed):
         draft.put_lease(replace(held, leaving=False))

@@ -29,10 +29,11 @@ def land(draft: Draft, transfer: Transfer) -> None:
     elif len(transfer.prefixes) > 1:
         _halve(draft, transfer)
     else:
-        for key in transfer.leases:
-            alone = draft.leases.get(key)
-            if alone is not None:
-                _failed_alone(draft, transfer, alone)
+        for held in [it for key in transfer.leases if (it := draft.leases.get(key)) is not None and it.wants]:
+            if _asked_for(draft, transfer, held):
+                _failed_alone(draft, transfer, held)
+            else:
+                _part_ways(draft, transfer, held)
 
 
 def _learn(draft: Draft, transfer: Transfer) -> None:
@@ -58,12 +59,13 @@ def _bring(draft: Draft, transfer: Transfer, held: Lease) -> None:
     )
     if parts == held.parts:
         return
-    alone = riding_along and len(transfer.leases) == 1
+    # What its imports counted before may have been another's, and so may these errors.
+    own = riding_along and len(transfer.leases) == 1
     held = replace(
         held,
         parts=parts,
         import_errors=held.import_errors + transfer.errors,
-        alone=alone,
+        alone=(own or not transfer.errors) and (held.alone or not held.import_errors),
         correlation_id=transfer.correlation_id or held.correlation_id,
         files_done=0,
         bytes_done=0,
@@ -98,15 +100,40 @@ def _halve(draft: Draft, transfer: Transfer) -> None:
                 None,
             )
             parts.append(part if half is None else replace(part, suspect=f"{transfer.transfer_id} {half}"))
+        if tuple(parts) == held.parts:
+            continue
         said = transfer.message or transfer.outcome.value
         message = f"an import of {len(transfer.prefixes)} prefixes failed, and is taken apart: {said}"
         riding.tell(draft, draft.put_lease(replace(held, parts=tuple(parts), message=message)))
 
 
+def _asked_for(draft: Draft, transfer: Transfer, held: Lease) -> bool:
+    """Say whether a lease wants all of the one prefix that failed, and did not only ride along with a part of it."""
+    namespace = draft.namespace(transfer.fs)
+    return any(covers(namespace, held.key.prefix, prefix) for prefix in transfer.prefixes)
+
+
+def _part_ways(draft: Draft, transfer: Transfer, held: Lease) -> None:
+    """Let those who only rode along go on without who asked for the prefix that failed."""
+    parts = _set_apart(draft, transfer, held, f"{transfer.transfer_id} 1")
+    message = f"the import of {transfer.prefixes[0]} took this along and failed; it is tried by itself"
+    riding.tell(draft, draft.put_lease(replace(held, parts=parts, message=message)))
+
+
+def _set_apart(draft: Draft, transfer: Transfer, held: Lease, suspect: str) -> tuple[Part, ...]:
+    return tuple(
+        replace(part, suspect=suspect) if part.imported is None and _carried(draft, transfer, part) else part
+        for part in held.parts
+    )
+
+
 def _failed_alone(draft: Draft, transfer: Transfer, held: Lease) -> None:
     """Decide what a failed import of one prefix means; its counters tell, not its words."""
     where = transfer.prefixes[0]
-    held = draft.put_lease(replace(held, correlation_id=transfer.correlation_id or held.correlation_id))
+    # Until its import has worked it shares a turn with nobody.
+    parts = _set_apart(draft, transfer, held, f"alone {held.key}")
+    correlation_id = transfer.correlation_id or held.correlation_id
+    held = draft.put_lease(replace(held, parts=parts, correlation_id=correlation_id))
     if transfer.outcome is Outcome.FAILED and held.key.conflict is Conflict.FAIL and transfer.conflicts:
         riding.fail(draft, held, f"{transfer.conflicts} paths under {where} are on Lustre already and differ (conflict="
                                  f"fail); use conflict=skip or an overwrite mode: {transfer.message}")  # fmt: skip

@@ -8,6 +8,7 @@ jobs. So the oldest of the jobs that wait always goes on.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -43,7 +44,7 @@ def overwrites(key: LeaseKey) -> bool:
 
 def is_checked(draft: Draft, held: Lease) -> bool:
     """Say whether the lease's import destroys nothing, as seen a short while ago."""
-    return not overwrites(held.key) or (held.checked is not None and draft.now - held.checked <= _FRESH)
+    return not overwrites(held.key) or (held.checked is not None and abs(draft.now - held.checked) <= _FRESH)
 
 
 def hinders(draft: Draft, held: Lease) -> str:
@@ -112,11 +113,11 @@ def _yields(draft: Draft, other: Stage, age: Age) -> bool:
     return any(it.phase is Phase.WAITING for it in draft.of_job(other.key.job_id, Direction.IN))
 
 
-def disturb(draft: Draft, held: Lease) -> None:
-    """Have what gives way to an overwriting import proved again after it."""
+def disturb(draft: Draft, held: Lease, together: Collection[LeaseKey]) -> None:
+    """Have what gives way to an overwriting import, and is not brought by the same one, proved again after it."""
     if not overwrites(held.key):
         return
-    others = [it for it in draft.overlapping(held.key.fs, held.key.prefix) if it.key != held.key]
+    others = [it for it in draft.overlapping(held.key.fs, held.key.prefix) if it.key not in together]
     draft.change(replace(it.doubted(), checked=None) for it in others)
     for stage in list(draft.stages.values()):
         if stage.phase is Phase.STAGED_IN and _touches(draft, held, stage):
@@ -148,7 +149,12 @@ def _touches(draft: Draft, held: Lease, stage: Stage) -> bool:
 
 def _in_use(draft: Draft, stage: Stage) -> bool:
     if stage.key.direction is Direction.IN:
-        return stage.phase in _USES
+        return stage.phase in _USES and not (stage.phase in _YIELDING and _is_held(draft, stage))
     job = draft.jobs.get(stage.key.job_id)
     begun = job is not None and job.life is not Life.PENDING
     return begun and (stage.phase is Phase.FAILED or not stage.phase.over)
+
+
+def _is_held(draft: Draft, stage: Stage) -> bool:
+    """Say whether a stage's job waits for an operator, and will be staged anew before it starts."""
+    return any(it.phase is Phase.FAILED for it in draft.of_job(stage.key.job_id, Direction.IN))

@@ -49,6 +49,9 @@ def _has_asked(draft: Draft, job_id: int) -> bool:
 def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:
     held = draft.wake_lease(key)
     if stage.phase in WAITS:
+        if (stage.asked or stage.since) > draft.now:
+            # The clock was put back: no proof would be as young as the ask for hours.
+            stage = draft.put(replace(stage, asked=draft.now))
         if held is None and _covering(draft, stage, key) is not None:
             return
         if held is None:
@@ -102,6 +105,12 @@ def serving(draft: Draft, stage: Stage) -> list[Lease]:
         if held is not None:
             found.append(held)
     return found
+
+
+def leave(draft: Draft, stage: Stage) -> None:
+    """Note on a stage's leases when it needed them last: what was needed longest ago gives way first."""
+    if stage.fs in draft.rules.file_systems:
+        draft.change(replace(it, used=draft.now) for it in serving(draft, stage))
 
 
 def waiting(draft: Draft, held: Lease) -> Iterator[Stage]:

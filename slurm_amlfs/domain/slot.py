@@ -61,9 +61,7 @@ def _forget(draft: Draft, fs: str) -> None:
             continue
         if transfer.kind is TransferKind.ARCHIVE:
             del draft.transfers[transfer.transfer_id]
-        elif transfer.not_before is not None and draft.now < transfer.not_before:
-            draft.wake_at(transfer.not_before)
-        else:
+        elif not draft.sits_out(transfer.not_before):
             draft.want(Clear(fs, transfer.transfer_id))
 
 
@@ -88,9 +86,7 @@ def _hindrance(seen: FsSeen | None, ours: set[str], active: Transfer | None) -> 
 def _start(draft: Draft, transfer: Transfer, seen: FsSeen, hindrance: str) -> None:
     if transfer.unwanted or hindrance:
         return
-    if transfer.not_before is not None and draft.now < transfer.not_before:
-        draft.wake_at(transfer.not_before)
-    elif not _check_again(draft, transfer, seen):
+    if not draft.sits_out(transfer.not_before) and not _check_again(draft, transfer, seen):
         draft.want(Start(transfer))
 
 
@@ -119,7 +115,7 @@ def _explain(draft: Draft, fs: str, active: Transfer | None, hindrance: str) -> 
             continue
         if held.key in carried:
             riding.say(draft, held, _waiting(hindrance) if hindrance and intended else refused)
-        elif not _says_more(held.message):
+        elif hindrance or not _says_more(held.message):
             riding.say(draft, held, _waiting(why))
     for stage in list(draft.stages.values()):
         if stage.fs == fs and batching.waits_for_slot(stage) and stage.message != _waiting(why):

@@ -64,12 +64,15 @@ def _overtakes(draft: Draft, stage: Stage, held: list[Lease]) -> str:
 
 def _too_large(draft: Draft, stage: Stage, held: list[Lease]) -> bool:
     """Give a stage up that the file system can never hold."""
-    room_bytes = max((it.room_bytes for it in held), default=0)
+    space = draft.seen.spaces.get(stage.fs)
+    # Who counted for names only, or ahead of any job, did not ask for the room.
+    most_bytes = max((it.room_bytes for it in held), default=0) or (0 if space is None else space.total_bytes)
+    room_bytes = int(most_bytes * (1 - draft.rules.reserve))
     wanted_bytes = sum(it.bytes_total for it in held)
     if not 0 < room_bytes < wanted_bytes:
         return False
     where = ", ".join(stage.ask.prefixes)
-    draft.fail(stage, f"{wanted_bytes} bytes under {where} are more than the whole file system {stage.fs} holds "
+    draft.fail(stage, f"{wanted_bytes} bytes under {where} are more than the file system {stage.fs} can hold "
                       f"({room_bytes} bytes); ask for less, or for hydrate=none")  # fmt: skip
     return True
 

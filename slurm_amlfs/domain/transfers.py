@@ -109,7 +109,7 @@ def _asked(draft: Draft, transfer: Transfer) -> Transfer:
 
 def _go_on(draft: Draft, transfer: Transfer) -> None:
     if transfer.unwanted:
-        if transfer.not_before is None or draft.now >= transfer.not_before:
+        if not draft.sits_out(transfer.not_before):
             draft.want(Stop(transfer))
             transfer = replace(transfer, not_before=draft.now + _STOP_AGAIN)
         draft.wake_at(transfer.not_before or draft.now)
@@ -128,7 +128,7 @@ def _unseen(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
         looked_since = transfer.asked is None or seen.seen > transfer.asked
         if transfer.unwanted and not asking and looked_since:
             _end(draft, transfer, Outcome.CANCELLED)
-    elif seen.seen - (transfer.asked or transfer.created) >= _UNSEEN:
+    elif abs(seen.seen - (transfer.asked or transfer.created)) >= _UNSEEN:
         _end(draft, replace(transfer, message="Azure took it, and does not show it"), Outcome.VANISHED)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from slurm_amlfs.domain import riding
 from slurm_amlfs.domain.ask import Direction, ExportOn
 from slurm_amlfs.domain.bulletin import missing_note
 from slurm_amlfs.domain.draft import Draft
@@ -86,8 +87,10 @@ def _follow_in(draft: Draft, job: Job, stage: Stage) -> None:
     if stage.phase is Phase.STAGED_IN and job.life in {Life.RUNNING, Life.ENDED}:
         stage = draft.move(stage, Phase.RUNNING)
     if stage.phase is Phase.RUNNING and (job.life is Life.GONE or (job.life is Life.ENDED and job.torn_down)):
+        riding.leave(draft, stage)
         draft.move(stage, Phase.RELEASING if stage.ask.release else Phase.SETTLED)
     elif _pointless(job, stage):
+        riding.leave(draft, stage)
         draft.move(stage, Phase.CANCELLED, "import dropped", "the job is gone")
 
 

@@ -13,6 +13,7 @@ from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import compose
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.errand import Count, DropReceipt, Errand, Free, ProveIn, ProveOut, Start, WriteReceipt
+from slurm_amlfs.domain.foreseeing import foresee
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
@@ -62,7 +63,8 @@ class Desk:
         self.trouble = ""
         self.looked = True
         self.running: set[str] = set()
-        self.space = SpaceView(10**15, 10**15)
+        self.space: SpaceView | None = SpaceView(10**15, 10**15)
+        self.queue: list[QueuedJob] = []
         self.foreseen: dict[LeaseKey, Foreseen] = {}
         self.awaited: dict[int, tuple[QueuedJob, ...]] = {}
         self._tokens = 0
@@ -80,14 +82,14 @@ class Desk:
         file_systems = dict.fromkeys(self.rules.file_systems, seen) if self.looked else {}
         jobs = self.jobs
         known = frozenset() if jobs is None else asked
-        spaces = dict.fromkeys(self.rules.file_systems, self.space)
+        spaces = {} if self.space is None else dict.fromkeys(self.rules.file_systems, self.space)
         world = Seen(
             self.now,
             frozenset(self.running),
             jobs,
             known,
             file_systems,
-            foreseen=self.foreseen,
+            foreseen={**foresee(self.queue, self.rules), **self.foreseen},
             awaited=self.awaited,
             spaces=spaces,
         )

@@ -10,7 +10,7 @@ from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.report import Counted, Done, Report
 from slurm_amlfs.domain.view import ImportState, ImportView
 from slurm_amlfs.wire import Answer, RequestKind
-from tests.unit.domain.desk import BUSY, Desk
+from tests.unit.domain.desk import BUSY, Desk, counted
 
 OVER = "stage_in prefix=/shared/ conflict=overwrite-always"
 UNSAVED = Counted(3, 300, unsaved_files=2, unsaved=("/shared/x", "/shared/y"))
@@ -163,6 +163,11 @@ def test_an_overwrite_that_waits_is_not_overtaken_for_ever() -> None:
     assert desk.board(8).message == "waiting for job 7, which came first and may overwrite the same files"
 
 
+def count_only(desk: Desk, prefix: str) -> None:
+    """Answer the wishes to count one prefix; what else is to be counted waits on."""
+    desk.go(reports=tuple(Report(it, counted(it)) for it in desk.wished(Count) if it.lease.prefix == prefix))
+
+
 def test_what_gives_way_to_an_older_overwrite_is_proved_again() -> None:
     """A younger job that waits for something else has not started: its inputs are looked at after the import."""
     desk = Desk()
@@ -174,14 +179,14 @@ def test_what_gives_way_to_an_older_overwrite_is_proved_again() -> None:
     desk.land()
     desk.prove()
     before = desk.stage(1).phase
-    desk.submit("stage_in prefix=/shared/", "stage_in prefix=/a/ conflict=overwrite-always", job_id=2)
-    desk.count()
+    desk.submit("stage_in prefix=/shared/", "stage_in prefix=/b/", job_id=2)
+    count_only(desk, "/shared/")
     desk.start()
     desk.land()
     desk.prove()
     younger = desk.stage(2).phase
     desk.settle(replace(desk.request(RequestKind.RETRY, job_id=1), sender_uid=0))
-    desk.count()
+    count_only(desk, "/shared/")
     desk.start()
     proofs = desk.wished(ProveIn)
     again = desk.stage(2).phase
@@ -191,3 +196,41 @@ def test_what_gives_way_to_an_older_overwrite_is_proved_again() -> None:
     assert proofs == []
     assert {it.lease.prefix for it in desk.wished(ProveIn)} == {"/shared/"}
     assert {it.lease.conflict for it in desk.wished(ProveIn)} == {Conflict.OVERWRITE_IF_DIRTY, Conflict.SKIP}
+
+
+def test_a_held_job_holds_up_no_overwrite() -> None:
+    """One of its lines failed, so only an operator lets it start, and then it is staged anew, all of it."""
+    desk = Desk()
+    desk.submit("stage_in prefix=/shared/", "stage_in prefix=/none/", job_id=3)
+    count_only(desk, "/shared/")
+    desk.start()
+    desk.land()
+    desk.prove()
+    before = desk.stage(3).phase
+    desk.submit("stage_in prefix=/shared/ conflict=overwrite-always")
+    count_only(desk, "/shared/")
+    waits = desk.wished(Start), desk.board().message
+    desk.go(reports=tuple(Report(it, Counted(0, 0)) for it in desk.wished(Count)))
+    desk.settle()
+    count_only(desk, "/shared/")
+
+    assert before is Phase.STAGED_IN
+    assert waits == ([], "waiting for job 3, which uses what conflict=overwrite-always may overwrite")
+    assert desk.stage(3, line=1).phase is Phase.FAILED
+    assert desk.wish(Start).transfer.prefixes == ("/shared/",)
+    assert desk.stage(3).phase is Phase.RESTORING
+
+
+def test_overwrites_of_overlapping_prefixes_go_in_one_import() -> None:
+    """They are looked at once, and do not undo each other's look."""
+    desk = Desk()
+    desk.submit(OVER)
+    desk.submit("stage_in prefix=/shared/x/ conflict=overwrite-always", job_id=8)
+    desk.count()
+    start = desk.wish(Start)
+    desk.go()
+
+    assert start.transfer.prefixes == ("/shared/",)
+    assert {it.prefix for it in start.transfer.leases} == {"/shared/", "/shared/x/"}
+    assert desk.wish(Start).transfer.transfer_id == start.transfer.transfer_id
+    assert desk.wished(Count) == []

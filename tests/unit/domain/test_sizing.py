@@ -266,7 +266,7 @@ def test_a_guess_refuses_nobody() -> None:
 
     assert guess is Answer.BUSY
     assert desk.answers()[0] is Answer.ERROR
-    assert "3000 bytes under /x/ are more than the whole file system" in desk.board().message
+    assert "3000 bytes under /x/ are more than the file system amlfs can hold" in desk.board().message
 
 
 def test_a_look_before_an_overwrite_lists_nothing() -> None:

@@ -74,7 +74,7 @@ def test_what_is_larger_than_the_file_system_is_refused() -> None:
     names.report(names.wish(Count), counted(names.wish(Count), 5, 2000))
 
     assert desk.answers()[0] is Answer.ERROR
-    assert "2000 bytes under /genomes/ are more than the whole file system amlfs holds" in desk.board().message
+    assert "2000 bytes under /genomes/ are more than the file system amlfs can hold" in desk.board().message
     assert both.answers()[0] is Answer.ERROR
     assert "1200 bytes under /genomes/, /more/ are more" in both.board().message
     assert names.wish(Start).transfer.prefixes == ("/genomes/",)

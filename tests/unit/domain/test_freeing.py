@@ -1,0 +1,87 @@
+"""What is given back spares what anybody needs: on drawn schedules, with pins, and by file system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slurm_amlfs.domain.errand import Errand, Evict, Free
+from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.world import FsRules
+from tests.unit.domain.desk import RULES, Desk
+from tests.unit.domain.model import Model
+
+BLOBS = {f"/t/{one}/{two}/{number}": 100 for one in "abc" for two in "xy" for number in range(2)}
+PREFIXES = ("/t/a/", "/t/a/x/", "/t/a/y/", "/t/b/", "/t/b/x/", "/t/c/")
+PINS = st.sampled_from(["", *PREFIXES])
+ARRIVALS = st.lists(
+    st.tuples(st.integers(0, 100), st.sampled_from(PREFIXES), st.sampled_from([" release=yes", " release=yes", ""])),
+    max_size=6,
+)
+
+
+class Sparing(Model):
+    """A model that looks at each wish to give space back; one prefix may be pinned."""
+
+    def __init__(self, pin: str) -> None:
+        super().__init__(BLOBS, total_bytes=900)
+        self.pin = pin
+        self.wishes = 0
+
+    def check(self, errands: Iterable[Errand]) -> None:
+        """See that everything is spared that a living stage of another job needs, or that is pinned."""
+        errands = list(errands)
+        super().check(errands)
+        for it in errands:
+            if isinstance(it, Free | Evict):
+                self.wishes += 1
+                job_id = it.stage.job_id if isinstance(it, Free) else 0
+                kept = {prefix for other, prefix in self.needs() if other != job_id}
+                kept |= {held.key.prefix for held in self.records.leases.values() if held.pinned}
+                left = [one for one in kept if not one.startswith(tuple(it.spare) or "\0")]
+                assert left == [], f"{it} does not spare {left}"
+        for key, held in self.records.leases.items():
+            if key.prefix == self.pin and not held.pinned:
+                self.records.leases[key] = replace(held, pinned=True)
+
+
+@settings(max_examples=25)
+@given(ARRIVALS, PINS)
+def test_whatever_is_given_back_spares_what_others_need(arrivals: list[tuple[int, str, str]], pin: str) -> None:
+    """Also while it is given back: no file is lost under a job that runs, and pinned files stay whole."""
+    model = Sparing(pin)
+    for passed in range(160):
+        for number, (after, prefix, manner) in enumerate(arrivals, start=1):
+            if after == passed:
+                model.come(number, f"stage_in prefix={prefix}{manner}", f"stage_out prefix=/jobs/{number}/")
+        model.step()
+        whole = [it for it in model.records.leases.values() if it.pinned and it.whole]
+        assert all(model.files[path] for it in whole for path in model.under(it.key.prefix))
+
+
+def test_what_an_admin_pinned_stays_though_a_job_gives_its_inputs_back() -> None:
+    """The job's release=yes is about its own needs."""
+    desk = Desk()
+    desk.stage_in("stage_in prefix=/a/x/ release=yes")
+    held = desk.lease("/a/x/")
+    desk.records.leases[held.key] = replace(held, pinned=True)
+    desk.run()
+    desk.leave()
+
+    assert desk.wish(Free).spare == ("/a/x/",)
+
+
+def test_needs_on_another_file_system_spare_nothing() -> None:
+    """Equal prefixes on two file systems are different files."""
+    systems = {name: FsRules(name, f"/{name}", Namespace.FLAT) for name in ("one", "two")}
+    desk = Desk(replace(RULES, file_systems=systems))
+    desk.stage_in("stage_in prefix=/a/ fs=one release=yes")
+    desk.submit("stage_in prefix=/a/ fs=two", job_id=8)
+    desk.submit("stage_in prefix=/a/x/ fs=one", job_id=9)
+    desk.run()
+    desk.leave()
+
+    assert desk.wish(Free).spare == ("/a/x/",)
