@@ -96,7 +96,8 @@ class World(Desk):
         result: Result = Done()
         match errand:
             case Count(key, whole=whole):
-                result = self._count(key, errand.target_blobs, whole=whole)
+                found = self._count(key, errand.target_blobs, whole=whole)
+                result = replace(found, wanted=errand.wanted)
             case Probe(key):
                 result = Probed(all(path in self.files for path in self.under(key.prefix)))
             case ProveIn(key, hydrate=hydrate):
