@@ -194,9 +194,8 @@ class Draft:
 
     def lay_down(self, leases: list[Lease]) -> None:
         """Let leases rest that are landed and that nobody needs."""
-        self.resting = self.resting.changed(leases)
-        for held in leases:
-            self.leases.pop(held.key, None)
+        # As they are now: what came later in the pass may have changed them.
+        self.resting = self.resting.changed([self.leases.pop(held.key, held) for held in leases])
 
     def of_prefix(self, fs: str, prefix: str) -> list[Lease]:
         """List all leases, at rest or not, of exactly a prefix."""

@@ -76,14 +76,18 @@ def test_who_rode_along_with_a_bad_prefix_that_takes_in_his_own_goes_by_himself(
 def test_a_prefix_that_failed_alone_fails_no_second_batch() -> None:
     """Until its import has worked it shares a turn with nobody; who comes meanwhile gets a turn of his own."""
     desk = batch("/a/")
-    desk.land(FAILED)
-    desk.submit("stage_in prefix=/b/", job_id=2)
-    desk.count()
-    first = desk.start().prefixes
+    for job_id, prefix in ((2, "/b/"), (3, "/c/")):
+        desk.submit(f"stage_in prefix={prefix}", job_id=job_id)
+        desk.count()
+        desk.land(FAILED if job_id == 2 else ImportState.COMPLETED)
+        desk.go()
+        desk.start()
     desk.land()
-    second = desk.start().prefixes
+    last = desk.start().prefixes
 
-    assert sorted([first, second]) == [("/a/",), ("/b/",)]
+    carried = [it.prefixes for it in desk.records.transfers.values()]
+    assert sorted(carried) == [("/a/",), ("/a/",), ("/b/",), ("/c/",)]
+    assert last in {("/a/",), ("/c/",)}
 
 
 def test_a_lease_whose_files_were_there_already_does_not_hear_of_the_batch_that_failed() -> None:
