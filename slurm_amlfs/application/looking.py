@@ -126,7 +126,7 @@ class Looks:
             pace, rest = self.pace.slurm_new, _REST_PER_SOON_LOOK
         if any(now < self.starting_since.get(it, now) + _SOON for it in self.starting):
             pace, rest = self.pace.slurm_soon, _REST_PER_SOON_LOOK
-        return now >= self.slurm_looked + max(pace, self.slurm_took * rest)
+        return is_over(self.slurm_looked, max(pace, self.slurm_took * rest), now)
 
     def begin_slurm(self, now: datetime) -> frozenset[int]:
         """Begin a look at Slurm; return the jobs to ask for. What is doubted from here on is not in its answer."""
@@ -141,7 +141,8 @@ class Looks:
         return [
             name
             for name in self.wanted_slots
-            if (looked := self.fs_looked.get(name)) is None or now >= self._look_again(name, looked)
+            if (looked := self.fs_looked.get(name)) is None
+            or is_over(looked, self._look_again(name, looked) - looked, now)
         ]
 
     def _look_again(self, name: str, looked: datetime) -> datetime:
@@ -158,7 +159,12 @@ class Looks:
         if ahead is Ahead.OFF or not (self.wanted_jobs or ahead is Ahead.SUBMIT):
             return False
         rest = max(self.pace.queue, self.queue_took * _REST_PER_QUEUE)
-        return self.queue_looked is None or now >= self.queue_looked + rest
+        return is_over(self.queue_looked, rest, now)
+
+
+def is_over(looked: datetime | None, pause: timedelta, now: datetime) -> bool:
+    """Say whether it is time to look again; a clock that was put back must not stop all looks till it has caught up."""
+    return looked is None or now >= looked + pause or now < looked
 
 
 def _about_to_start(records: Records, job_id: int) -> bool:

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from slurm_amlfs.application.looking import is_over
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.application.ports import PoolsPort
 from slurm_amlfs.domain import capacity
+from slurm_amlfs.domain.errand import Errand, Evict
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.records import Records
 from slurm_amlfs.domain.view import SpaceView
@@ -45,11 +47,17 @@ class Spaces:
 
     def due(self, now: datetime) -> list[str]:
         """Name the file systems to look at now."""
-        due = [it for it in self._wanted if _is_over(self._looked.get(it), self._rules.look_at_space, now)]
+        due = [it for it in self._wanted if is_over(self._looked.get(it), self._rules.look_at_space, now)]
         if self._pools is not None:
             more = self._rules.file_systems.keys() - self._wanted
-            due += [it for it in more if _is_over(self._looked_at_all.get(it), _POOLS_EVERY, now)]
+            due += [it for it in more if is_over(self._looked_at_all.get(it), _POOLS_EVERY, now)]
         return due
+
+    def hear(self, errand: Errand) -> None:
+        """Forget the room that was known before an eviction, or more would give way for what has room by now."""
+        if isinstance(errand, Evict):
+            self._looked.pop(errand.lease.fs, None)
+            self.known.pop(errand.lease.fs, None)
 
     def begin(self, name: str, fs: FileSystem, now: datetime) -> Callable[[], Callable[[], bool]]:
         """Begin a look; return what makes it, and returns what puts the answer in place in the loop's own thread."""
@@ -96,7 +104,3 @@ class Spaces:
             except AmlfsError as error:
                 # Slurm goes on with the figures it has; the next look tries again.
                 log.error("pools-not-posted", extra={"amlfs_pairs": {"error": error.message}})  # noqa: TRY400 - a sentence is enough
-
-
-def _is_over(looked: datetime | None, pause: timedelta, now: datetime) -> bool:
-    return looked is None or now >= looked + pause

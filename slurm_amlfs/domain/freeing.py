@@ -50,9 +50,13 @@ def evicted(draft: Draft, key: LeaseKey, result: Result) -> None:
     held = draft.find_lease(key)
     if held is None or key.fs not in draft.rules.file_systems:
         return
-    if isinstance(result, Trouble) and result.fault is Fault.TEMPORARY:
+    if isinstance(result, Trouble):
+        # Nothing is known to be given back; what can never be is tried after others, and an admin's wish ends.
         draft.wake_lease(key)
-        draft.lease_waits(held, result)
+        held = draft.lease_waits(held, result)
+        if result.fault is Fault.PERMANENT and held.leaving:
+            draft.put_lease(replace(held, leaving=False))
+            draft.remark("not-evicted", f"{key.fs} {key.prefix}: {result.message}")
         return
     freed_bytes = result.freed_bytes if isinstance(result, Freed) else 0
     for other in draft.overlapping(key.fs, key.prefix):

@@ -161,7 +161,9 @@ class Lease:
 
     def doubted(self) -> Lease:
         """Have it proved again."""
-        return replace(self, proving=None, proved=None, whole=False, proof=self.proof + 1, progressed=None)
+        return replace(
+            self, proving=None, proved=None, whole=False, let_in=False, proof=self.proof + 1, progressed=None
+        )
 
     def begun_anew(self, now: datetime) -> Lease:
         """Have it counted again; parts that are found as they were need no second import."""
@@ -176,6 +178,7 @@ class Lease:
             proving=None,
             proved=None,
             whole=False,
+            let_in=False,
             import_errors=0,
             alone=False,
             files_done=0,

@@ -218,7 +218,8 @@ class World(Desk):
         if bad:
             return replace(view, import_state=ImportState.FAILED, errors=len(bad), message=f"cannot read {bad[0]}")
         comes = [path for path in found if not path.startswith(self.lacking or "\0")]
-        [transfer] = [it for it in self.turns if it.transfer_id == view.name]
+        # A clock that was put back may make the same import again, under its name.
+        transfer = [it for it in self.turns if it.transfer_id == view.name][-1]
         for path in comes:
             if transfer.conflict in OVERWRITES and self.files.get(path):
                 self._assert_unused(path)

@@ -447,4 +447,4 @@ def check(desk: Desk, seen: set[int]) -> None:
         served = [it for it in held if stage.ask.prefixes[0].startswith(it.key.prefix)]
         assert any(it.proved and it.proving and it.proving >= submitted for it in served)
         if stage.ask.conflict is Conflict.OVERWRITE_ALWAYS:
-            assert any(it.listed and it.listed >= submitted for it in served)
+            assert any(it.looked and it.looked >= submitted for it in served)
