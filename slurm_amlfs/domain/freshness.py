@@ -53,16 +53,16 @@ def heard_at(stage: Stage) -> datetime:
 
 
 def is_listed(draft: Draft, held: Lease, stage: Stage) -> bool:
-    """Say whether the listing that a lease goes by serves a stage."""
+    """Say whether the listing that a lease goes by serves a stage; none does from before a clock was put back."""
     if not lists_anew(held.key):
         return True
     moment = since(draft, stage)
-    return moment is not None and held.looked is not None and held.looked >= moment
+    return moment is not None and held.looked is not None and moment <= held.looked <= draft.now
 
 
 def serves(draft: Draft, held: Lease, stage: Stage) -> bool:
-    """Say whether a lease's proof serves a stage."""
-    if held.proving is None or not is_listed(draft, held, stage):
+    """Say whether a lease's proof serves a stage; none does from before a clock was put back."""
+    if held.proving is None or held.proving > draft.now or not is_listed(draft, held, stage):
         return False
     if wants_fresh(stage.ask):
         moment = since(draft, stage)

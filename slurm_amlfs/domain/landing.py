@@ -48,7 +48,7 @@ def _bring(draft: Draft, transfer: Transfer, held: Lease) -> None:
     riding_along = held.key in transfer.leases
     if not riding_along and held.key.conflict is not Conflict.SKIP:
         return
-    if freshness.lists_anew(held.key) and held.looked is not None and transfer.created < held.looked:
+    if freshness.lists_anew(held.key) and held.looked is not None and transfer.created < held.looked <= draft.now:
         return
     began = transfer.started or transfer.created
     parts = tuple(

@@ -330,6 +330,27 @@ def test_who_is_served_goes_before_who_wants_another_proof() -> None:
     assert len(desk.wished(ProveIn)) == 1
 
 
+@pytest.mark.parametrize("when", ["listed", "importing", "proved"])
+def test_a_clock_that_is_put_back_costs_a_look_and_holds_up_nobody(when: str) -> None:
+    """What was seen by the later clock would seem younger than every job for hours."""
+    blob = Blob(desk := Desk())
+    desk.submit(FRESH)
+    blob.count()
+    if when != "listed":
+        desk.start()
+    if when == "proved":
+        desk.land()
+        blob.go_on()
+    desk.go(after=-5 * HOUR)
+    if when == "importing":
+        desk.land()
+    desk.submit(FRESH, job_id=8)
+    blob.go_on()
+
+    assert desk.answers(8)[0] is Answer.DONE
+    assert blob.counts == 2
+
+
 def test_a_stream_of_fresh_looks_starves_nobody() -> None:
     """Each job that comes wants a younger look; each gets one within a few."""
     blob = Blob(desk := Desk())
