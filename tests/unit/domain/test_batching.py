@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.errand import Count, Errand, ProveIn, Start, Stop
+from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
-from tests.unit.domain.desk import NOON
+from tests.unit.domain.desk import NOON, Desk, looked_at
 from tests.unit.domain.model import Model
 
 BLOBS = {f"/t/{one}/{two}/{number}": 100 for one in "abc" for two in "xy" for number in range(2)}
@@ -38,6 +39,22 @@ def test_nothing_is_imported_twice(jobs: list[tuple[int, str, str]]) -> None:
     # Who comes while an import runs may want more than it brings; nobody wants again what one has brought.
     names = [prefix for it in model.turns for prefix in it.prefixes]
     assert len(names) == len(set(names))
+
+
+def test_a_proof_of_more_serves_who_asks_for_a_part_of_it() -> None:
+    """As long as it is believed: nothing is counted, imported or proved again."""
+    desk = Desk()
+    desk.submit("stage_in prefix=/t/", job_id=1)
+    desk.count()
+    desk.start()
+    desk.land()
+    desk.prove(looked_at(seconds=30.0))
+    desk.submit("stage_in prefix=/t/a/ prefix=/t/b/x", job_id=2)
+    wished = [*desk.wished(Count), *desk.wished(Start), *desk.wished(ProveIn)]
+    desk.settle()
+
+    assert wished == []
+    assert desk.stage(2).phase is Phase.STAGED_IN
 
 
 def test_an_array_of_a_thousand_tasks_costs_one_count_one_import_and_one_proof() -> None:
@@ -98,15 +115,17 @@ HOLDS = st.lists(st.tuples(st.integers(0, 80), st.sampled_from([*NAMES, "nobody"
 
 
 @settings(max_examples=30)
-@given(JOBS, HOLDS, st.booleans())
+@given(JOBS, HOLDS, st.booleans(), st.integers(0, 3))
 def test_while_somebody_else_holds_the_slot_nothing_starts_and_who_waits_says_for_whom(
     jobs: list[tuple[int, str, str]],
     holds: list[tuple[int, str]],
     fails: bool,  # noqa: FBT001 - drawn
+    refusals: int,
 ) -> None:
     """Whatever is taken apart or half through just then; and afterwards all goes on."""
     model = Occupied(BLOBS)
     model.bad = ("/t/b/y/1",) if fails else ()
+    model.troubles[Start] = refusals
     for passed in range(200):
         for number, (after, prefix, manner) in enumerate(jobs, start=1):
             if after == passed:

@@ -76,6 +76,20 @@ def test_who_wants_names_only_does_not_wait_for_the_room_of_another() -> None:
     assert desk.wish(ProveIn).hydrate is Hydrate.ALL
 
 
+def test_names_that_were_proved_are_no_bytes_that_were_written() -> None:
+    """Who is let in after names alone were proved still has all to be written, and nobody else gets that room."""
+    desk = Desk()
+    desk.space = room(100, 55)
+    landed(desk, 41, "stage_in prefix=/a/ hydrate=none")
+    desk.prove(looked_at(total_bytes=41 * GIB, bytes_done=41 * GIB))
+    desk.submit("stage_in prefix=/a/", job_id=8)
+    desk.settle()
+    landed(desk, 30, "stage_in prefix=/b/", job_id=9)
+
+    assert [it.lease.prefix for it in desk.wished(ProveIn)] == ["/a/"]
+    assert desk.board(9).message == "waiting for space on amlfs: 30.0 GiB are wanted and 9.0 GiB are free"
+
+
 def test_what_gave_its_bytes_back_is_promised_them_anew() -> None:
     """A lease that is let in again still has all to be written, whatever it had before."""
     desk = Desk()

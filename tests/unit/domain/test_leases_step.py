@@ -9,7 +9,7 @@ from slurm_amlfs.domain.errand import Count, Probe, ProveIn, Start
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.report import Counted, Probed, Report
 from slurm_amlfs.domain.tempo import Tempo
-from tests.unit.domain.desk import Desk
+from tests.unit.domain.desk import BUSY, Desk
 
 NO_BLOBS = (Cut("/a/x/", 0, 0), Cut("/a/y/", 0, 0))
 ONE_OF_NONE = (Cut("/a/x/", 3, 0), Cut("/a/y/", 0, 0))
@@ -34,6 +34,19 @@ def test_parts_of_no_blobs_and_rates_that_cannot_be_are_carried_all_the_same(
 
     assert sorted(carried) == ([it.prefix for it in cuts] or ["/a/"])
     assert desk.stage().phase is Phase.STAGED_IN
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_wait_ends_also_when_the_clock_is_set_anew(hours: int) -> None:
+    """It was to be a second, and does not become five hours."""
+    desk = Desk()
+    desk.submit("stage_in prefix=/a/")
+    desk.report(desk.wish(Count), BUSY)
+    waits = desk.wished(Count)
+    desk.go(after=hours * 3600)
+
+    assert waits == []
+    assert desk.wish(Count).lease.prefix == "/a/"
 
 
 def test_what_is_there_while_the_batch_still_runs_is_proved_before_it_ends() -> None:
