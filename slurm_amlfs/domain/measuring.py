@@ -46,7 +46,7 @@ def _cut(draft: Draft, held: Lease, result: Counted) -> Lease:
     held = replace(
         held,
         counted=draft.now,
-        looked=None if result.wanted is None else min(result.wanted, draft.now),
+        looked=result.wanted,
         listing=result.digest,
         mixed=not bare,
         digest=result.digest if result.same else held.digest,

@@ -48,9 +48,6 @@ def _has_asked(draft: Draft, job_id: int) -> bool:
 
 def _ride(draft: Draft, stage: Stage, key: LeaseKey) -> None:
     held = draft.wake_lease(key)
-    if held is not None and held.looked is not None and held.looked > draft.now:
-        # The clock was put back: for hours no import would be as young as the listing.
-        held = draft.put_lease(replace(held, looked=draft.now))
     if stage.phase in WAITS:
         if (stage.asked or stage.since) > draft.now:
             # The clock was put back: no proof would be as young as the ask for hours.
