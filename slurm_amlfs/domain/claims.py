@@ -38,7 +38,7 @@ class Claim:
         return sorted({it.fs for it in self.lacking})
 
     def sooner(self) -> tuple[object, ...]:
-        """Give what the line is ordered by: who waited too long first, by age; all others by priority; the held last."""
+        """Give what the line is ordered by: who waited too long, by age; all others by priority; the held last."""
         if self.held:
             return (2, self.asked, self.jobs)
         if self.overdue is not None:
