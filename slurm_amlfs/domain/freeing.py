@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
 
 from slurm_amlfs.domain.draft import Draft
@@ -18,7 +18,7 @@ def free(draft: Draft, stage: Stage) -> Free:
     """Make the wish to give a stage's space back; leases on the same files have to be proved again afterwards."""
     prefixes = reduce(draft.namespace(stage.fs), stage.ask.prefixes)
     for prefix in prefixes:
-        _lose(draft, (it for it in draft.overlapping(stage.fs, prefix) if it.proved is not None and it.whole))
+        _lose(draft, stage.fs, prefix)
     return Free(stage.key, stage.generation, stage.fs, prefixes, spared(draft, stage))
 
 
@@ -36,12 +36,15 @@ def is_idle(draft: Draft, held: Lease, needed: Prefixes) -> bool:
     return not needed.overlap(held.key.prefix)
 
 
-def evict(draft: Draft, held: Lease) -> Evict:
-    """Make the wish to give an idle lease's bytes back; whoever needs them next finds them to be proved again."""
+def evict(draft: Draft, held: Lease, needed: Collection[str] | None = None) -> Evict:
+    """Make the wish to give a lease's bytes back; whoever needs them next finds them to be proved again.
+
+    Files under prefixes that are `needed` stay: what anybody needs, unless some of them are to give way.
+    """
     fs = held.key.fs
     touched = [it for it in draft.overlapping(fs, held.key.prefix) if not it.pinned]
     draft.change(replace(it.doubted(), let_in=False) for it in touched if it.proving is not None or it.let_in)
-    spare = {*needs(draft, fs).known, *pinned(draft, fs)}
+    spare = {*(needs(draft, fs).known if needed is None else needed), *pinned(draft, fs)}
     return Evict(held.key, held.generation, tuple(sorted(spare)))
 
 
@@ -66,10 +69,19 @@ def evicted(draft: Draft, key: LeaseKey, result: Result) -> None:
             draft.change([replace(other, held_bytes=left_bytes)])
 
 
-def _lose(draft: Draft, leases: Iterable[Lease]) -> None:
-    """Have leases proved again whose files may be released; a pinned one's never are."""
-    losing = [it for it in leases if not it.pinned and (it.proving is not None or it.held_bytes or it.let_in)]
-    draft.change(replace(it.doubted(), held_bytes=0, let_in=False) for it in losing)
+def _lose(draft: Draft, fs: str, prefix: str) -> None:
+    """Have leases proved again whose files may be released; a pinned one's never are. What takes in more holds more."""
+    namespace = draft.namespace(fs)
+    for it in draft.overlapping(fs, prefix):
+        if it.proved is not None and it.whole and not it.pinned:
+            held_bytes = 0 if covers(namespace, prefix, it.key.prefix) else it.held_bytes
+            draft.change([replace(it.doubted(), held_bytes=held_bytes)])
+
+
+def freed(draft: Draft, stage: Stage, freed_bytes: int) -> None:
+    """Take that so much of a stage's files was given back: leases that take in more hold so much less."""
+    around = {it.key: it for prefix in stage.ask.prefixes for it in draft.around(stage.fs, prefix)}
+    draft.change(replace(it, held_bytes=max(it.held_bytes - freed_bytes, 0)) for it in around.values() if not it.pinned)
 
 
 def pinned(draft: Draft, fs: str) -> set[str]:

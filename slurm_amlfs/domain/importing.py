@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import capacity, freeing, freshness, keeping, overwriting, riding, sizing
+from slurm_amlfs.domain import admission, freeing, freshness, keeping, overwriting, riding, sizing
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Probe, ProveIn
@@ -23,6 +23,7 @@ _PROBED_PER_SECOND = 20_000
 
 def step_all(draft: Draft) -> None:
     """Let each lease take its step, and those that nobody needs any more rest."""
+    admission.admit(draft)
     rests = [it for held in list(draft.leases.values()) if (it := _step(draft, held)) is not None]
     draft.lay_down(rests)
     keeping.forget(draft)
@@ -64,7 +65,7 @@ def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
     if other is not None:
         riding.say(draft, held, f"waiting until the import of {other.prefix} has overwritten the same files")
         return
-    if hydrate is Hydrate.ALL and not capacity.let_in(draft, held):
+    if hydrate is Hydrate.ALL and not held.let_in:
         if held.proved is not None or all(it.ask.hydrate is Hydrate.ALL for it in riding.waiting(draft, held)):
             return
         # Names are all that some ask for, and they need no room.

@@ -1,8 +1,8 @@
 """Which leases are remembered, how long, and what an admin may say about that.
 
 A lease that nobody needs is laid to rest, where it costs a pass nothing. It is forgotten when it was not needed for
-long, or when more rest than the site wants to remember; forgetting releases nothing, and the next job finds its files
-by a look at them. What a living job needs, or an admin has pinned, is never forgotten.
+long, or when more rest than the site wants to remember; first its bytes are given back, because nobody would find them
+again. What a living job needs, or an admin has pinned, is never forgotten.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from slurm_amlfs.domain.report import Freed, Result
 
 _SOME = 1000
 """Leases at rest that a pass looks at, to forget them or to make room; the next pass goes on with others."""
+
+_LEAVING = 4
+"""So many leases give their bytes back at a time because they are to be forgotten."""
 
 _NEEDED_AGAIN = timedelta(minutes=1)
 """How soon it is noted again that somebody needs the files of a lease at rest."""
@@ -61,18 +64,30 @@ def forget(draft: Draft) -> None:
     for held in islice(resting.by_age(), min(max(len(resting) - rules.most_leases, 0), _SOME)):
         old[held.key] = held
     needed = {name: freeing.needs(draft, name) for name in rules.file_systems} if old else {}
-    idle, used = [], []
+    idle, used, full = [], [], []
     for held in old.values():
         if _is_needed(draft, held, needed.get(held.key.fs)):
             used.append(held)
+        elif held.held_bytes and held.key.fs in needed and held.waits_in_a_row < rules.attempts:
+            full.append(held)
         else:
             idle.append(held.key)
+    _let_go(draft, full)
     touched = _use(draft, used)
     draft.resting = draft.resting.changed(drops=idle)
     if idle or touched:
         draft.wake_at(draft.now)
     elif (oldest := draft.resting.oldest()) is not None:
         draft.wake_at(max(oldest + rules.keep_lease, draft.now + _NEEDED_AGAIN))
+
+
+def _let_go(draft: Draft, leases: list[Lease]) -> None:
+    """Have the bytes given back of leases that are to be forgotten, a few at a time."""
+    going = sum(it.leaving for it in draft.leases.values()) if leases else 0
+    for held in [it for it in leases if draft.ready(it)][: max(_LEAVING - going, 0)]:
+        draft.wake_lease(held.key)
+        draft.put_lease(replace(held, leaving=True))
+        draft.wake_at(draft.now)
 
 
 def _is_needed(draft: Draft, held: Lease, needed: Prefixes | None) -> bool:
@@ -152,11 +167,7 @@ def left(draft: Draft, key: LeaseKey, result: Result) -> None:
 
 def pin(draft: Draft, fs: str, prefix: str) -> None:
     """Keep all that is leased under exactly this prefix; if nothing is, have its names brought in, and keep them."""
-    found = list(_under(draft, fs, prefix))
-    if not found:
-        ask = Ask(Direction.IN, (prefix,))
-        found = [riding.new(draft, LeaseKey(fs, prefix, Conflict.SKIP, ask.max_errors), ahead=True)]
-    for held in found:
+    for held in list(_under(draft, fs, prefix)) or [_unleased(draft, fs, prefix)]:
         draft.wake_lease(held.key)
         draft.put_lease(replace(held, pinned=True, leaving=False))
     draft.remark("pinned", f"{fs} {prefix}")
@@ -173,15 +184,20 @@ def unpin(draft: Draft, fs: str, prefix: str) -> None:
 
 
 def evict(draft: Draft, fs: str, prefix: str) -> None:
-    """Have the bytes given back of all that is leased under exactly this prefix, if nobody needs them."""
+    """Have the bytes under exactly this prefix given back, if nobody needs them."""
     needed = freeing.needs(draft, fs)
-    for held in list(_under(draft, fs, prefix)):
+    for held in list(_under(draft, fs, prefix)) or [_unleased(draft, fs, prefix)]:
         if freeing.is_idle(draft, held, needed):
             draft.wake_lease(held.key)
             draft.put_lease(replace(held, leaving=True))
         else:
             _refuse_to_evict(draft, held)
     draft.wake_at(draft.now)
+
+
+def _unleased(draft: Draft, fs: str, prefix: str) -> Lease:
+    """Make a lease of a prefix that has none, as a job with no wishes would."""
+    return riding.new(draft, LeaseKey(fs, prefix, Conflict.SKIP, Ask(Direction.IN, (prefix,)).max_errors), ahead=True)
 
 
 def _under(draft: Draft, fs: str, prefix: str) -> Iterator[Lease]:

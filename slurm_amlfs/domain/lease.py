@@ -72,9 +72,9 @@ class Lease:
     was last found to hold nothing that an overwriting import would destroy, `probed` when a running import was last
     tried for its files, `used` when somebody last needed it. `room_bytes` is what the whole file system holds, 0 where
     the bytes are not wanted; `held_bytes` are known to be on Lustre, `let_in` says that there was room for the rest,
-    `pinned` that an admin wants it kept, `leaving` that one wants its bytes given back. `beginning` says that the
-    prefix is the beginning of names and no folder, `ahead` that no job has asked for it yet. `backlog_seconds` of the
-    slot is what else its owner had waiting then.
+    `admitted` since when; `pinned` that an admin wants it kept, `leaving` that one wants its bytes given back.
+    `beginning` says that the prefix is the beginning of names and no folder, `ahead` that no job has asked for it yet.
+    `backlog_seconds` of the slot is what else its owner had waiting then.
     """
 
     key: LeaseKey
@@ -94,6 +94,7 @@ class Lease:
     room_bytes: int = 0
     held_bytes: int = 0
     let_in: bool = False
+    admitted: datetime | None = None
     backlog_seconds: float = 0.0
     pinned: bool = False
     leaving: bool = False

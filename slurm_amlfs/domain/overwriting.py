@@ -149,12 +149,7 @@ def _touches(draft: Draft, held: Lease, stage: Stage) -> bool:
 
 def _in_use(draft: Draft, stage: Stage) -> bool:
     if stage.key.direction is Direction.IN:
-        return stage.phase in _USES and not (stage.phase in _YIELDING and _is_held(draft, stage))
+        return stage.phase in _USES and not (stage.phase in _YIELDING and riding.is_held(draft, stage.key.job_id))
     job = draft.jobs.get(stage.key.job_id)
     begun = job is not None and job.life is not Life.PENDING
     return begun and (stage.phase is Phase.FAILED or not stage.phase.over)
-
-
-def _is_held(draft: Draft, stage: Stage) -> bool:
-    """Say whether a stage's job waits for an operator, and will be staged anew before it starts."""
-    return any(it.phase is Phase.FAILED for it in draft.of_job(stage.key.job_id, Direction.IN))

@@ -8,8 +8,8 @@ blob-integration.md, "prefixes"), which is why `reduce` exists.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -101,12 +101,15 @@ class Prefixes:
 
     def overlap(self, prefix: str) -> bool:
         """Say whether one of them has paths in common with a prefix."""
+        return next(self.overlapping(prefix), None) is not None
+
+    def overlapping(self, prefix: str) -> Iterator[str]:
+        """Yield those that have paths in common with a prefix: what takes it in, itself, and what it takes in."""
         for end in range(1, len(prefix) + 1):
             if prefix[:end] in self.known and covers(self.namespace, prefix[:end], prefix):
-                return True
-        for at in range(bisect_left(self.ordered, prefix), len(self.ordered)):
+                yield prefix[:end]
+        for at in range(bisect_right(self.ordered, prefix), len(self.ordered)):
             if not self.ordered[at].startswith(prefix):
                 break
             if covers(self.namespace, prefix, self.ordered[at]):
-                return True
-        return False
+                yield self.ordered[at]

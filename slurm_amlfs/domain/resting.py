@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,23 +23,29 @@ _FULL = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block:
-    """Neighbours in the order of their keys. `holding` is, by file system, the oldest use of one that holds bytes."""
+    """Neighbours in the order of their keys.
+
+    By file system, `holding` is the oldest use of one that holds bytes, `held_bytes` how much all of them hold.
+    """
 
     keys: tuple[LeaseKey, ...]
     leases: dict[LeaseKey, Lease]
     oldest: datetime
     newest: datetime
     holding: dict[str, datetime]
+    held_bytes: Counter[str]
 
 
 def _block(leases: Iterable[Lease]) -> _Block:
     held = {it.key: it for it in leases}
     uses = [it.used for it in held.values()]
     holding: dict[str, datetime] = {}
+    held_bytes: Counter[str] = Counter()
     for it in held.values():
         if it.held_bytes:
+            held_bytes[it.key.fs] += it.held_bytes
             holding[it.key.fs] = min(it.used, holding.get(it.key.fs, it.used))
-    return _Block(tuple(held), held, min(uses), max(uses), holding)
+    return _Block(tuple(held), held, min(uses), max(uses), holding, held_bytes)
 
 
 def _blocks(leases: dict[LeaseKey, Lease]) -> list[_Block]:
@@ -129,6 +136,10 @@ class Resting:
         """Yield those that hold bytes on a file system in the order of their use, the longest ago first."""
         first = [(block.holding[fs], block) for block in self.blocks if fs in block.holding]
         return _in_order(first, lambda it: it.key.fs == fs and it.held_bytes > 0)
+
+    def held_bytes(self, fs: str) -> int:
+        """Sum what they hold on a file system; what overlaps counts more than once. Costs a look at each block."""
+        return sum(block.held_bytes[fs] for block in self.blocks)
 
     def _place(self, key: LeaseKey | tuple[str, str]) -> int:
         return max(bisect_right(self.firsts, key) - 1, 0)

@@ -121,6 +121,11 @@ def waiting(draft: Draft, held: Lease) -> Iterator[Stage]:
             yield stage
 
 
+def is_held(draft: Draft, job_id: int) -> bool:
+    """Say whether a job waits for an operator because a stage-in failed, and will be staged anew before it starts."""
+    return any(it.phase is Phase.FAILED for it in draft.of_job(job_id, Direction.IN))
+
+
 def fail(draft: Draft, held: Lease, message: str, correlation_id: str = "") -> None:
     """Give a lease up, in words for all who wait for it. Who asks again begins anew."""
     for stage in waiting(draft, held):

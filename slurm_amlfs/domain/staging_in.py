@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from slurm_amlfs.domain import freeing, freshness, lease, overwriting, riding
-from slurm_amlfs.domain.ask import Hydrate
+from slurm_amlfs.domain.ask import Direction, Hydrate
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.prefix import reduce
 from slurm_amlfs.domain.records import Stage, TransferPhase
 
 _YOUNGER = "waiting for a look at Blob that is younger than the job"
@@ -63,15 +64,19 @@ def _overtakes(draft: Draft, stage: Stage, held: list[Lease]) -> str:
 
 
 def _too_large(draft: Draft, stage: Stage, held: list[Lease]) -> bool:
-    """Give a stage up that the file system can never hold."""
+    """Give a stage up that the file system can never hold beside what its job's other lines ask for."""
     space = draft.seen.spaces.get(stage.fs)
+    others = [it for it in draft.of_job(stage.key.job_id, Direction.IN) if it.fs == stage.fs and it.key != stage.key]
+    whole = [it for it in others if it.ask.hydrate is Hydrate.ALL and not it.phase.over]
+    all_held = {it.key.prefix: it for it in [*held, *(one for some in whole for one in riding.serving(draft, some))]}
+    kept = reduce(draft.namespace(stage.fs), all_held)
     # Who counted for names only, or ahead of any job, did not ask for the room.
     most_bytes = max((it.room_bytes for it in held), default=0) or (0 if space is None else space.total_bytes)
     room_bytes = int(most_bytes * (1 - draft.rules.reserve))
-    wanted_bytes = sum(it.bytes_total for it in held)
+    wanted_bytes = sum(all_held[it].bytes_total for it in kept)
     if not 0 < room_bytes < wanted_bytes:
         return False
-    where = ", ".join(stage.ask.prefixes)
+    where = ", ".join(kept)
     draft.fail(stage, f"{wanted_bytes} bytes under {where} are more than the file system {stage.fs} can hold "
                       f"({room_bytes} bytes); ask for less, or for hydrate=none")  # fmt: skip
     return True

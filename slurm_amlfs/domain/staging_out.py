@@ -174,6 +174,7 @@ def _patience(draft: Draft, stage: Stage, *, coming: bool) -> timedelta:
 def freed(draft: Draft, stage: Stage, result: Freed) -> None:
     """Settle a stage whose space was given back."""
     if stage.phase is Phase.RELEASING and result.settled:
+        freeing.freed(draft, stage, result.freed_bytes)
         draft.move(stage, Phase.SETTLED, "released", f"{result.files} files, {result.freed_bytes} bytes{_kept(result)}")
 
 

@@ -47,8 +47,9 @@ class Rules:
     most of it that one part takes; `overhead` and `blobs_per_second` are believed until rates are measured. A proof is
     believed for `fresh`, under the prefixes of `age_limits` as these say; a lease is kept for `keep_lease` after it was
     last needed, and no more than `most_leases` that nobody needs. `reserve` is the part of a file system that no
-    stage-in may fill. `operators` are the uids whose word counts for what is leased. A prefix is listed no further than
-    `list_blobs` and `list_time` at a time.
+    stage-in may fill; who has waited longer than `patience` since it asked is not passed by whom it would have to wait
+    for. `operators` are the uids whose word counts for what is leased. A prefix is listed no further than `list_blobs`
+    and `list_time` at a time.
     """
 
     file_systems: Mapping[str, FsRules]
@@ -72,6 +73,7 @@ class Rules:
     ahead: Ahead = Ahead.BATCH
     reserve: float = 0.05
     look_at_space: timedelta = timedelta(seconds=10)
+    patience: timedelta = timedelta(minutes=30)
     list_blobs: int = 5_000_000
     list_time: timedelta = timedelta(seconds=120)
     operators: frozenset[int] = frozenset({0})

@@ -12,7 +12,7 @@ from typing import TypeVar
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.bulletin import compose
 from slurm_amlfs.domain.cutting import Cut
-from slurm_amlfs.domain.errand import Count, DropReceipt, Errand, Free, ProveIn, ProveOut, Start, WriteReceipt
+from slurm_amlfs.domain.errand import Count, DropReceipt, Errand, Evict, Free, ProveIn, ProveOut, Start, WriteReceipt
 from slurm_amlfs.domain.foreseeing import foresee
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.policy import Grant
@@ -256,6 +256,12 @@ class Desk:
     def free(self) -> None:
         """Answer every wish to free space."""
         self.go(reports=tuple(Report(it, Freed(3, 300)) for it in self.wished(Free)))
+
+    def evict(self) -> None:
+        """Answer every wish to give a lease's bytes back, until there are no more."""
+        while wished := self.wished(Evict):
+            self.go(reports=tuple(Report(it, Freed(3, 300)) for it in wished))
+            self.settle()
 
     # Whole stretches of a job's life.
 

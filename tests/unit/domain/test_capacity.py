@@ -153,7 +153,6 @@ def test_jobs_do_not_wait_for_each_other_with_half_of_what_they_need() -> None:
     assert model.phases() == {1: "over", 2: "over"}
 
 
-@pytest.mark.xfail(reason="what a waiting job needs is kept, also while it cannot be let in; nobody gives way")
 def test_jobs_do_not_wait_for_ever_on_what_earlier_jobs_left_for_each_of_them() -> None:
     """Two jobs find half of what they need there, and there is room for neither other half unless one gives way."""
     model = Model({f"/t/{it}": 400 for it in "abcd"}, total_bytes=1000)
@@ -161,9 +160,11 @@ def test_jobs_do_not_wait_for_ever_on_what_earlier_jobs_left_for_each_of_them() 
     model.come(1, "stage_in prefix=/t/a")
     model.come(2, "stage_in prefix=/t/b")
     model.run_all(200)
-    model.come(3, "stage_in prefix=/t/a prefix=/t/c")
+    model.come(3, *(f"stage_in prefix={it}" for it in ("/t/a", "/t/c")))
     model.come(4, "stage_in prefix=/t/b prefix=/t/d")
     model.run_all(400)
+
+    assert model.phases() == dict.fromkeys((1, 2, 3, 4), "over")
 
 
 @pytest.mark.parametrize("first", ["/t/", "/t/a"])

@@ -47,6 +47,7 @@ def test_a_pinned_prefix_outlives_its_time_and_is_let_go_by_unpin() -> None:
     assert prefixes(desk) == ["/a/"]
     desk.go(after=8 * 86_400)
     desk.settle()
+    desk.evict()
     assert prefixes(desk) == []
 
 
@@ -180,6 +181,8 @@ def test_a_lease_that_serves_a_part_of_it_is_kept_for_it() -> None:
     desk.leave(8)
     desk.go(after=4000)
     desk.settle()
+    assert desk.wish(Evict).lease.prefix == "/a/"
+    desk.evict()
     assert prefixes(desk) == []
 
 
@@ -191,4 +194,5 @@ def test_needed_files_at_rest_are_not_forgotten() -> None:
     desk.run(9)
     desk.go(after=4000)
     desk.settle()
+    desk.evict()
     assert prefixes(desk) == ["/jobs/"]

@@ -1,0 +1,111 @@
+"""The room on one file system while a pass gives it out: what is left, who lacks how much, what is kept for whom."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+
+from slurm_amlfs.domain import capacity
+from slurm_amlfs.domain.claims import Claim
+from slurm_amlfs.domain.draft import Draft
+from slurm_amlfs.domain.lease import Lease, LeaseKey
+from slurm_amlfs.domain.prefix import covers, reduce
+
+_GIB = 1 << 30
+
+
+class Ledger:
+    """Room that is given out grows less; `kept_by` is the job that keeps what it will need, if one does."""
+
+    def __init__(self, draft: Draft, fs: str) -> None:
+        """Begin with what the latest look at the space shows, if there is one."""
+        self.fs = fs
+        self.kept_by: int | None = None
+        self._draft = draft
+        self._space = draft.seen.spaces.get(fs)
+        self._leases = [it for it in draft.leases.values() if it.key.fs == fs]
+        self._room_bytes = 0
+        self._beside_bytes = 0
+        if self._space is not None:
+            self._room_bytes = capacity.room_bytes(self._space, draft.rules.reserve, fs, self._leases)
+        self._promised = {it.key.prefix: it.bytes_total for it in self._leases if it.let_in}
+        self._ordered = sorted(self._promised)
+
+    @property
+    def can_make_room(self) -> bool:
+        """Say whether room may be made for the next of the line."""
+        return self._space is not None and self.kept_by is None
+
+    def lacks_bytes(self, keys: Iterable[LeaseKey]) -> int:
+        """Sum what leases of this file system lack; what several of them take in is wanted once."""
+        held = {it.key.prefix: it for it in self._known(keys)}
+        kept = [held[prefix] for prefix in reduce(self._draft.namespace(self.fs), held)]
+        return sum(max(it.bytes_total - self._there_bytes(it), 0) for it in kept)
+
+    def fits(self, lacks_bytes: int) -> bool:
+        """Say whether so much may be written now."""
+        if not lacks_bytes:
+            return True
+        beside = self.kept_by is None or lacks_bytes <= self._beside_bytes
+        return self._space is not None and beside and lacks_bytes <= self._room_bytes
+
+    def short_bytes(self, lacks_bytes: int) -> int:
+        """Say how much has to be given back before so much fits."""
+        return lacks_bytes - self._room_bytes
+
+    def why(self, lacks_bytes: int) -> str:
+        """Say why so much does not fit."""
+        if self._space is None:
+            return "waiting for a look at the free space"
+        if lacks_bytes <= self._room_bytes:
+            return f"{capacity.WAITING} on {self.fs}: job {self.kept_by} has waited longer and keeps what it needs"
+        free = f"{max(self._room_bytes, 0) / _GIB:.1f} GiB are free"
+        return f"{capacity.WAITING} on {self.fs}: {lacks_bytes / _GIB:.1f} GiB are wanted and {free}"
+
+    def take(self, keys: Iterable[LeaseKey], lacks_bytes: int) -> None:
+        """Give room to leases that are let in now."""
+        self._room_bytes -= lacks_bytes
+        self._beside_bytes -= lacks_bytes
+        for it in self._known(keys):
+            if it.key.prefix not in self._promised:
+                insort(self._ordered, it.key.prefix)
+            self._promised[it.key.prefix] = it.bytes_total
+
+    def keep(self, claim: Claim) -> None:
+        """Let only those pass from now on that fit beside a claim; unless it could not even if all others were gone."""
+        if self._space is None or self.kept_by is not None or claim.overdue is None:
+            return
+        reserved_bytes = capacity.reserved_bytes(self._space, self._draft.rules.reserve)
+        held_bytes = sum(it.held_bytes for it in self._leases) + self._draft.resting.held_bytes(self.fs)
+        staging_bytes = min(self._space.free_bytes + held_bytes, self._space.total_bytes) - reserved_bytes
+        mine = {it.key.prefix: it.bytes_total for it in self._known(claim.keys)}
+        size_bytes = sum(mine[prefix] for prefix in reduce(self._draft.namespace(self.fs), mine))
+        passed_bytes = sum(
+            it.bytes_total
+            for it in self._leases
+            if it.let_in and it.admitted is not None and it.admitted >= claim.overdue and self._draft.riders.get(it.key)
+        )
+        if size_bytes <= staging_bytes:
+            self.kept_by = claim.jobs[0]
+            self._beside_bytes = staging_bytes - size_bytes - passed_bytes
+
+    def _known(self, keys: Iterable[LeaseKey]) -> list[Lease]:
+        found = (self._draft.find_lease(key) for key in keys if key.fs == self.fs)
+        return [it for it in found if it is not None]
+
+    def _there_bytes(self, held: Lease) -> int:
+        """Say what of a lease's bytes is on Lustre, or was promised to another lease on the same files."""
+        namespace, prefix = self._draft.namespace(self.fs), held.key.prefix
+        resting = [it for it in self._draft.resting.overlapping(namespace, self.fs, prefix) if it.let_in]
+        if any(covers(namespace, it.key.prefix, prefix) for it in resting):
+            return held.bytes_total
+        outer = (prefix[:end] for end in range(1, len(prefix) + 1))
+        if any(it in self._promised and covers(namespace, it, prefix) for it in outer):
+            return held.bytes_total
+        inner = {it.key.prefix: it.bytes_total for it in resting}
+        for at in range(bisect_left(self._ordered, prefix), len(self._ordered)):
+            if not self._ordered[at].startswith(prefix):
+                break
+            if covers(namespace, prefix, self._ordered[at]):
+                inner[self._ordered[at]] = self._promised[self._ordered[at]]
+        return max(held.held_bytes, sum(inner[it] for it in reduce(namespace, inner)))
