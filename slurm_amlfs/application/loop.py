@@ -2,9 +2,7 @@
 
 Level-triggered: an event only brings a pass forward. Records are stored before any errand of the pass begins and
 before a request is forgotten, so a crash between any two lines costs a repetition, which every errand and every
-request can bear. The loop's own thread never talks to Azure, Slurm or Lustre: errands and looks run in pools, those
-that walk whole trees in one of their own, so that nobody's start waits for somebody's million files, and what Slurm is
-told in another, so that nothing else waits for a slow slurmctld.
+request can bear. The loop's own thread never talks to Azure, Slurm or Lustre: errands and looks run in threads.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,11 +22,12 @@ from slurm_amlfs.application.looking import (
     look_at_slot,
     look_at_slurm,
 )
-from slurm_amlfs.application.noticing import COMMENTS, Notices
+from slurm_amlfs.application.noticing import Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, PoolsPort, Slurm
+from slurm_amlfs.application.running import Running
 from slurm_amlfs.application.spaces import Spaces
-from slurm_amlfs.domain.errand import WALKS, Comment, Errand, Notify, key_of
+from slurm_amlfs.domain.errand import EVICTS, Comment, Errand, key_of
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Records
 from slurm_amlfs.domain.report import Report, Trouble
@@ -43,11 +41,7 @@ log = logging.getLogger(__name__)
 _INBOX_EVERY_SECONDS = 0.1
 """How often the inbox is looked at; an empty directory costs some ten microseconds."""
 
-_QUICK_WORKERS = 8
-"""Threads for what takes one call: looks, starts and stops of transfers, receipts."""
-
-_COMMENT_WORKERS = 2 * COMMENTS
-"""Threads for comments and notices: half of them stay free for what announces a start."""
+_AGAIN = timedelta(seconds=1)
 
 _LONGEST_REST = timedelta(seconds=30)
 
@@ -96,10 +90,8 @@ class Loop:
         self._notices = Notices(outside.board, rules)
         self._records, events = outside.store.load()
         self._events = events
-        self._walks = ThreadPoolExecutor(workers, thread_name_prefix="walk")
-        self._calls = ThreadPoolExecutor(_QUICK_WORKERS, thread_name_prefix="call")
-        self._comments = ThreadPoolExecutor(_COMMENT_WORKERS, thread_name_prefix="comment")
-        self._running: dict[str, Future[Callable[[], bool]]] = {}
+        self._bell = threading.Event()
+        self._running = Running(workers, self._bell)
         self._heard: list[tuple[str, Request]] = []
         self._new: set[int] = set()
         self._stuck: set[str] = set()
@@ -108,7 +100,6 @@ class Loop:
         self._wake: datetime | None = None
         self._dirty = True
         self._comment_again = False
-        self._bell = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Go round until told to stop; errands under way are finished, not begun."""
@@ -133,9 +124,7 @@ class Loop:
 
     def close(self) -> None:
         """Finish the errands under way, and begin no more."""
-        self._walks.shutdown(cancel_futures=True)
-        self._calls.shutdown(cancel_futures=True)
-        self._comments.shutdown(cancel_futures=True)
+        self._running.close()
 
     def turn(self, now: datetime) -> None:
         """Take what came; make a pass if there is a reason; look where it is time.
@@ -158,8 +147,7 @@ class Loop:
         self._look(now)
 
     def _collect(self) -> None:
-        for key in [key for key, future in self._running.items() if future.done()]:
-            future = self._running.pop(key)
+        for key, future in self._running.collect():
             try:
                 # What brought no news asks for no pass: thousands of waiting jobs cost nothing while nothing changes.
                 self._dirty = future.result()() or self._dirty
@@ -170,7 +158,7 @@ class Loop:
 
     def _pass(self, now: datetime) -> None:
         before = self._records
-        decision = self._decide(self._looks.seen(now, self._running, self._spaces.known))
+        decision = self._decide(self._looks.seen(now, self._running.futures, self._spaces.known))
         self._outside.store.save(before, decision.records, decision.events)
         self._records = decision.records
         self._rest(self._reports, now)
@@ -193,6 +181,11 @@ class Loop:
             {key for key, it in self._records.leases.items() if it.landed and it.proved is None},
             {key for key, it in self._records.stages.items() if goes_on(it)},
         )
+        # An eviction is not wished again before it has told something.
+        wished = {key_of(it) for it in decision.errands} | {it for it in self._running.futures if it.startswith(EVICTS)}
+        if self._running.keep_walks(wished):
+            # Somebody may have waited for the end of what will not begin any more.
+            self._wake_at(now + _AGAIN)
         for errand in decision.errands:
             self._begin(errand, now)
         if again := self._notices.update(before, decision.records, decision.events, now):
@@ -231,18 +224,13 @@ class Loop:
             report = self._performer.perform(errand)
             return lambda: self._report(report)
 
-        self._submit(self._pool(errand), key_of(errand), work)
-
-    def _pool(self, errand: Errand) -> ThreadPoolExecutor:
-        if isinstance(errand, WALKS):
-            return self._walks
-        return self._comments if isinstance(errand, (Comment, Notify)) else self._calls
+        self._running.begin(errand, work)
 
     def _comment(self, now: datetime) -> None:
         """Begin the comments that are due; they need no pass."""
         self._comment_again = False
         resting = {key for key, (until, _) in self._resting.items() if now < until}
-        for comment in self._notices.comments(self._records, now, self._running.keys(), resting):
+        for comment in self._notices.comments(self._records, now, self._running.futures.keys(), resting):
             self._begin(comment, now)
 
     def _report(self, report: Report) -> bool:
@@ -273,28 +261,21 @@ class Loop:
                 pause = backoff(times, timedelta(0), _LONGEST_REST)
                 self._resting[key_of(report.errand)] = (now + pause, times + 1)
 
-    def _submit(self, pool: ThreadPoolExecutor, key: str, work: Callable[[], Callable[[], bool]]) -> None:
-        if key in self._running:
-            return
-        future = pool.submit(work)
-        self._running[key] = future
-        future.add_done_callback(lambda _: self._bell.set())
-
     def _look(self, now: datetime) -> None:
         looks, slurm = self._looks, self._outside.slurm
         if looks.slurm_due(now) and "look slurm" not in self._running:
             job_ids = looks.begin_slurm(now)
-            self._submit(self._calls, "look slurm", lambda: look_at_slurm(looks, slurm, job_ids))
+            self._running.look("look slurm", lambda: look_at_slurm(looks, slurm, job_ids))
         self._spaces.tell(self._records, looks.foreseen)
         for name in self._spaces.due(now):
             if f"look space {name}" not in self._running:
                 fs = self._outside.file_systems[name]
-                self._submit(self._calls, f"look space {name}", self._spaces.begin(name, fs, now))
+                self._running.look(f"look space {name}", self._spaces.begin(name, fs, now))
         if looks.queue_due(now, self._rules.ahead) and "look queue" not in self._running:
             looks.queue_looked = now
-            self._submit(self._calls, "look queue", lambda: look_at_queue(looks, slurm, self._rules))
+            self._running.look("look queue", lambda: look_at_queue(looks, slurm, self._rules))
         for name in looks.slots_due(now):
             if f"look {name}" not in self._running:
                 looks.fs_looked[name] = now
                 fs = self._outside.file_systems[name]
-                self._submit(self._calls, f"look {name}", partial(look_at_slot, looks, name, fs, now))
+                self._running.look(f"look {name}", partial(look_at_slot, looks, name, fs, now))

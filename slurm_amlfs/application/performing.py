@@ -211,7 +211,7 @@ class Performer:
             room = self._rooms[errand.fs]
             return InProof(fs.blobs, fs.lustre, errand, fs.namespace, window=self._window, clock=self._clock, room=room)
 
-        return self._ins.go_on(errand.lease, errand, begin, lambda it: it.slice(errand.urgency))
+        return self._ins.go_on(errand.lease, errand, begin, lambda it: it.slice(-errand.rank.priority))
 
     def _prove_out(self, errand: ProveOut) -> Exported:
         fs = self._fs(errand.fs)

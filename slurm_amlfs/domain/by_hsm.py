@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from slurm_amlfs.domain import ranking
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import ArchiveFiles
 from slurm_amlfs.domain.phases import Phase
@@ -39,7 +40,8 @@ def step(draft: Draft, stage: Stage) -> None:
     if draft.ready(stage):
         urgency = (stage.asked or stage.since).timestamp()
         prefixes = tuple(part.prefix for part in stage.todo)
-        draft.want(ArchiveFiles(stage.key, stage.generation, stage.fs, prefixes, urgency))
+        rank = ranking.of_stage(draft, stage)
+        draft.want(ArchiveFiles(stage.key, stage.generation, stage.fs, prefixes, urgency, rank=rank))
 
 
 def archived(draft: Draft, stage: Stage, result: Archived) -> None:

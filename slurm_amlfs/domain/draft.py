@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import Errand
+from slurm_amlfs.domain.errand import EVICTS, Errand
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace, covers, overlaps
@@ -24,9 +24,6 @@ from slurm_amlfs.domain.world import Foreseen, Rules, Seen, backoff
 
 _LONGEST_WAIT = timedelta(minutes=65)
 """No wait is longer (an hour, where the budget of retries is used up); what seems to be was begun by another clock."""
-
-_EVICT = "evict "
-"""How the key of an errand begins that gives a lease's bytes back (errand.key_of)."""
 
 
 @dataclass(slots=True)
@@ -75,7 +72,7 @@ class Draft:
             dict(records.leases),
             dict(records.tempos),
             records.resting,
-            tuple(LeaseKey.read(it.removeprefix(_EVICT)) for it in seen.running if it.startswith(_EVICT)),
+            tuple(LeaseKey.read(it.removeprefix(EVICTS)) for it in seen.running if it.startswith(EVICTS)),
         )
 
     @property

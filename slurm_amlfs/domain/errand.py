@@ -15,10 +15,18 @@ from types import MappingProxyType
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.records import StageKey, Transfer
+from slurm_amlfs.domain.urgency import Rank
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """What walks whole trees, and may take long: it waits for a thread behind what is more urgent, as `rank` says."""
+
+    rank: Rank = field(default=Rank(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class Count(Walk):
     """List the blobs under a lease's prefix, cut it into parts of `target_blobs`, and see whether all are there.
 
     No more than `list_blobs` are listed, for about `list_seconds`. `whole` asks also what the file system holds,
@@ -47,7 +55,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Walk):
     """See whether the files of a lease are on Lustre already, while the import that brings them still runs."""
 
     lease: LeaseKey
@@ -55,11 +63,11 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class ProveIn:
+class ProveIn(Walk):
     """Compare Lustre with Blob for one lease, restoring released files on the way where bytes are wanted.
 
-    `brought` are imports of its files. `proof` tells a proof that is begun anew from one that goes on. The smaller the
-    `urgency`, the sooner its restores.
+    `brought` are imports of its files. `proof` tells a proof that is begun anew from one that goes on. By its rank it
+    has its restores sooner or later, too.
     """
 
     lease: LeaseKey
@@ -68,7 +76,6 @@ class ProveIn:
     import_started: datetime | None
     proof: int = 0
     brought: tuple[datetime, ...] = ()
-    urgency: float = field(default=0.0, compare=False)
 
     @property
     def fs(self) -> str:
@@ -87,7 +94,7 @@ class ProveIn:
 
 
 @dataclass(frozen=True, slots=True)
-class ProveOut:
+class ProveOut(Walk):
     """Compare Blob with Lustre for one stage-out, and cut what is left for archives that take so long at most."""
 
     stage: StageKey
@@ -98,7 +105,7 @@ class ProveOut:
 
 
 @dataclass(frozen=True, slots=True)
-class ArchiveFiles:
+class ArchiveFiles(Walk):
     """Have Lustre's HSM archive the files of a stage-out that are new or changed, without the slot.
 
     The smaller the `urgency`, the sooner its requests.
@@ -112,7 +119,7 @@ class ArchiveFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Free:
+class Free(Walk):
     """Release the files of a stage that are clean, proved and needed by nobody (`spare` are prefixes of others)."""
 
     stage: StageKey
@@ -123,7 +130,7 @@ class Free:
 
 
 @dataclass(frozen=True, slots=True)
-class Evict:
+class Evict(Walk):
     """Release the files of a lease that nobody needs, but for those under `spare`."""
 
     lease: LeaseKey
@@ -209,10 +216,6 @@ Errand = (
 )
 
 
-WALKS = (ArchiveFiles, Count, Evict, Probe, ProveIn, ProveOut, Free)
-"""Errands that walk whole trees, and may take long."""
-
-
 def key_of(errand: Errand) -> str:
     """Name what an errand does and to what, so that it is not done twice at once."""
     match errand:
@@ -237,3 +240,6 @@ _WORDS: Mapping[type, str] = MappingProxyType({
     DropReceipt: "receipt", Comment: "comment", Notify: "notify",
 })  # fmt: skip
 """Errands of one word and one object are never done at once."""
+
+EVICTS = "evict "
+"""How the keys of evictions begin; a lease's key is the rest."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from slurm_amlfs.domain import ranking
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Evict, Free
 from slurm_amlfs.domain.lease import Lease, LeaseKey
@@ -12,6 +13,7 @@ from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Prefixes, covers, overlaps, reduce
 from slurm_amlfs.domain.records import Stage
 from slurm_amlfs.domain.report import Fault, Freed, Result, Trouble
+from slurm_amlfs.domain.urgency import FIRST, Rank
 
 
 def free(draft: Draft, stage: Stage) -> Free:
@@ -19,7 +21,8 @@ def free(draft: Draft, stage: Stage) -> Free:
     prefixes = reduce(draft.namespace(stage.fs), stage.ask.prefixes)
     for prefix in prefixes:
         _lose(draft, stage.fs, prefix)
-    return Free(stage.key, stage.generation, stage.fs, prefixes, spared(draft, stage))
+    rank = ranking.of_stage(draft, stage)
+    return Free(stage.key, stage.generation, stage.fs, prefixes, spared(draft, stage), rank=rank)
 
 
 def needs(draft: Draft, fs: str) -> Prefixes:
@@ -45,7 +48,9 @@ def evict(draft: Draft, held: Lease, needed: Collection[str] | None = None) -> E
     touched = [it for it in draft.overlapping(fs, held.key.prefix) if not it.pinned]
     draft.change(replace(it.doubted(), let_in=False) for it in touched if it.proving is not None or it.let_in)
     spare = {*(needs(draft, fs).known if needed is None else needed), *pinned(draft, fs)}
-    return Evict(held.key, held.generation, tuple(sorted(spare)))
+    # Somebody waits for the room, unless it is only to be given back.
+    rank = Rank() if held.leaving else FIRST
+    return Evict(held.key, held.generation, tuple(sorted(spare)), rank=rank)
 
 
 def evicted(draft: Draft, key: LeaseKey, result: Result) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import admission, freeing, freshness, keeping, overwriting, riding, sizing
+from slurm_amlfs.domain import admission, freeing, freshness, keeping, overwriting, ranking, riding, sizing
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Probe, ProveIn
@@ -73,13 +73,8 @@ def _prove(draft: Draft, held: Lease, hydrate: Hydrate) -> None:
     held = draft.leases[held.key]
     if held.proving is None:
         held = draft.put_lease(replace(held, proving=draft.now, brought=freshness.brought_with(draft, held)))
-    urgency = -max((_priority(draft, stage) for stage in riding.waiting(draft, held)), default=0)
-    draft.want(ProveIn(held.key, held.generation, hydrate, held.import_started, held.proof, held.brought, urgency))
-
-
-def _priority(draft: Draft, stage: Stage) -> int:
-    view = (draft.seen.jobs or {}).get(stage.key.job_id)
-    return 0 if view is None else view.priority
+    rank = ranking.of_lease(draft, held)
+    draft.want(ProveIn(held.key, held.generation, hydrate, held.import_started, held.proof, held.brought, rank=rank))
 
 
 def _probe(draft: Draft, held: Lease) -> None:
@@ -107,7 +102,7 @@ def _probe(draft: Draft, held: Lease) -> None:
         if held.probed is not None and held.probed > transfer.asked:
             due = max(due, held.probed + again)
         if draft.now >= due:
-            draft.want(Probe(held.key, held.generation))
+            draft.want(Probe(held.key, held.generation, rank=ranking.of_lease(draft, held)))
         else:
             draft.wake_at(due)
 

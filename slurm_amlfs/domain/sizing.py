@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from slurm_amlfs.domain import freshness, overwriting, riding
+from slurm_amlfs.domain import freshness, overwriting, ranking, riding
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft
@@ -42,7 +42,10 @@ def count(draft: Draft, held: Lease) -> Count:
     whole = any(stage.ask.hydrate is Hydrate.ALL for stage in riding.waiting(draft, held))
     target = max(1, int(draft.tempo(held.key.fs).blobs_per_second * draft.rules.cut.total_seconds()))
     bounds = (draft.rules.list_blobs, draft.rules.list_time.total_seconds())
-    return Count(held.key, held.generation, target, whole, looks, list_blobs=bounds[0], list_seconds=bounds[1])
+    rank = ranking.of_lease(draft, held)
+    return Count(
+        held.key, held.generation, target, whole, looks, list_blobs=bounds[0], list_seconds=bounds[1], rank=rank
+    )
 
 
 def check(draft: Draft, held: Lease) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import by_hsm, freeing
+from slurm_amlfs.domain import by_hsm, freeing, ranking
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft, names_some
@@ -45,7 +45,8 @@ def step(draft: Draft, stage: Stage) -> None:
 def _proof(draft: Draft, stage: Stage) -> ProveOut:
     overhead = draft.tempo(stage.fs).overhead_seconds
     longest = max(draft.rules.turn.total_seconds() - overhead, overhead)
-    return ProveOut(stage.key, stage.generation, stage.fs, whole_prefixes(draft, stage), longest)
+    rank = ranking.of_stage(draft, stage)
+    return ProveOut(stage.key, stage.generation, stage.fs, whole_prefixes(draft, stage), longest, rank=rank)
 
 
 def goes_on(stage: Stage) -> bool:

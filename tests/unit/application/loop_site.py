@@ -72,7 +72,7 @@ class Site:
 
     def turn(self, seconds: float = 0.3) -> None:
         """Let what is under way end, some time go by, and make a turn."""
-        wait(list(self.loop._running.values()), timeout=30)  # noqa: SLF001 - nothing else tells when a thread is done
+        wait(list(self.loop._running.futures.values()), timeout=30)  # noqa: SLF001 - nothing else tells when a thread is done
         self.now += timedelta(seconds=seconds)
         self.loop.turn(self.now)
 
