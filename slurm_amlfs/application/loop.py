@@ -249,7 +249,7 @@ class Loop:
             self._rest([report], now)
             self._comment_again = True
             return False
-        self._spaces.hear(report.errand)
+        self._spaces.hear(report)
         self._reports.append(report)
         return True
 

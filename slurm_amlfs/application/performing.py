@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from slurm_amlfs.application.archiving import OutArchive
 from slurm_amlfs.application.counting import Counting, is_bare, is_there
+from slurm_amlfs.application.evicting import Eviction
 from slurm_amlfs.application.exporting import Freeing, OutProof
 from slurm_amlfs.application.judging import unsaved
 from slurm_amlfs.application.ports import Arm, Blobs, Lustre, Slurm
@@ -71,7 +72,7 @@ class FileSystem:
 
 
 class Performer:
-    """Does errands, each in whatever thread calls. Counts, proofs and releases go on from slice to slice."""
+    """Does errands, each in whatever thread calls. What walks trees goes on from slice to slice."""
 
     def __init__(
         self,
@@ -94,6 +95,7 @@ class Performer:
         self._outs: Kept[StageKey, OutProof] = Kept()
         self._archives: Kept[StageKey, OutArchive] = Kept()
         self._frees: Kept[StageKey, Freeing] = Kept()
+        self._evictions: Kept[LeaseKey, Eviction] = Kept()
 
     def perform(self, errand: Errand) -> Report:
         """Do an errand; never raises."""
@@ -109,12 +111,16 @@ class Performer:
             return Report(errand, Trouble(Fault.TEMPORARY, f"internal error, see the daemon's log: {error!r}"))
 
     def keep(self, counts: Collection[LeaseKey], leases: Collection[LeaseKey], stages: Collection[StageKey]) -> None:
-        """Forget counts and proofs of all other leases, and proofs, archives and releases of all other stages."""
+        """Forget counts and proofs of all other leases, and proofs, archives and releases of all other stages.
+
+        An eviction is forgotten that has not gone on for long.
+        """
         self._counts.keep(counts)
         self._ins.keep(leases)
         self._outs.keep(stages)
         self._archives.keep(stages)
         self._frees.keep(stages)
+        self._evictions.keep_only(lambda it: it.fresh)
 
     def _do(self, errand: Errand) -> Result:
         result: Result = Done()
@@ -254,16 +260,18 @@ class Performer:
         return self._frees.go_on(errand.stage, same, begin, lambda it: it.slice(errand.spare))
 
     def _evict(self, errand: Evict) -> Freed:
-        """Release to the end, in this one call: it is wanted once, and nobody waits for this lease."""
         fs = self._fs(errand.lease.fs)
-        freeing = Freeing(fs.blobs, fs.lustre, (errand.lease.prefix,), fs.namespace, self._clock)
-        try:
-            while not (freed := freeing.slice(errand.spare)).settled:
-                pass
-        finally:
-            freeing.close()
-        pairs = {"fs": errand.lease.fs, "prefix": errand.lease.prefix, "files": freed.files, "bytes": freed.freed_bytes}
-        log.info("evicted", extra={"amlfs_pairs": pairs})
+
+        def begin() -> Eviction:
+            freeing = Freeing(fs.blobs, fs.lustre, (errand.lease.prefix,), fs.namespace, self._clock)
+            return Eviction(freeing, self._clock)
+
+        same = replace(errand, spare=())
+        freed = self._evictions.go_on(errand.lease, same, begin, lambda it: it.slice(errand.spare))
+        if freed.files or freed.settled:
+            pairs = {"fs": errand.lease.fs, "prefix": errand.lease.prefix, "files": freed.files}
+            pairs |= {"bytes": freed.freed_bytes, "all": freed.settled}
+            log.info("evicted", extra={"amlfs_pairs": pairs})
         return freed
 
     def _start(self, transfer: Transfer) -> Started:

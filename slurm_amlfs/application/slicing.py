@@ -64,3 +64,9 @@ class Kept(Generic[KeyT, WorkT]):
             dropped = [self._works.pop(key) for key in self._works.keys() - set(keys)]
         for _, work in dropped:
             work.close()
+
+    def keep_only(self, wanted: Callable[[WorkT], bool]) -> None:
+        """End all other work."""
+        with self._lock:
+            keys = [key for key, (_, work) in self._works.items() if wanted(work)]
+        self.keep(keys)

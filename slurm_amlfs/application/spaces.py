@@ -10,9 +10,10 @@ from slurm_amlfs.application.looking import is_over
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.application.ports import PoolsPort
 from slurm_amlfs.domain import capacity
-from slurm_amlfs.domain.errand import Errand, Evict
+from slurm_amlfs.domain.errand import Evict
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.records import Records
+from slurm_amlfs.domain.report import Freed, Report
 from slurm_amlfs.domain.view import SpaceView
 from slurm_amlfs.domain.world import Rules
 from slurm_amlfs.errors import AmlfsError
@@ -53,11 +54,19 @@ class Spaces:
             due += [it for it in more if is_over(self._looked_at_all.get(it), _POOLS_EVERY, now)]
         return due
 
-    def hear(self, errand: Errand) -> None:
-        """Forget the room that was known before an eviction, or more would give way for what has room by now."""
-        if isinstance(errand, Evict):
-            self._looked.pop(errand.lease.fs, None)
-            self.known.pop(errand.lease.fs, None)
+    def hear(self, report: Report) -> None:
+        """Have the room looked at after an eviction; when it is over, forget what was known before.
+
+        Else more would give way for what has room by now. While it goes on, nothing else gives way.
+        """
+        if not isinstance(report.errand, Evict):
+            return
+        fs, result = report.errand.lease.fs, report.result
+        if not isinstance(result, Freed) or result.settled:
+            self.known.pop(fs, None)
+        elif not result.files:
+            return
+        self._looked.pop(fs, None)
 
     def begin(self, name: str, fs: FileSystem, now: datetime) -> Callable[[], Callable[[], bool]]:
         """Begin a look; return what makes it, and returns what puts the answer in place in the loop's own thread."""

@@ -35,7 +35,7 @@ class Draft:
     whose imports may overwrite, `foreseen` those that jobs will need which have not asked yet. `backlog` are the blobs
     that each user has waiting, by file system, once somebody asks, `by_prefix` the leases that do not rest, likewise,
     `shown` what those say who ride on the same leases. `evicting` are leases whose bytes are being given back while the
-    pass is made.
+    pass is made, `evicts` likewise, one for each file system, or whose this pass wishes to be.
     """
 
     rules: Rules
@@ -47,6 +47,7 @@ class Draft:
     tempos: dict[str, Tempo]
     resting: Resting
     evicting: tuple[LeaseKey, ...] = ()
+    evicts: dict[str, LeaseKey] = field(default_factory=dict)
     riders: dict[LeaseKey, list[StageKey]] = field(default_factory=dict)
     overwrites: list[LeaseKey] = field(default_factory=list)
     foreseen: dict[LeaseKey, Foreseen] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class Draft:
     @classmethod
     def of(cls, records: Records, rules: Rules, seen: Seen) -> Draft:
         """Begin a pass."""
+        evicting = tuple(LeaseKey.read(it.removeprefix(EVICTS)) for it in seen.running if it.startswith(EVICTS))
         return cls(
             rules,
             seen,
@@ -72,7 +74,8 @@ class Draft:
             dict(records.leases),
             dict(records.tempos),
             records.resting,
-            tuple(LeaseKey.read(it.removeprefix(EVICTS)) for it in seen.running if it.startswith(EVICTS)),
+            evicting,
+            {it.fs: it for it in evicting},
         )
 
     @property

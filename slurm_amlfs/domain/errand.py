@@ -94,38 +94,36 @@ class ProveIn(Walk):
 
 
 @dataclass(frozen=True, slots=True)
-class ProveOut(Walk):
-    """Compare Blob with Lustre for one stage-out, and cut what is left for archives that take so long at most."""
+class StageWalk(Walk):
+    """What walks the trees of one stage."""
 
     stage: StageKey
     generation: int
     fs: str
     prefixes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProveOut(StageWalk):
+    """Compare Blob with Lustre for one stage-out, and cut what is left for archives that take so long at most."""
+
     archive_seconds: float = field(default=60.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class ArchiveFiles(Walk):
+class ArchiveFiles(StageWalk):
     """Have Lustre's HSM archive the files of a stage-out that are new or changed, without the slot.
 
     The smaller the `urgency`, the sooner its requests.
     """
 
-    stage: StageKey
-    generation: int
-    fs: str
-    prefixes: tuple[str, ...]
     urgency: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Free(Walk):
+class Free(StageWalk):
     """Release the files of a stage that are clean, proved and needed by nobody (`spare` are prefixes of others)."""
 
-    stage: StageKey
-    generation: int
-    fs: str
-    prefixes: tuple[str, ...]
     spare: tuple[str, ...]
 
 

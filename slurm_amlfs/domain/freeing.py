@@ -50,11 +50,12 @@ def evict(draft: Draft, held: Lease, needed: Collection[str] | None = None) -> E
     spare = {*(needs(draft, fs).known if needed is None else needed), *pinned(draft, fs)}
     # Somebody waits for the room, unless it is only to be given back.
     rank = Rank() if held.leaving else FIRST
+    draft.evicts[fs] = held.key
     return Evict(held.key, held.generation, tuple(sorted(spare)), rank=rank)
 
 
 def evicted(draft: Draft, key: LeaseKey, result: Result) -> None:
-    """Take that a lease's bytes were given back, all that could be; until then they are taken to be there still."""
+    """Take that some of a lease's bytes were given back, or all that could be; the rest is taken to be there still."""
     held = draft.find_lease(key)
     if held is None or key.fs not in draft.rules.file_systems:
         return
@@ -67,9 +68,12 @@ def evicted(draft: Draft, key: LeaseKey, result: Result) -> None:
             draft.remark("not-evicted", f"{key.fs} {key.prefix}: {result.message}")
         return
     freed_bytes = result.freed_bytes if isinstance(result, Freed) else 0
+    over = not isinstance(result, Freed) or result.settled
     for other in draft.overlapping(key.fs, key.prefix):
-        inside = covers(draft.namespace(key.fs), key.prefix, other.key.prefix)
-        left_bytes = 0 if inside else max(other.held_bytes - freed_bytes, 0)
+        inside = over and covers(draft.namespace(key.fs), key.prefix, other.key.prefix)
+        # While it goes on, something may be left whatever was known.
+        least_bytes = min(other.held_bytes, 1) if other.key == key else 0
+        left_bytes = 0 if inside else max(other.held_bytes - freed_bytes, least_bytes)
         if other.held_bytes != left_bytes and not other.pinned:
             draft.change([replace(other, held_bytes=left_bytes)])
 

@@ -102,7 +102,7 @@ def _use(draft: Draft, leases: list[Lease]) -> bool:
 
 
 def to_evict(draft: Draft, fs: str) -> Lease | None:
-    """Find the lease whose bytes give way first: nobody needs it, and it was needed longest ago."""
+    """Find the lease whose bytes give way first: nobody needs it, it is to go anyway, or was needed longest ago."""
     needed = freeing.needs(draft, fs)
     used: list[Lease] = []
     found = [
@@ -118,15 +118,18 @@ def to_evict(draft: Draft, fs: str) -> Lease | None:
             break
         used.append(held)
     _use(draft, used)
-    return min(found, key=lambda it: (it.used, it.key), default=None)
+    return min(found, key=lambda it: (not it.leaving, it.used, it.key), default=None)
 
 
 def leave(draft: Draft, held: Lease) -> Lease:
-    """Give the bytes of a lease back because an admin asked, unless somebody needs them by now."""
-    if freeing.is_idle(draft, held, freeing.needs(draft, held.key.fs)):
-        draft.want(freeing.evict(draft, held))
-    else:
+    """Give the bytes of a lease back because an admin asked, unless somebody needs them by now.
+
+    On each file system one lease at a time gives its bytes back.
+    """
+    if not freeing.is_idle(draft, held, freeing.needs(draft, held.key.fs)):
         _refuse_to_evict(draft, held)
+    elif draft.evicts.get(held.key.fs, held.key) == held.key:
+        draft.want(freeing.evict(draft, held))
     return draft.leases[held.key]
 
 
@@ -154,11 +157,14 @@ _FEW = 5
 
 
 def left(draft: Draft, key: LeaseKey, result: Result) -> None:
-    """Take the end of an eviction. Whatever came of it, the next look at the space tells how much there is now."""
+    """Take a slice of an eviction. Whatever came of it, the next look at the space tells how much there is now.
+
+    It goes on if this pass wishes for it again.
+    """
     draft.wake_at(draft.now)
     freeing.evicted(draft, key, result)
     held = draft.leases.get(key)
-    if held is not None and held.leaving and isinstance(result, Freed):
+    if held is not None and held.leaving and isinstance(result, Freed) and result.settled:
         draft.put_lease(replace(held, leaving=False))
 
 

@@ -138,7 +138,7 @@ class Archived:
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """What `Free` did, and how many files stay whole for which reason.
+    """What `Free` did, or `Evict` in one slice, and how many files stay whole for which reason.
 
     `needed`: another job, or a line with release=no, needs them. `dirty`: written since their archive. `unproved`: not
     in Blob as they are. `refused`: Lustre did not release them. Not `settled`: it goes on.

@@ -57,6 +57,7 @@ class World(Desk):
         self.total_bytes = total_bytes
         self.troubles: Counter[type[Errand]] = Counter()
         self.restores = 4
+        self.evicts_in_a_slice = 1
         self.passed = 0.0
         self.place: dict[int, str] = {}
         self.ends: dict[int | str, float] = {}
@@ -107,7 +108,7 @@ class World(Desk):
             case Free(stage, prefixes=prefixes, spare=spare):
                 result = self._release(prefixes, spare, stage.job_id)
             case Evict(key, spare=spare):
-                result = self._release((key.prefix,), spare, 0)
+                result = self._release((key.prefix,), spare, 0, most=self.evicts_in_a_slice)
         return result
 
     def _count(self, key: LeaseKey, target_blobs: int, *, whole: bool) -> Counted:
@@ -144,13 +145,14 @@ class World(Desk):
         names = tuple(path for its in todo.values() for path in its)
         return Exported(len(files), len(files) - left, len(files), len(files) - left, todo=parts, names=names)
 
-    def _release(self, prefixes: Iterable[str], spare: tuple[str, ...], job_id: int) -> Freed:
+    def _release(self, prefixes: Iterable[str], spare: tuple[str, ...], job_id: int, most: int = 1 << 30) -> Freed:
         files = [path for prefix in prefixes for path in self.under(prefix, self.files)]
         gone = [it for it in files if self.files[it] and it not in self.unsaved and not it.startswith(spare or "\0")]
-        for path in gone:
+        now = gone[:most]
+        for path in now:
             self._assert_unused(path, job_id)
             self.files[path] = False
-        return Freed(len(gone), sum(self.sizes[path] for path in gone))
+        return Freed(len(now), sum(self.sizes[path] for path in now), settled=len(gone) <= most)
 
     def _assert_unused(self, path: str, but: int = 0) -> None:
         users = [it for it, where in self.place.items() if where == "running" and it != but]
