@@ -1,6 +1,6 @@
 -- The #AMLFS grammar. Pure: values in, values out. Its twins are slurm_amlfs/domain/directive.py and prefix.validate;
 -- a property test holds results and error texts equal. A function that can refuse returns nil and one line: what is
--- wrong and the mend. What slurm_bb_job_process does not need is in amlfs_options.lua.
+-- wrong and the mend. sbatch's options and the policy are in amlfs_options.lua.
 
 return function(text)
   local grammar = {}
