@@ -3,7 +3,7 @@
 --
 --   local amlfs = dofile("/etc/slurm/amlfs.lua")("/var/lib/slurm-amlfs")
 --
--- amlfs.submit.job_submit serves job_submit.lua; amlfs.pools and amlfs.hooks serve burst_buffer.lua.
+-- amlfs.submit.job_submit serves job_submit.lua; amlfs.hooks serves burst_buffer.lua.
 
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 
@@ -32,7 +32,9 @@ return function(state_dir)
       return part("pools")(amlfs.text, state_dir .. "/pools.json")
     end,
     hooks = function(amlfs)
-      return part("hooks")(amlfs.script, amlfs.state)
+      return part("hooks")(amlfs.script, amlfs.state, function()
+        return amlfs.pools.read()
+      end)
     end,
   }
   local made = {}

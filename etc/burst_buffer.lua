@@ -3,14 +3,15 @@
 -- the hooks of all (slurmctld from 24.05 on refuses to start without the two test_ hooks), and reads arguments that
 -- older releases do not pass as nil.
 --
+-- Slurm compiles this file anew for every call, one of them at each submission with directives; functions make that dear.
 -- job_process, pools and paths run inside slurmctld; the others run as SlurmUser in a child that is killed without
 -- warning. What each may and may not do is said here and in amlfs_hooks.lua.
 
 local STATE_DIR = "/var/lib/slurm-amlfs" -- the one line to edit: state_dir of amlfs.toml
 
-local function amlfs()
+local function hook(name, ...)
   local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
-  return dofile(here .. "amlfs.lua")(STATE_DIR)
+  return dofile(here .. "amlfs.lua")(STATE_DIR).hooks[name](...)
 end
 
 -- Takes every script: what is wrong with its lines job_submit has refused, or the daemon holds the job for it with one
@@ -25,9 +26,7 @@ end
 -- second value Slurm goes on with what it knows; an empty list it calls an error every 30 seconds, and a failure here it
 -- calls "burst buffer down" (burst_buffer_lua.c: _bb_get_pools).
 function slurm_bb_pools()
-  local ran, pools = pcall(function()
-    return (amlfs().pools.read())
-  end)
+  local ran, pools = pcall(hook, "pools")
   if ran and pools then
     return slurm.SUCCESS, pools
   end
@@ -39,7 +38,7 @@ for name in
   ("setup data_in test_data_in real_size paths pre_run post_run data_out test_data_out job_teardown get_status"):gmatch("%S+")
 do
   _G["slurm_bb_" .. name] = function(...)
-    return amlfs().hooks[name](...)
+    return hook(name, ...)
   end
 end
 
