@@ -122,7 +122,8 @@ return function(text)
 
   -- What nearly every line asks, one prefix that is written as it is; nil for anything else.
   function grammar.plain_ask(head, prefix)
-    if prefix:find("^/[A-Za-z0-9._/-]*$") and grammar.validate(prefix) then
+    local plain = prefix:find("^/[A-Za-z0-9._/-]*$") and #prefix < LONGEST_PREFIX
+    if plain and not prefix:find("//", 1, true) and not (prefix .. "/"):find("/%.%.?/") then
       return { direction = head, prefixes = { prefix } }
     end
     return nil
