@@ -45,7 +45,7 @@ def test_all_thirteen_hooks_are_there(any_release: SlurmMock) -> None:
 
 @pytest.mark.parametrize("gone", [[], ["script", "grammar", "pools", "text"]])
 def test_job_process_takes_every_script(any_release: SlurmMock, gone: list[str]) -> None:
-    """Slurm drops a refusal when it splits a task off an array, and the task hangs; so whatever came to be, none is made.
+    """Slurm drops a refusal when it splits a task off an array, and the task hangs; so none is made.
 
     Not for a line that a later grammar refuses, not for a script that cannot be read, not in the midst of an upgrade.
     """
