@@ -137,7 +137,12 @@ def stand_in(folder: Path, jobs: int) -> None:
     for name, fields in (("jobs", JOB_FIELDS), ("queue", QUEUE_FIELDS)):
         with (folder / name).open("w", encoding="ascii") as file:
             for number in range(1, jobs + 1):
-                mine = {**values, "JobID": str(number), "BurstBuffer": f"#AMLFS {_line(number)}"}
+                mine = {
+                    **values,
+                    "JobID": str(number),
+                    "ArrayJobID": str(number),
+                    "BurstBuffer": f"#AMLFS {_line(number)}",
+                }
                 file.write("".join(f"{mine[field]}@" for field in fields) + "\n")
     script = folder / "squeue"
     script.write_text(
