@@ -74,7 +74,7 @@ def _measure(stages: int) -> Mapping[str, float]:
     folder = Path(tempfile.mkdtemp(prefix="amlfs-loop."))
     more = CHANGES_PER_SECOND * CHANGE_SECONDS
     try:
-        _stand_in(folder, stages + more)
+        stand_in(folder, stages + more)
         argv = [sys.executable, "-m", "bench.loop", str(folder)]
         with subprocess.Popen(argv, stdin=subprocess.PIPE) as daemon:
             try:
@@ -82,7 +82,7 @@ def _measure(stages: int) -> Mapping[str, float]:
                 _until((inbox / "new").is_dir, "the daemon is up")
                 began = time.monotonic()
                 for number in range(1, stages + 1):
-                    _submit(inbox, number)
+                    submit(inbox, number)
                 _until(lambda: not any(any(it.iterdir()) for it in (inbox / "new", inbox / "cur")), "all heard")
                 _until(lambda: sum(1 for _ in (folder / "state" / "board").iterdir()) >= stages, "all have a board")
                 taken = time.monotonic() - began
@@ -108,7 +108,7 @@ def _change(inbox: Path, stages: int) -> None:
     for second in range(CHANGE_SECONDS):
         until = time.monotonic() + 1
         for number in range(CHANGES_PER_SECOND):
-            _submit(inbox, stages + 1 + second * CHANGES_PER_SECOND + number)
+            submit(inbox, stages + 1 + second * CHANGES_PER_SECOND + number)
         time.sleep(max(until - time.monotonic(), 0.0))
 
 
@@ -116,7 +116,8 @@ def _line(number: int) -> str:
     return f"stage_in prefix=/data/{number // SHARED}/"
 
 
-def _submit(inbox: Path, number: int) -> None:
+def submit(inbox: Path, number: int) -> None:
+    """Leave a job's requests as the hooks do."""
     for kind in (RequestKind.SETUP, RequestKind.DATA_IN):
         token = "1-1" if kind is RequestKind.DATA_IN else ""
         request = Request(kind, number, token, 61001, 61001, directives=(_line(number),))
@@ -126,17 +127,22 @@ def _submit(inbox: Path, number: int) -> None:
         draft.rename(inbox / "new" / name)
 
 
-def _stand_in(folder: Path, jobs: int) -> None:
+def stand_in(folder: Path, jobs: int) -> None:
     """Lay a squeue down that prints these jobs as pending, in whatever fields and with whatever mark it is asked."""
     values = {
         "UserID": "61001", "State": "PENDING", "BurstBufferState": "staging-in", "exit_code": "0", "RestartCnt": "0",
         "PriorityLong": "1000", "BatchFlag": "1", "Account": "hpc", "UserName": "alice", "Reason": "BurstBufferStageIn",
-        "StartTime": "N/A", "ArrayTaskID": "N/A",
+        "SubmitTime": "1700000000", "StartTime": "N/A", "ArrayTaskID": "N/A", "Dependency": "(null)",
     }  # fmt: skip
     for name, fields in (("jobs", JOB_FIELDS), ("queue", QUEUE_FIELDS)):
         with (folder / name).open("w", encoding="ascii") as file:
             for number in range(1, jobs + 1):
-                mine = {**values, "JobID": str(number), "BurstBuffer": f"#AMLFS {_line(number)}"}
+                mine = {
+                    **values,
+                    "JobID": str(number),
+                    "ArrayJobID": str(number),
+                    "BurstBuffer": f"#AMLFS {_line(number)}",
+                }
                 file.write("".join(f"{mine[field]}@" for field in fields) + "\n")
     script = folder / "squeue"
     script.write_text(
@@ -151,7 +157,7 @@ def _stand_in(folder: Path, jobs: int) -> None:
     shutil.copy(shutil.which("true") or "/bin/true", folder / "scontrol")
 
 
-def serve(folder: Path) -> int:
+def serve(folder: Path, stop: threading.Event) -> int:
     """Be the daemon, until told to stop."""
     blobs = FakeBlobs()
     for number in range((max(STAGES) + CHANGES_PER_SECOND * CHANGE_SECONDS) // SHARED + 1):
@@ -172,7 +178,7 @@ def serve(folder: Path) -> int:
         store,
     )
     loop = Loop(outside, rules, Pace(arm=timedelta(seconds=5)), workers=8, restore_window=2000)
-    loop.run(threading.Event())
+    loop.run(stop)
     return 0
 
 
@@ -207,4 +213,4 @@ def _until(holds: Callable[[], bool], what: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(Path(sys.argv[1])) if len(sys.argv) > 1 else main())
+    sys.exit(serve(Path(sys.argv[1]), threading.Event()) if len(sys.argv) > 1 else main())

@@ -3,7 +3,7 @@
 --
 --   local amlfs = dofile("/etc/slurm/amlfs.lua")("/var/lib/slurm-amlfs")
 --
--- amlfs.submit.job_submit serves job_submit.lua; amlfs.process and amlfs.hooks serve burst_buffer.lua.
+-- amlfs.submit.job_submit serves job_submit.lua; amlfs.hooks serves burst_buffer.lua.
 
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 
@@ -31,11 +31,10 @@ return function(state_dir)
     pools = function(amlfs)
       return part("pools")(amlfs.text, state_dir .. "/pools.json")
     end,
-    process = function(amlfs)
-      return part("process")(amlfs)
-    end,
     hooks = function(amlfs)
-      return part("hooks")(amlfs.script, amlfs.state)
+      return part("hooks")(amlfs.script, amlfs.state, function()
+        return amlfs.pools.read()
+      end)
     end,
   }
   local made = {}

@@ -1,6 +1,6 @@
 -- The #AMLFS grammar. Pure: values in, values out. Its twins are slurm_amlfs/domain/directive.py and prefix.validate;
 -- a property test holds results and error texts equal. A function that can refuse returns nil and one line: what is
--- wrong and the mend. What slurm_bb_job_process does not need is in amlfs_options.lua.
+-- wrong and the mend. sbatch's options and the policy are in amlfs_options.lua.
 
 return function(text)
   local grammar = {}
@@ -122,7 +122,8 @@ return function(text)
 
   -- What nearly every line asks, one prefix that is written as it is; nil for anything else.
   function grammar.plain_ask(head, prefix)
-    if prefix:find("^/[A-Za-z0-9._/-]*$") and grammar.validate(prefix) then
+    local plain = prefix:find("^/[A-Za-z0-9._/-]*$") and #prefix < LONGEST_PREFIX
+    if plain and not prefix:find("//", 1, true) and not (prefix .. "/"):find("/%.%.?/") then
       return { direction = head, prefixes = { prefix } }
     end
     return nil

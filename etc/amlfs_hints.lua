@@ -22,6 +22,11 @@ return function(text)
     return small and large and math.min(small, large) or small or large
   end
 
+  -- Whether a line is a directive in its place, as nearly all that are looked at.
+  local function is_read(line, ended)
+    return (line:find("^#AMLFS") and not ended["#AMLFS"]) or (line:find("^#SBATCH") and not ended["#SBATCH"])
+  end
+
   -- The mark that a line seems to mean, if any.
   local function meant(line)
     local lower = line:lower()
@@ -32,7 +37,7 @@ return function(text)
   end
 
   local function hint(line, number, ended)
-    local mark = meant(line)
+    local mark = not is_read(line, ended) and meant(line)
     if not mark then
       return nil
     elseif line:sub(1, #mark) ~= mark then

@@ -4,7 +4,7 @@
 -- (burst_buffer_lua.c: _handle_lua_return), and nothing is printed or logged: from 24.11 on a child's output is part
 -- of its answer (slurmscriptd.c: slurmscriptd_handle_bb_lua_mode).
 
-return function(script, state)
+return function(script, state, read_pools)
   local hooks = {}
 
   local REASK_SECONDS = 30
@@ -200,6 +200,11 @@ return function(script, state)
       return slurm.SUCCESS, bytes
     end
     return slurm.SUCCESS
+  end
+
+  -- The line that the daemon has posted, or nil.
+  function hooks.pools()
+    return (read_pools())
   end
 
   -- Add the job's AMLFS_* variables. Runs in slurmctld under its locks; failing would hold the job for good.

@@ -1,5 +1,5 @@
 -- Slurm's own pools: what it is told of each file system's space, and whether a job's capacity= fits. All is read from
--- one small file of slurm-amlfsd's, since slurm_bb_pools and slurm_bb_job_process run inside slurmctld. Nothing here
+-- one small file of slurm-amlfsd's, since slurm_bb_pools and job_submit run inside slurmctld. Nothing here
 -- waits, forks or raises, and nothing is remembered; trouble is a nil.
 --
 -- The file goes to Slurm only if it has exactly the shape that slurm_amlfs/adapters/pools.py writes: what Slurm cannot
@@ -71,36 +71,8 @@ return function(text, path)
     return granules * granularity / 2 ^ 30
   end
 
-  local function check_size(asks, name, pool)
-    local wanted = charge(asks, pool.granularity)
-    if wanted > pool.quantity then
-      return text.refuse(
-        "capacity= of %.0f GiB in all is more than the pool %s ever has, %.0f GiB; ask for less",
-        gib(wanted, pool.granularity),
-        text.quote(name),
-        gib(pool.quantity, pool.granularity)
-      )
-    end
-    return true
-  end
-
-  -- Refuse what Slurm would let wait for ever: capacity that the whole pool does not have. That there is such a pool is
-  -- not asked here: Slurm calls job_process also when it splits a task off an array, long after the submission, and a
-  -- task refused then is left without its script and hangs (burst_buffer_lua.c: bb_p_job_validate2).
-  function pools.check_size(asks)
-    local name = pool_of(asks)
-    if not name then
-      return true
-    end
-    local _, known = pools.read()
-    if not known or not known[name] then
-      return true
-    end
-    return check_size(asks, name, known[name])
-  end
-
-  -- The same at submission, where a job is refused also for want of a pool: Slurm itself would say no more than "Burst
-  -- Buffer request invalid".
+  -- Refuse what Slurm would let wait for ever, capacity that the whole pool does not have, and want of a pool, of which
+  -- Slurm itself would say no more than "Burst Buffer request invalid".
   function pools.check(asks)
     local name = pool_of(asks)
     if not name then
@@ -112,7 +84,17 @@ return function(text, path)
     elseif not known[name] then
       return text.refuse("there is no pool %s yet; leave capacity= and pool= out", text.quote(name))
     end
-    return check_size(asks, name, known[name])
+    local pool = known[name]
+    local wanted = charge(asks, pool.granularity)
+    if wanted > pool.quantity then
+      return text.refuse(
+        "capacity= of %.0f GiB in all is more than the pool %s ever has, %.0f GiB; ask for less",
+        gib(wanted, pool.granularity),
+        text.quote(name),
+        gib(pool.quantity, pool.granularity)
+      )
+    end
+    return true
   end
 
   return pools

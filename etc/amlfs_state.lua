@@ -4,11 +4,17 @@
 return function(wire, state_dir)
   local state = {}
 
+  local FIRST_BYTES = 4096
   local sent = 0
 
+  -- A file's bytes, one more than a reader takes at most. Lua makes a buffer for all that is asked for, so the most that
+  -- nearly any of these files has comes first.
   local function slurp(path)
     local file = io.open(path, "rb")
-    local data = file and file:read(wire.MAX_BYTES + 1)
+    local data = file and file:read(FIRST_BYTES)
+    if data and #data == FIRST_BYTES then
+      data = data .. (file:read(wire.MAX_BYTES + 1 - FIRST_BYTES) or "")
+    end
     if file then
       file:close()
     end

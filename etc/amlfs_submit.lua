@@ -90,11 +90,8 @@ return function(amlfs)
     return asks, problem or burst_buffer
   end
 
-  local function check(job_desc, body)
-    local given, theirs = given_options(job_desc.spank_job_env), job_desc.burst_buffer
-    if not given and not mentions(body) and not mentions(theirs) then
-      return true -- every other job of the cluster
-    end
+  -- Let a job with directives or options pass, with the burst_buffer it needs.
+  local function check(job_desc, given, theirs, body)
     local asks, burst_buffer = asks_of(given, theirs, body)
     if not asks then
       return nil, burst_buffer
@@ -120,19 +117,30 @@ return function(amlfs)
     end
   end
 
+  local function pass(job_desc)
+    local body, given, theirs = job_desc.script, given_options(job_desc.spank_job_env), job_desc.burst_buffer
+    local named = body and (body:find("AMLFS", 1, true) or body:find("amlfs", 1, true))
+    if not (named or given or theirs) then
+      return true -- every other job of the cluster
+    end
+    local passed, problem = true, nil
+    if given or mentions(theirs) or (named and mentions(body)) then
+      passed, problem = check(job_desc, given, theirs, body)
+    end
+    if named then
+      pcall(warn, body)
+    end
+    return passed, problem
+  end
+
   -- For slurm_job_submit: slurm.SUCCESS, or Slurm's "Burst buffer request invalid" after one line for the user.
   -- A mistake of ours refuses the job: slurmctld 22.05 would take it (job_submit_lua.c ignores a failed pcall) and
   -- start it without its data.
   function submit.job_submit(job_desc)
-    local body = job_desc.script
-    local ran, passed, problem = pcall(check, job_desc, body)
-    if body then
-      pcall(warn, body)
-    end
+    local ran, passed, problem = pcall(pass, job_desc)
     if ran and passed then
       return slurm.SUCCESS
-    end
-    if not ran then
+    elseif not ran then
       problem = "amlfs: this job could not be checked; tell the site's admins: " .. text.quote(tostring(passed))
     end
     slurm.log_user("%s", problem)

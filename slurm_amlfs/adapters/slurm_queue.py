@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from slurm_amlfs.domain.view import JobView, QueuedJob
+from slurm_amlfs.domain.view import JobName, JobView, QueuedJob
 from slurm_amlfs.errors import PermanentError
 
 JOB_FIELDS: Final = (
@@ -25,6 +25,8 @@ JOB_FIELDS: Final = (
     "PriorityLong",
     "BatchFlag",
     "SubmitTime",
+    "ArrayJobID",
+    "ArrayTaskID",
     "Account",
     "UserName",
     "Reason",
@@ -58,8 +60,10 @@ _NO_TIME: Final = frozenset({"N/A", "Unknown", "None"})
 _NO_TEXT: Final = frozenset({"N/A", "(null)", "n/a"})
 _NO_NAME: Final = "nobody"
 """What squeue prints for a uid that has no name on its host (uid_to_string_cached)."""
-_DEPENDS: Final = re.compile(r"\b(?:after|afterany|afterok|afternotok|aftercorr|afterburstbuffer):([0-9]+)")
-"""One word for each job that is waited for; "_TASK" or "_*" behind an array's id is left away (_depend_list2str)."""
+_DEPENDS: Final = re.compile(r"\b(after|afterany|afterok|afternotok|aftercorr|afterburstbuffer):([0-9]+)(?:_([0-9]+))?")
+"""One word for each job, array ("7_*") or task ("7_2") that is waited for (job_scheduler.c: _depend_list2str)."""
+_SAME_TASK: Final = "aftercorr"
+"""It names the array, and each task waits for the one of its own number."""
 _TASKS: Final = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?")
 
 
@@ -158,7 +162,7 @@ def _records(output: str, mark: str, width: int) -> list[list[str]]:
 
 def _job(record: Sequence[str]) -> JobView:
     job_id, uid, job_state, bb_state, exit_code, restarts, priority, batch, submitted, *texts = map(str.strip, record)
-    account, user, reason = texts
+    array, task, account, user, reason = texts
     code, signal = _exit(exit_code)
     return JobView(
         job_id=int(job_id),
@@ -175,6 +179,7 @@ def _job(record: Sequence[str]) -> JobView:
         interactive=int(batch) == 0,
         priority=int(priority),
         submitted=_time(submitted),
+        task=JobName(int(array), int(task)) if task.isdecimal() else None,
     )
 
 
@@ -191,8 +196,14 @@ def _queued(record: Sequence[str]) -> QueuedJob:
         expected_start=_time(start),
         tasks=count_tasks(tasks),
         directives=directives,
-        after=frozenset(map(int, _DEPENDS.findall(depends))),
+        after=frozenset(_awaited(depends, tasks.strip())),
     )
+
+
+def _awaited(depends: str, own_task: str) -> Iterator[JobName]:
+    for word, job_id, task in _DEPENDS.findall(depends):
+        its = own_task if word == _SAME_TASK and own_task.isdecimal() else task
+        yield JobName(int(job_id), int(its) if its else None)
 
 
 def _time(text: str) -> datetime | None:

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.application.ports import Slurm
 from slurm_amlfs.domain.ask import Direction
+from slurm_amlfs.domain.batching import waits_for_slot
 from slurm_amlfs.domain.foreseeing import awaited, foresee
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life, Records, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.slot import wants_look
-from slurm_amlfs.domain.view import FileSystemView, JobView, QueuedJob, SpaceView
+from slurm_amlfs.domain.view import FileSystemView, JobName, JobView, QueuedJob, SpaceView
 from slurm_amlfs.domain.world import Ahead, Foreseen, FsSeen, Rules, Seen
 from slurm_amlfs.errors import AmlfsError
 
@@ -79,7 +80,8 @@ class Looks:
     transfers: bool = False
     view_looked: dict[str, datetime] = field(default_factory=dict)
     foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
-    awaited: Mapping[int, tuple[QueuedJob, ...]] = field(default_factory=dict)
+    exports_wait: bool = False
+    awaited: Mapping[JobName, tuple[QueuedJob, ...]] = field(default_factory=dict)
     queue_looked: datetime | None = None
     queue_took: timedelta = timedelta(0)
 
@@ -112,6 +114,7 @@ class Looks:
         self.starting_since = {it: since for it, since in self.starting_since.items() if it in self.starting}
         self.wanted_slots = frozenset(name for name in self.names if wants_look(records, name))
         self.transfers = bool(records.transfers)
+        self.exports_wait = any(map(waits_for_slot, records.stages.values()))
         self.ends = {it.fs: end for it in records.transfers.values() if (end := _expected_end(records, it)) is not None}
         for name in set(self.file_systems) - self.wanted_slots:
             del self.file_systems[name]
@@ -155,8 +158,12 @@ class Looks:
         return min(again, max(end, looked + max(self.pace.arm_soon, overdue)))
 
     def queue_due(self, now: datetime, ahead: Ahead) -> bool:
-        """Say whether to read the whole queue now: while somebody stages, or always, where imports begin early."""
-        if ahead is Ahead.OFF or not (self.wanted_jobs or ahead is Ahead.SUBMIT):
+        """Say whether to read the whole queue now: while somebody stages, or always, where imports begin early.
+
+        Where nothing is done ahead, it still tells who waits for the exports that wait for the slot.
+        """
+        wanted = {Ahead.OFF: self.exports_wait, Ahead.BATCH: bool(self.wanted_jobs), Ahead.SUBMIT: True}
+        if not wanted[ahead]:
             return False
         rest = max(self.pace.queue, self.queue_took * _REST_PER_QUEUE)
         return is_over(self.queue_looked, rest, now)
@@ -193,7 +200,8 @@ def look_at_queue(looks: Looks, slurm: Slurm, rules: Rules) -> Callable[[], bool
     began = time.monotonic()
     try:
         queue = slurm.queue()
-        found, waiting = foresee(queue, rules), awaited(queue)
+        found = {} if rules.ahead is Ahead.OFF else foresee(queue, rules)
+        waiting = awaited(queue)
     except AmlfsError:
         found, waiting = looks.foreseen, looks.awaited
     took = timedelta(seconds=time.monotonic() - began)

@@ -17,6 +17,7 @@ from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import reduce
 from slurm_amlfs.domain.records import Stage, StageKey, Transfer, TransferKind
 from slurm_amlfs.domain.turn import Bounds, Load, Pace, Piece, Turn, choose
+from slurm_amlfs.domain.view import JobName
 from slurm_amlfs.domain.world import Ahead, FsSeen
 
 NAME_PREFIX = "amlfs-"
@@ -100,6 +101,7 @@ class _Weights:
 
     def __init__(self, draft: Draft) -> None:
         self._jobs = draft.seen.jobs or {}
+        self._awaited = draft.seen.awaited
         known = [view.priority for view in self._jobs.values() if view.priority > 0]
         self._usual = median(known) if known else 1
 
@@ -109,6 +111,13 @@ class _Weights:
         if view is None:
             return 1.0
         return self.set_beside(view.priority)
+
+    def of_dependents(self, stage: Stage) -> float:
+        """Weigh those who wait for the end of a stage's job, or for the task or the array that it is or is part of."""
+        view = self._jobs.get(stage.key.job_id)
+        names = view.names if view else frozenset({JobName(stage.key.job_id)})
+        waiting = {job.job_id: job for name in names for job in self._awaited.get(name, ())}
+        return sum(job.tasks * self.set_beside(job.priority) for job in waiting.values())
 
     def set_beside(self, priority: int) -> float:
         """Set a priority beside the usual one."""
@@ -169,9 +178,7 @@ def _archives(draft: Draft, fs: str, weights: _Weights) -> Iterator[Load]:
         alone = sum(overhead + piece.seconds for piece in pieces)
         # A stage waits anew after each of its archives, but for the slot since the job ended.
         since = (stage.asked or stage.since).timestamp()
-        weight = weights.of(stage) + sum(
-            job.tasks * weights.set_beside(job.priority) for job in draft.seen.awaited.get(stage.key.job_id, ())
-        )
+        weight = weights.of(stage) + weights.of_dependents(stage)
         if stage.ask.release is not False:
             weight += short
         yield Load(stage.key, _ARCHIVE, weight, since, alone, pieces, single=True)

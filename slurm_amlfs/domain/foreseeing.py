@@ -13,7 +13,7 @@ from functools import lru_cache
 from slurm_amlfs.domain import directive, lease, policy
 from slurm_amlfs.domain.ask import OVERWRITES, Ask, Direction
 from slurm_amlfs.domain.lease import LeaseKey
-from slurm_amlfs.domain.view import QueuedJob
+from slurm_amlfs.domain.view import JobName, QueuedJob
 from slurm_amlfs.domain.world import Foreseen, Rules
 from slurm_amlfs.errors import UserError
 
@@ -35,12 +35,12 @@ def foresee(queue: Iterable[QueuedJob], rules: Rules) -> Mapping[LeaseKey, Fores
     return found
 
 
-def awaited(queue: Iterable[QueuedJob]) -> Mapping[int, tuple[QueuedJob, ...]]:
-    """List, by the job whose end they wait for, who cannot begin before its exports are through."""
-    found: dict[int, tuple[QueuedJob, ...]] = {}
+def awaited(queue: Iterable[QueuedJob]) -> Mapping[JobName, tuple[QueuedJob, ...]]:
+    """List, by the job or task whose end they wait for, who cannot begin before its exports are through."""
+    found: dict[JobName, tuple[QueuedJob, ...]] = {}
     for job in queue:
-        for job_id in () if job.held else job.after:
-            found[job_id] = (*found.get(job_id, ()), job)
+        for name in () if job.held else job.after:
+            found[name] = (*found.get(name, ()), job)
     return found
 
 

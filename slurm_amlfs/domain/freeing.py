@@ -108,7 +108,8 @@ def spared(draft: Draft, stage: Stage) -> tuple[str, ...]:
 def _spares(stage: Stage, other: Stage) -> bool:
     if other.key.job_id == stage.key.job_id:
         return other.key != stage.key and other.ask.release is False
-    return not other.phase.over
+    # Two that give back the same files at once must not leave them whole for each other.
+    return not other.phase.over and other.phase is not Phase.RELEASING
 
 
 def is_freed_now(draft: Draft, held: Lease) -> bool:

@@ -160,6 +160,14 @@ class SpaceView:
 
 
 @dataclass(frozen=True, slots=True)
+class JobName:
+    """What a dependency names: a job by its id, or one task of an array by the array's id; `task` None is all of it."""
+
+    job_id: int
+    task: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """A job as Slurm shows it.
 
@@ -168,6 +176,7 @@ class JobView:
     until the job has ended. `restarts` counts requeues. `held`: its priority is 0, so it starts only when
     it is released. `interactive`: srun or salloc waits for it; not a batch job. `priority` is Slurm's number, the
     greater the sooner; 1 is the least that is not held. `submitted` is the second in which it was, None if not known.
+    `task` is what the job is called as one task of an array, which has a job id of its own beside; None if it is none.
     """
 
     job_id: int
@@ -184,6 +193,13 @@ class JobView:
     interactive: bool = False
     priority: int = 1
     submitted: datetime | None = None
+    task: JobName | None = None
+
+    @property
+    def names(self) -> frozenset[JobName]:
+        """List what a dependency on it may say: its id, its task's name, and the array as a whole."""
+        mine = JobName(self.job_id)
+        return frozenset({mine} if self.task is None else {mine, self.task, JobName(self.task.job_id)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +210,8 @@ class QueuedJob:
     those of JobView. `expected_start` is the scheduler's estimate, or when the user lets it begin; None where there is
     neither, as for a job that is held. `tasks` is how many tasks of an array the record stands for, under the array's
     job id; the few that Slurm has split off to stage them, held ones too, have records and job ids of their own. It is
-    1 for any other job. `after` are the jobs whose end, exports included, it waits for (job.c: test_job_dependency).
+    1 for any other job. `after` are the jobs and tasks whose end, exports included, it waits for
+    (job_scheduler.c: test_job_dependency).
     """
 
     job_id: int
@@ -206,4 +223,4 @@ class QueuedJob:
     held: bool = False
     expected_start: datetime | None = None
     tasks: int = 1
-    after: frozenset[int] = frozenset()
+    after: frozenset[JobName] = frozenset()

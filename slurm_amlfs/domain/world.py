@@ -11,7 +11,7 @@ from slurm_amlfs.domain.belief import AgeLimit
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.view import FileSystemView, ImportView, JobView, QueuedJob, SpaceView
+from slurm_amlfs.domain.view import FileSystemView, ImportView, JobName, JobView, QueuedJob, SpaceView
 
 
 class ExportBy(StrEnum):
@@ -114,7 +114,7 @@ class Seen:
     asked_jobs: frozenset[int] = frozenset()
     file_systems: Mapping[str, FsSeen] = field(default_factory=dict)
     foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
-    awaited: Mapping[int, tuple[QueuedJob, ...]] = field(default_factory=dict)
+    awaited: Mapping[JobName, tuple[QueuedJob, ...]] = field(default_factory=dict)
     spaces: Mapping[str, SpaceView] = field(default_factory=dict)
 
 

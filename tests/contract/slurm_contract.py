@@ -13,7 +13,7 @@ import pytest
 
 from slurm_amlfs.application.ports import Slurm
 from slurm_amlfs.domain import directive
-from slurm_amlfs.domain.view import QueuedJob
+from slurm_amlfs.domain.view import JobName, QueuedJob
 from slurm_amlfs.errors import TemporaryError
 
 NOBODYS_JOB = 2_000_000_000
@@ -94,7 +94,7 @@ class SlurmContract:
         third = world.wait_for(first, "afterburstbuffer")
         fourth = world.wait_for(first, "afterany")
         queue = {job.job_id: job for job in slurm.queue()}
-        assert queue[second].after == queue[third].after == {first}
+        assert queue[second].after == queue[third].after == {JobName(first)}
         assert queue[third].directives == ()
         assert fourth not in queue
 

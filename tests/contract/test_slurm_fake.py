@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from slurm_amlfs.domain.view import JobView, QueuedJob
+from slurm_amlfs.domain.view import JobName, JobView, QueuedJob
 from tests.contract.slurm_contract import SlurmContract
 from tests.fakes.slurm import FakeSlurm
 
@@ -34,7 +34,7 @@ class FakeCluster:
     def wait_for(self, job_id: int, word: str, directives: Sequence[str] = ()) -> int:
         """Add a job that waits for another to the queue."""
         mine = 100 + len(self._slurm.queued)
-        after = frozenset({job_id}) if directives or word == "afterburstbuffer" else frozenset()
+        after = frozenset({JobName(job_id)}) if directives or word == "afterburstbuffer" else frozenset()
         self._slurm.queued[mine] = QueuedJob(mine, self.uid(), tuple(directives), "alice", after=after)
         return self._add(JobView(mine, self.uid(), "PENDING", "Dependency", user="alice"))
 

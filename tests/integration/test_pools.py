@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -21,13 +22,16 @@ GIB = 1 << 30
 TOTAL = 95
 """Of 100 GiB, less the reserve."""
 SCRIPT = '#!/bin/sh\n#AMLFS stage_in prefix=/{name}/ capacity={size} pool=lustre\ncat "$AMLFS_IMPORT_DIR"/in\n'
+FEW_STAGED = "SchedulerParameters=batch_sched_delay=1,nohold_on_prolog_fail,bb_array_stage_cnt=2"
+"""Slurm's last word for the key: two tasks of an array are split off to be staged at a time."""
 UNITS = {"": 1, "KiB": 1 << 10, "KB": 1000, "MiB": 1 << 20, "MB": 10**6, "GiB": 1 << 30, "GB": 10**9}
 
 
 @pytest.fixture(scope="module")
 def pooled(_in_a_cell: None) -> Iterator[Site]:
     """A site with pools, and a file system of 100 GiB."""
-    options = Options(emulator=(*FAST, f"--capacity-bytes={100 * GIB}"), slot=("pools = true",))
+    emulator = (*FAST, f"--capacity-bytes={100 * GIB}")
+    options = Options(emulator=emulator, slot=("pools = true",), slurm_conf=(FEW_STAGED,))
     with Site.temporary(options) as site:
         site.wait(lambda: bool(posted(site)), seeing.LONG, "the daemon posts its figures")
         site.slurmctld.restart()  # Slurm asks at its start, and every 30 s
@@ -37,6 +41,11 @@ def pooled(_in_a_cell: None) -> Iterator[Site]:
 def posted(site: Site) -> tuple[Pool, ...]:
     """Read what the daemon posted."""
     return PoolsFile(site.state_dir, -1).posted()
+
+
+def post(site: Site, pools: Sequence[Pool]) -> None:
+    """Post figures in the daemon's place, readable for SlurmUser as its own are."""
+    PoolsFile(site.state_dir, grp.getgrnam("slurm").gr_gid).post(pools)
 
 
 def shown(site: Site) -> dict[str, float]:
@@ -112,6 +121,58 @@ def test_what_is_measured_beyond_the_capacity_is_charged_and_said(pooled: Site, 
     (pooled.home("alice") / name).touch()
     seeing.wait_until_closed(pooled, job)
     pooled.wait(lambda: used(pooled) == 0, seeing.LONG, "the pool has its space back")
+
+
+def test_a_task_that_is_split_off_while_the_pool_is_too_small_is_not_lost(pooled: Site, name: str) -> None:
+    """Slurm asks job_process about each task long after the submission, and a refusal would leave it hanging."""
+    seeing.put_blob(pooled, f"{name}/in", b"x")
+    pooled.daemon.stop()
+    figures = posted(pooled)
+    try:
+        array = pooled.submit("alice", SCRIPT.format(name=name, size="40GiB"), "--array=0-5")
+        pooled.wait(lambda: len(records(pooled, array)) == 3, seeing.LONG, "two tasks and the others")
+        post(pooled, [Pool("lustre", 5, 5)])
+        pooled.run(None, ["scontrol", "update", f"JobId={array}_3,{array}_4", "Nice=1"])  # splits both off
+        pooled.wait(lambda: len(records(pooled, array)) == 5, seeing.LONG, "two tasks more")
+    finally:
+        post(pooled, figures)
+        pooled.daemon.start()
+    pooled.wait(lambda: not records(pooled, array), 3 * seeing.LONG, "the end of all tasks")
+    for task in range(6):
+        assert (pooled.home("alice") / f"slurm-{array}_{task}.out").read_text() == "x"
+
+
+def test_a_task_whose_grant_went_while_it_was_in_its_array_is_held_with_a_line(pooled: Site, name: str) -> None:
+    """What came to be wrong after the submission is the daemon's to say, whenever the task is split off."""
+    seeing.put_blob(pooled, f"{name}/in", b"x")
+    config = pooled.config.read_text(encoding="utf-8")
+    pooled.daemon.stop()
+    array = pooled.submit("alice", SCRIPT.format(name=name, size="1GiB"), "--array=0-3")
+    pooled.wait(lambda: len(records(pooled, array)) == 3, seeing.LONG, "two tasks and the others")
+    pooled.run(None, ["scontrol", "update", f"JobId={array}_2", "Nice=1"])  # splits it off
+    try:
+        pooled.config.write_text(config.replace('import = ["/"]', 'import = ["/other/"]'), encoding="utf-8")
+        pooled.daemon.start()
+        pooled.wait(
+            lambda: told(pooled, array, "may not import") == 3,
+            3 * seeing.LONG,
+            "three lines",
+        )
+    finally:
+        pooled.config.write_text(config, encoding="utf-8")
+        pooled.daemon.restart()
+        pooled.run("alice", ["scancel", str(array)])
+    pooled.wait(lambda: used(pooled) == 0, seeing.LONG, "the pool has its space back")
+
+
+def records(site: Site, array: int) -> list[str]:
+    """List an array's records that have not ended: its tasks that were split off, and what is left of it."""
+    return site.run(None, ["squeue", "--noheader", "--array-unique", f"--jobs={array}", "--Format=JobID"]).split()
+
+
+def told(site: Site, array: int, words: str) -> int:
+    """Count the tasks of an array that are held with these words."""
+    return sum(words in site.job(int(job)).get("SystemComment", "") for job in records(site, array))
 
 
 def test_jobs_without_capacity_need_no_pools(pooled: Site, name: str) -> None:

@@ -16,7 +16,7 @@ from sandbox.options import Options
 from sandbox.site import Site
 from slurm_amlfs.adapters.slurm_cli import SlurmCommands
 from slurm_amlfs.domain import directive
-from slurm_amlfs.domain.view import QueuedJob
+from slurm_amlfs.domain.view import JobName, QueuedJob
 from tests.integration import seeing
 
 pytestmark = pytest.mark.integration
@@ -118,6 +118,34 @@ def test_an_array_with_holes(quiet: Site, queue: Queue) -> None:
     tasks = [number for number in range(200) if number % 7 not in {1, 4}]
     quiet.submit("alice", script("stage_in prefix=/a/"), "--hold", f"--array={','.join(map(str, tasks))}")
     assert sum(job.tasks for job in queue().values()) == len(tasks)
+
+
+def test_who_waits_for_a_task(quiet: Site, queue: Queue) -> None:
+    """A task that has its own job id is known by the name that others wait for it by, and so is the whole array."""
+    quiet.run(None, ["scontrol", "update", "PartitionName=main", "State=DOWN"])  # nothing else happens to the tasks
+    try:
+        lines = script("stage_in prefix=/a/")
+        array = quiet.submit("alice", lines, "--array=4-6", "--hold")
+        waiting = {
+            word: quiet.submit("alice", lines, f"--dependency={word}")
+            for word in (f"afterok:{array}_5", f"afterok:{array}")
+        }
+        same = quiet.submit("alice", lines, "--array=5", f"--dependency=aftercorr:{array}")
+        quiet.run("alice", ["scontrol", "update", f"JobId={array}_5", "Nice=1"])
+        jobs = queue()
+        shown = SlurmCommands(Path("/usr/bin"), quiet.slurm_conf).jobs(jobs)
+    finally:
+        quiet.run(None, ["scontrol", "update", "PartitionName=main", "State=UP"])
+    named = {view.task: view.names for view in shown.values() if view.task and view.task.job_id == array}
+    assert {task.task for task in named} <= {4, 5, 6}
+    its = named[JobName(array, 5)]
+    assert JobName(array, 4) not in its
+    assert [jobs[job].after <= its for job in (*waiting.values(), same)] == [True] * 3
+    assert [jobs[job].after for job in (*waiting.values(), same)] == [
+        {JobName(array, 5)},
+        {JobName(array)},
+        {JobName(array, 5)},
+    ]
 
 
 def test_a_heterogeneous_job(quiet: Site, queue: Queue) -> None:

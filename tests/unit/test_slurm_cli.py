@@ -10,7 +10,7 @@ import pytest
 
 from slurm_amlfs.adapters.slurm_cli import SlurmCommands, one_line
 from slurm_amlfs.adapters.slurm_queue import count_tasks, directive_lines, parse_jobs, parse_queue
-from slurm_amlfs.domain.view import JobView, QueuedJob
+from slurm_amlfs.domain.view import JobName, JobView, QueuedJob
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
 MARK = "|m|"
@@ -32,7 +32,8 @@ def squeue(folder: Path, known: set[int]) -> Path:
         "for a; do case $a in --Format=*) m=${a#*:0}; m=${m%%,*};; --jobs=*) ids=${a#*=};; esac; done\n"
         f"echo $ids >> {folder}/calls\n"
         f"some=; for id in $(echo $ids | tr , ' ' | xargs -n1 | sort -u); do case ' {' '.join(map(str, known))} ' in\n"
-        '*" $id "*) some=1; for f in $id 1 PENDING none 0 0 1 1 1795 none alice None; do printf %s%s "$f" "$m"; done\n'
+        '*" $id "*) some=1; for f in $id 1 PENDING none 0 0 1 1 1795 $id N/A none alice None; do\n'
+        'printf %s%s "$f" "$m"; done\n'
         "echo;;\n"
         "esac; done\n"
         'case $ids in *,*) exit 0;; esac; [ -n "$some" ]',
@@ -59,13 +60,18 @@ def test_records() -> None:
         "4294901759",
         "1",
         "1795348800",
+        "5",
+        "12",
         "phys",
         "alice",
         "BurstBufferStageIn",
     )
-    text += record("8", "61002", "STAGE_OUT", "(null)", "768", "0", "0", "0", "N/A", "(null)", "bob", "None")
-    text += record("9", "61003", "PENDING", "(null)", "0", "0", "1", "1", "N/A", "(null)", "nobody", "None")
+    text += record(
+        "8", "61002", "STAGE_OUT", "(null)", "768", "0", "0", "0", "N/A", "8", "N/A", "(null)", "bob", "None"
+    )
+    text += record("9", "61003", "PENDING", "(null)", "0", "0", "1", "1", "N/A", "9", "3-4,7", "", "nobody", "None")
     more: dict[str, Any] = {"account": "phys", "user": "alice", "restarts": 2, "priority": 4294901759}
+    more["task"] = JobName(5, 12)
     more["submitted"] = datetime(2026, 11, 22, 12, tzinfo=UTC)
     assert parse_jobs(text, MARK) == {
         7: JobView(7, 61001, "PENDING", "BurstBufferStageIn", "staging-in", **more),
@@ -80,14 +86,16 @@ def test_records() -> None:
 )
 def test_ends(text: str, expected: tuple[int, int]) -> None:
     """22.05 prints a wait status, 23.02 and later code and signal."""
-    [job] = parse_jobs(record("7", "1", "FAILED", "", text, "0", "1", "1", "N/A", "", "alice", ""), MARK).values()
+    [job] = parse_jobs(
+        record("7", "1", "FAILED", "", text, "0", "1", "1", "N/A", "7", "N/A", "", "alice", ""), MARK
+    ).values()
     assert (job.exit_code, job.exit_signal) == expected
 
 
 def test_a_reason_may_be_any_text() -> None:
     """A message with lines and bars in it stays in its own field."""
     reason = "burst_buffer/lua: bad\n9|x|1|x|RUNNING"
-    jobs = parse_jobs(record("7", "1", "PENDING", "", "0", "0", "1", "1", "N/A", "", "alice", reason), MARK)
+    jobs = parse_jobs(record("7", "1", "PENDING", "", "0", "0", "1", "1", "N/A", "7", "N/A", "", "alice", reason), MARK)
     assert {job_id: job.reason for job_id, job in jobs.items()} == {7: reason}
 
 
@@ -219,24 +227,36 @@ def test_queue() -> None:
 @pytest.mark.parametrize(
     ("depends", "after"),
     [
-        ("afterok:7(unfulfilled)", {7}),
-        ("afterburstbuffer:7_*(unfulfilled),afterany:12(unfulfilled)", {7, 12}),
-        ("aftercorr:7_3(unfulfilled)?afternotok:8(failed)", {7, 8}),
-        ("after:7+10(unfulfilled)", {7}),
+        ("afterok:7(unfulfilled)", {JobName(7)}),
+        ("afterok:7_0(unfulfilled)", {JobName(7, 0)}),
+        ("afterburstbuffer:7_*(unfulfilled),afterany:12(unfulfilled)", {JobName(7), JobName(12)}),
+        ("afterany:7_3(unfulfilled)?afternotok:8_31+5(failed)", {JobName(7, 3), JobName(8, 31)}),
+        ("aftercorr:7_*(unfulfilled)", {JobName(7)}),
+        ("after:7+10(unfulfilled)", {JobName(7)}),
         ("singleton(unfulfilled)", set()),
         ("(null)", set()),
     ],
 )
-def test_whose_end_a_job_waits_for(depends: str, after: set[int]) -> None:
-    """Each job is named once, an array by its own id."""
+def test_whose_end_a_job_waits_for(depends: str, after: set[JobName]) -> None:
+    """Each job is named once, an array by its own id, and a task by its array's and its number."""
     [job] = parse_queue(record(*WAITS[:-2], depends, LINES), MARK)
     assert job.after == after
+
+
+def test_a_task_waits_for_the_task_of_its_own_number() -> None:
+    """By aftercorr Slurm shows the array; tasks that still share a record wait for all of it."""
+    depends = "aftercorr:7_*(unfulfilled),afterok:8_*(unfulfilled)"
+    after = {}
+    for tasks in ("3", "3-5"):
+        [job] = parse_queue(record(*WAITS[:5], tasks, *WAITS[6:-2], depends, LINES), MARK)
+        after[tasks] = job.after
+    assert after == {"3": {JobName(7, 3), JobName(8)}, "3-5": {JobName(7), JobName(8)}}
 
 
 def test_a_job_without_directives_waits_for_exports_by_afterburstbuffer() -> None:
     """By any other dependency it begins when the other job's processes have ended."""
     [job] = parse_queue(record(*WAITS[:-2], "afterburstbuffer:9(unfulfilled)", "(null)"), MARK)
-    assert (job.directives, job.after) == ((), {9})
+    assert (job.directives, job.after) == ((), {JobName(9)})
     assert parse_queue(record(*WAITS[:-2], "afterok:9(unfulfilled)", "(null)"), MARK) == ()
 
 

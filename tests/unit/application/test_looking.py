@@ -9,12 +9,13 @@ import pytest
 from slurm_amlfs.application.looking import Looks, Pace, look_at_queue, look_at_slot, look_at_slurm
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction
+from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import Job, Records, Stage, StageKey, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.tempo import Tempo
-from slurm_amlfs.domain.view import JobView, QueuedJob
+from slurm_amlfs.domain.view import JobName, JobView, QueuedJob
 from slurm_amlfs.domain.world import Ahead
 from slurm_amlfs.errors import TemporaryError
 from tests.fakes.arm import FakeArm
@@ -259,7 +260,7 @@ def test_while_an_import_runs_only_it_is_read() -> None:
 
 
 def test_the_queue_is_read_while_somebody_stages() -> None:
-    """Or always, where imports begin at submission; never where the site does not want it; its cost is bounded."""
+    """Or always, where imports begin at submission; its cost is bounded."""
     made = looks()
     quiet = Looks(Pace(), ("amlfs",))
     assert [made.queue_due(NOW, ahead) for ahead in Ahead] == [False, True, True]
@@ -267,6 +268,23 @@ def test_the_queue_is_read_while_somebody_stages() -> None:
 
     made.queue_looked, made.queue_took = NOW, timedelta(seconds=1)
     assert [made.queue_due(after(seconds), Ahead.BATCH) for seconds in (74, 75)] == [False, True]
+
+
+def test_where_nothing_is_done_ahead_the_queue_is_read_while_an_export_waits() -> None:
+    """It says who waits for the export's end; what jobs will need is not taken from it."""
+    key = StageKey(7, Direction.OUT, 0)
+    stage = Stage(key, Ask(Direction.OUT, ("/b/",)), "amlfs", Phase.WAITING, NOW, todo=(Cut("/b/", 1, 1),))
+    made, off = looks(), replace(RULES, ahead=Ahead.OFF)
+    due = [made.queue_due(NOW, Ahead.OFF)]
+    for phase in (Phase.WAITING, Phase.EXPORTING):
+        made.plan(Records({7: JOB}, {key: replace(stage, phase=phase)}), frozenset())
+        due.append(made.queue_due(NOW, Ahead.OFF))
+    slurm = FakeSlurm()
+    slurm.queued[9] = QueuedJob(9, 61001, ("stage_in prefix=/b/",), after=frozenset({JobName(7)}))
+    look_at_queue(made, slurm, off)()
+
+    assert due == [False, True, False]
+    assert (list(made.awaited), made.foreseen) == ([JobName(7)], {})
 
 
 def test_what_the_queue_will_need_is_kept_when_slurm_does_not_answer() -> None:

@@ -5,6 +5,7 @@ The world that it shows is kind unless a test says otherwise: Slurm answers, the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -26,6 +27,7 @@ from slurm_amlfs.domain.view import (
     FileSystemView,
     ImportState,
     ImportView,
+    JobName,
     JobView,
     QueuedJob,
     SpaceView,
@@ -66,7 +68,7 @@ class Desk:
         self.space: SpaceView | None = SpaceView(10**15, 10**15)
         self.queue: list[QueuedJob] = []
         self.foreseen: dict[LeaseKey, Foreseen] = {}
-        self.awaited: dict[int, tuple[QueuedJob, ...]] = {}
+        self.awaited: Mapping[JobName, tuple[QueuedJob, ...]] = {}
         self._tokens = 0
 
     # One pass.

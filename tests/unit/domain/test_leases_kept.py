@@ -26,6 +26,7 @@ from slurm_amlfs.domain.errand import (
     key_of,
 )
 from slurm_amlfs.domain.lease import Lease, LeaseKey
+from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace, covers, overlaps
 from slurm_amlfs.domain.records import Records, Stage
 from slurm_amlfs.domain.report import Done, Fault, Freed, Probed, Report, Result, Started, Trouble
@@ -169,7 +170,7 @@ class Play:
         records = self.desk.records
         kept = {it.key.prefix for it in records.leases.values() if it.pinned}
         for stage in records.stages.values():
-            if not stage.phase.over and stage.key.job_id != job_id:
+            if not stage.phase.over and stage.phase is not Phase.RELEASING and stage.key.job_id != job_id:
                 kept.update(stage.ask.prefixes)
         assert {it for it in kept if overlaps(FLAT, it, prefix)} <= set(spare)
 

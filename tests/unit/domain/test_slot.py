@@ -7,12 +7,13 @@ import pytest
 
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.errand import Clear, Count, ProveOut, Start
+from slurm_amlfs.domain.foreseeing import awaited
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey
 from slurm_amlfs.domain.report import Done, Fault, Report, Trouble
 from slurm_amlfs.domain.slot import wants_look
-from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView, QueuedJob, SpaceView
+from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView, JobName, QueuedJob, SpaceView
 from slurm_amlfs.domain.world import FsRules
 from slurm_amlfs.wire import Answer
 from tests.unit.domain.desk import BUSY, NOON, RULES, Desk, unproved
@@ -173,9 +174,32 @@ def test_an_export_that_nobody_waits_for_goes_behind_what_many_want() -> None:
 def test_an_export_that_many_wait_for_goes_first() -> None:
     """An array of ten tasks begins when the job is through with its exports."""
     desk = beside_an_import()
-    desk.awaited = {9: (QueuedJob(20, 61001, (), tasks=10, after=frozenset({9})),)}
+    desk.awaited = awaited([QueuedJob(20, 61001, (), tasks=10, after=frozenset({JobName(9)}))])
 
     assert let_go(desk) == ("/jobs/9/",)
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [(JobName(4, 2), "/jobs/9/"), (JobName(4), "/jobs/9/"), (JobName(4, 3), "/a/"), (JobName(5), "/a/")],
+)
+def test_an_export_of_a_task_weighs_who_waits_for_it_or_its_array(name: JobName, first: str) -> None:
+    """Job 9 is task 2 of array 4: neither its sister nor the job whose id is the array's next waits for it."""
+    desk = beside_an_import()
+    desk.show("STAGE_OUT", job_id=9, task=JobName(4, 2))
+    desk.awaited = awaited([QueuedJob(20, 61001, (), tasks=10, after=frozenset({name}))])
+
+    assert let_go(desk) == (first,)
+
+
+def test_who_waits_for_a_task_and_its_array_is_weighed_once() -> None:
+    """One job that names both, and the task's own id, is still one."""
+    desk = beside_an_import()
+    desk.show("STAGE_OUT", job_id=9, task=JobName(4, 2))
+    names = frozenset({JobName(4), JobName(4, 2), JobName(9)})
+    desk.awaited = awaited([QueuedJob(20, 61001, (), after=names)])
+
+    assert let_go(desk) == ("/a/",)
 
 
 @pytest.mark.parametrize("release", ["yes", "no"])

@@ -9,9 +9,6 @@ local options = dofile(etc .. "/amlfs_options.lua")(text, grammar)
 local wire = dofile(etc .. "/amlfs_wire.lua")
 local script = dofile(etc .. "/amlfs_script.lua")
 
-slurm = { SUCCESS = 0, ERROR = -1 }
-dofile(etc .. "/burst_buffer.lua")
-
 local function number(value)
   return value and string.format("%.0f", value) or ""
 end
@@ -66,17 +63,6 @@ local answers = {
   end,
   encode = function(args)
     return { grammar.encode(args[1]) }
-  end,
-  -- Whether job_process takes a line, and whether the grammar does.
-  process = function(args)
-    local path = os.tmpname()
-    local file = io.open(path, "wb")
-    file:write("#!/bin/sh\n#AMLFS " .. args[1] .. "\n")
-    file:close()
-    local code = slurm_bb_job_process(path)
-    local _, problem = grammar.parse_all(script.read(path))
-    os.remove(path)
-    return { code == slurm.SUCCESS and "yes" or "no", problem and "no" or "yes" }
   end,
   parse = function(args)
     return ask_words(grammar.parse(args[1]))

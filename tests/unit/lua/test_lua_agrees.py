@@ -183,23 +183,6 @@ def test_lines_with_capacity(luas: Luas, lines: list[str]) -> None:
 SEGMENTS = st.sampled_from(["a", "a", ".", "..", "...", "", "capacity=1", "pool=x", "b64:", "é", "\t", "\x7f"])
 
 
-@given(LINES)
-@example("stage_in prefix=/a/ prefix=/b")
-@example("stage_in prefix=/aprefix=/b")
-@example("stage_in prefix=/a/ prefix=/a/")
-@example("stage_in prefix=/..")
-@example("stage_in prefix=/a//b")
-@example("stage_out prefix=/a/\\")
-@example("stage_in  prefix=/")
-@example("stage_in prefix=/" + "a" * 1024)
-@example("stage_in ")
-@example("stage_in  ")
-def test_process_takes_what_the_grammar_takes(luas: Luas, line: str) -> None:
-    """The pattern that spares job_process the grammar accepts and refuses no line differently."""
-    taken, grammatical = luas.ask("process", line.replace("\n", " "))
-    assert taken == grammatical
-
-
 @given(st.lists(SEGMENTS, max_size=4).map("/".join), st.sampled_from(["/", ""]), st.booleans())
 def test_prefixes(luas: Luas, path: str, first: str, encoded: bool) -> None:  # noqa: FBT001 - hypothesis draws it
     """A prefix is taken or refused alike, written plainly or encoded."""
