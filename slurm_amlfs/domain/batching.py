@@ -9,7 +9,7 @@ from datetime import datetime
 from statistics import median
 from typing import NamedTuple, cast
 
-from slurm_amlfs.domain import archiving, capacity, freshness, keeping, overwriting, riding, sizing
+from slurm_amlfs.domain import archiving, capacity, freshness, keeping, overwriting, ranking, riding, sizing
 from slurm_amlfs.domain.ask import Conflict, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
@@ -17,7 +17,6 @@ from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import reduce
 from slurm_amlfs.domain.records import Stage, StageKey, Transfer, TransferKind
 from slurm_amlfs.domain.turn import Bounds, Load, Pace, Piece, Turn, choose
-from slurm_amlfs.domain.view import JobName
 from slurm_amlfs.domain.world import Ahead, FsSeen
 
 NAME_PREFIX = "amlfs-"
@@ -101,7 +100,7 @@ class _Weights:
 
     def __init__(self, draft: Draft) -> None:
         self._jobs = draft.seen.jobs or {}
-        self._awaited = draft.seen.awaited
+        self._draft = draft
         known = [view.priority for view in self._jobs.values() if view.priority > 0]
         self._usual = median(known) if known else 1
 
@@ -113,11 +112,8 @@ class _Weights:
         return self.set_beside(view.priority)
 
     def of_dependents(self, stage: Stage) -> float:
-        """Weigh those who wait for the end of a stage's job, or for the task or the array that it is or is part of."""
-        view = self._jobs.get(stage.key.job_id)
-        names = view.names if view else frozenset({JobName(stage.key.job_id)})
-        waiting = {job.job_id: job for name in names for job in self._awaited.get(name, ())}
-        return sum(job.tasks * self.set_beside(job.priority) for job in waiting.values())
+        """Weigh those who wait for the end of a stage's job."""
+        return sum(job.tasks * self.set_beside(job.priority) for job in ranking.dependents(self._draft, stage))
 
     def set_beside(self, priority: int) -> float:
         """Set a priority beside the usual one."""

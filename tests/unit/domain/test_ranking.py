@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from slurm_amlfs.domain.errand import ArchiveFiles, Count, Errand, Evict, ProveIn, ProveOut, Walk
 from slurm_amlfs.domain.urgency import FIRST, Rank
-from slurm_amlfs.domain.view import QueuedJob, SpaceView
+from slurm_amlfs.domain.view import JobName, QueuedJob, SpaceView
 from slurm_amlfs.domain.world import ExportBy
 from tests.unit.domain.desk import ALICE, RULES, Desk, unproved
 
@@ -62,7 +62,7 @@ def test_an_export_ranks_by_its_job_or_by_who_waits_for_its_end() -> None:
     """By the highest of them, also where Lustre archives file by file."""
     systems = {"amlfs": replace(RULES.file_systems["amlfs"], export_by=ExportBy.HSM)}
     desk = Desk(replace(RULES, file_systems=systems))
-    desk.awaited = {7: (QueuedJob(8, ALICE, (), priority=11), QueuedJob(9, ALICE, (), priority=13))}
+    desk.awaited = {JobName(7): (QueuedJob(8, ALICE, (), priority=11), QueuedJob(9, ALICE, (), priority=13))}
     desk.submit("stage_out prefix=/jobs/7/")
     desk.end("stage_out prefix=/jobs/7/")
     proof = desk.wish(ProveOut)
