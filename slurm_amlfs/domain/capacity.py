@@ -14,12 +14,12 @@ from slurm_amlfs.domain.records import Records
 from slurm_amlfs.domain.view import SpaceView
 from slurm_amlfs.domain.world import FsRules
 
-_GIB = 1 << 30
+GIB = 1 << 30
 
 WAITING = "waiting for space"
 """How the message of a lease begins for whose bytes there is no room."""
 
-GRANULE_BYTES = _GIB
+GRANULE_BYTES = GIB
 """What Slurm rounds capacity up to."""
 
 

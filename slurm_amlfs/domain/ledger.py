@@ -11,8 +11,6 @@ from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.prefix import covers, reduce
 
-_GIB = 1 << 30
-
 
 class Ledger:
     """Room that is given out grows less; `kept_by` is the job that keeps what it will need, if one does."""
@@ -59,8 +57,8 @@ class Ledger:
             return "waiting for a look at the free space"
         if lacks_bytes <= self._room_bytes:
             return f"{capacity.WAITING} on {self.fs}: job {self.kept_by} has waited longer and keeps what it needs"
-        free = f"{max(self._room_bytes, 0) / _GIB:.1f} GiB are free"
-        return f"{capacity.WAITING} on {self.fs}: {lacks_bytes / _GIB:.1f} GiB are wanted and {free}"
+        free = f"{max(self._room_bytes, 0) / capacity.GIB:.1f} GiB are free"
+        return f"{capacity.WAITING} on {self.fs}: {lacks_bytes / capacity.GIB:.1f} GiB are wanted and {free}"
 
     def take(self, keys: Iterable[LeaseKey], lacks_bytes: int) -> None:
         """Give room to leases that are let in now."""

@@ -8,10 +8,11 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slurm_amlfs.domain.errand import Errand, Evict, Free
+from slurm_amlfs.domain.errand import Errand, Evict, Free, ProveOut
 from slurm_amlfs.domain.prefix import Namespace
+from slurm_amlfs.domain.report import Report
 from slurm_amlfs.domain.world import FsRules
-from tests.unit.domain.desk import RULES, Desk
+from tests.unit.domain.desk import RULES, Desk, proved
 from tests.unit.domain.model import Model
 
 BLOBS = {f"/t/{one}/{two}/{number}": 100 for one in "abc" for two in "xy" for number in range(2)}
@@ -85,3 +86,36 @@ def test_needs_on_another_file_system_spare_nothing() -> None:
     desk.leave()
 
     assert desk.wish(Free).spare == ("/a/x/",)
+
+
+def test_what_a_job_gives_back_leaves_a_lease_around_it_the_rest() -> None:
+    """The bytes beside what was given back are still there, and can still give way."""
+    desk = Desk()
+    for job_id, prefix in ((1, "/a/"), (7, "/a/x/ release=yes")):
+        desk.stage_in(f"stage_in prefix={prefix}", job_id=job_id)
+        desk.run(job_id)
+        held = desk.lease(prefix.split()[0])
+        if job_id == 1:
+            desk.records.leases[held.key] = replace(held, held_bytes=1000)
+            desk.leave(1)
+    desk.leave()
+    before = desk.lease("/a/").held_bytes
+    desk.free()
+
+    assert (before, desk.lease("/a/").held_bytes, desk.lease("/a/").proved) == (1000, 700, None)
+
+
+def test_two_that_give_the_same_files_back_at_once_spare_nothing_for_each_other() -> None:
+    """Neither needs them any more; else they would stay whole for ever."""
+    desk = Desk()
+    for job_id in (7, 8):
+        desk.submit("stage_out prefix=/jobs/m/", job_id=job_id)
+        desk.run(job_id)
+    for job_id in (7, 8):
+        desk.end("stage_out prefix=/jobs/m/", job_id=job_id)
+    while not desk.wished(Free):
+        wished = desk.wished(ProveOut)
+        assert wished
+        desk.go(reports=tuple(Report(it, proved()) for it in wished))
+
+    assert [it.spare for it in desk.wished(Free)] == [(), ()]

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from slurm_amlfs.domain.errand import Count, Evict, ProveIn, Start
-from slurm_amlfs.domain.report import Freed, Report
+from slurm_amlfs.domain.report import Fault, Freed, Report, Trouble
 from slurm_amlfs.wire import Request, RequestKind
 from tests.unit.domain.desk import RULES, Desk, counted
 
@@ -196,3 +196,18 @@ def test_needed_files_at_rest_are_not_forgotten() -> None:
     desk.settle()
     desk.evict()
     assert prefixes(desk) == ["/jobs/"]
+
+
+def test_what_can_never_be_given_back_is_forgotten_all_the_same() -> None:
+    """After as many tries as a stage has; else they would be made for ever."""
+    desk = left_behind(desk=Desk(replace(RULES, keep_lease=timedelta(hours=1))))
+    desk.go(after=4000)
+    desk.settle()
+    for _ in range(RULES.attempts):
+        assert prefixes(desk) == ["/a/"]
+        desk.report(desk.wish(Evict), Trouble(Fault.PERMANENT, "no right"))
+        desk.go(after=120)
+        desk.settle()
+
+    assert desk.wished(Evict) == []
+    assert prefixes(desk) == []
