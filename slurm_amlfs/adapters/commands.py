@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from slurm_amlfs.errors import TemporaryError
 
@@ -51,15 +54,21 @@ def run(
     name = argv[0]
     base = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
     try:
-        done = subprocess.run(
-            list(argv),
-            input=stdin,
-            capture_output=True,
-            check=False,
-            timeout=timeout_seconds,
-            env={**base, "LC_ALL": "C", **(env or {})},
-            pass_fds=tuple(keep_open),
-        )
+        with _in_memory(stdin) as asked, _in_memory() as told, _in_memory() as complained:
+            with subprocess.Popen(
+                list(argv),
+                stdin=asked,
+                stdout=told,
+                stderr=complained,
+                env={**base, "LC_ALL": "C", **(env or {})},
+                pass_fds=tuple(keep_open),
+            ) as process:
+                try:
+                    _wait(process, timeout_seconds)
+                except BaseException:
+                    process.kill()
+                    raise
+            return Outcome(process.returncode, _read(told), _read(complained))
     except subprocess.TimeoutExpired as error:
         raise TemporaryError(f"{name} did not end in {timeout_seconds:g} s; wait, it is run again") from error
     except OSError as error:
@@ -67,4 +76,35 @@ def run(
             f"{name} cannot be started ({error.strerror}); install it, mend its path in the configuration,"
             " or free memory and processes: it is tried again"
         ) from error
-    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def _in_memory(content: bytes = b"") -> Iterator[BinaryIO]:
+    """Hold a file that has no name. Unlike a pipe it never fills, and nobody has to read while the command runs."""
+    with open(os.memfd_create("command"), "w+b", buffering=0) as file:  # noqa: PTH123 - it has no path
+        file.write(content)
+        file.seek(0)
+        yield file
+
+
+def _read(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_seconds: float) -> None:
+    """Wait for the end. A pidfd tells of it at once, where subprocess looks now and then: a millisecond each time."""
+    try:
+        pidfd = os.pidfd_open(process.pid)
+    except OSError:
+        # Linux before 5.3 has none.
+        process.wait(timeout_seconds)
+        return
+    try:
+        ending = select.poll()
+        ending.register(pidfd, select.POLLIN)
+        if not ending.poll(timeout_seconds * 1000):
+            raise subprocess.TimeoutExpired(process.args, timeout_seconds)
+    finally:
+        os.close(pidfd)
+    process.wait()

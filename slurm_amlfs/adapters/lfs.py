@@ -12,8 +12,10 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +28,8 @@ STATE_FILES = 1000
 REQUEST_FILES = 50
 """Files in one request. A request of 1,706 bytes or more is refused with E2BIG (llite/dir.c, LL_IOC_HSM_REQUEST:
 MDS_MAXREQSIZE / 3); 24 bytes and 32 a file (struct hsm_user_request) make 52 files the most that fit."""
+_AT_ONCE = 4
+"""Requests that are under way at once: each is a trip to the metadata server, most of which is waiting."""
 TIMEOUT_SECONDS = 120
 """hsm_release flushes each file's data first; the others only talk to the metadata server."""
 
@@ -99,7 +103,7 @@ class Lfs:
         return self._tell("hsm_action", files, parse_actions)
 
     def request(self, action: Action, files: Sequence[OpenName]) -> list[tuple[OpenName, int]]:
-        """Request an action in the order given; return the files that were refused, each with its errno.
+        """Request an action, about in the order given; return the files that were refused, each with its errno.
 
         A request that one file spoils is taken apart until that file stands alone, so that the others are taken.
 
@@ -107,8 +111,16 @@ class Lfs:
             PermanentError: not a Lustre file system.
             TemporaryError: the whole request failed for no file's fault.
         """
+        batches = [files[at : at + self._request_files] for at in range(0, len(files), self._request_files)]
+        if len(batches) <= 1:
+            return [it for batch in batches for it in self._request(action, batch)]
+        with ThreadPoolExecutor(min(_AT_ONCE, len(batches)), thread_name_prefix="lfs") as pool:
+            told = list(pool.map(partial(self._request, action), batches))
+        return [it for refused in told for it in refused]
+
+    def _request(self, action: Action, files: Sequence[OpenName]) -> list[tuple[OpenName, int]]:
         refused: list[tuple[OpenName, int]] = []
-        batches = deque(files[at : at + self._request_files] for at in range(0, len(files), self._request_files))
+        batches = deque([files])
         while batches:
             batch = batches.popleft()
             outcome = self._run(action, batch)

@@ -64,22 +64,33 @@ def stat_path(tree: Beneath, stack: ExitStack, folders: dict[str, int | None], p
     Raises:
         TemporaryError: the file system is not mounted, or does not answer.
     """
-    parts = parts_of(path)
-    if parts is None:
-        return None
-    above = path.removesuffix("/").rpartition("/")[0]
     with tree.explained(path):
-        if above not in folders:
-            folders[above] = tree.folder(stack, parts[:-1])
-        folder = folders[above]
-        if folder is None:
+        opened = folder_of(tree, stack, folders, path)
+        if opened is None:
             return None
         try:
-            return os.stat(parts[-1] if parts else ".", dir_fd=folder, follow_symlinks=False)
+            return os.stat(opened[1], dir_fd=opened[0], follow_symlinks=False)
         except OSError as error:
             if error.errno in NOT_THERE:
                 return None
             raise
+
+
+def folder_of(tree: Beneath, stack: ExitStack, folders: dict[str, int | None], path: str) -> tuple[int, str] | None:
+    """Open the directory of a path, kept in `folders` by `stack`; give it and the name in there. None if there is none.
+
+    Raises:
+        TemporaryError: the file system is not mounted.
+        OSError: it does not answer.
+    """
+    parts = parts_of(path)
+    if parts is None:
+        return None
+    above = path.removesuffix("/").rpartition("/")[0]
+    if above not in folders:
+        folders[above] = tree.folder(stack, parts[:-1])
+    folder = folders[above]
+    return None if folder is None else (folder, parts[-1] if parts else ".")
 
 
 def _look_ahead(tree: Beneath, above: str, group: Sequence[str]) -> dict[str, os.stat_result]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from slurm_amlfs.adapters.beneath import NOT_THERE, Beneath, parts_of
 from slurm_amlfs.adapters.lfs import STATE_FILES, Action, Lfs, OpenName
-from slurm_amlfs.adapters.looks import looks, stat_path, view_of
+from slurm_amlfs.adapters.looks import folder_of, looks, stat_path, view_of
 from slurm_amlfs.domain.quote import quote_list
 from slurm_amlfs.domain.view import FileKind, FileView, HsmState, SpaceView
 from slurm_amlfs.errors import PermanentError
@@ -27,6 +27,9 @@ FOLDER_MODE = 0o711
 RECEIPT_MODE = 0o400
 OPEN_FOLDERS = 200
 """Directories held open for one lfs command; far below the usual limit of 1,024 descriptors."""
+
+Find = Callable[[ExitStack, dict[str, int | None], str], OpenName | None]
+"""Names a path by its directory, which is kept open."""
 
 _NO_RIGHT = {errno.EPERM, errno.EACCES}
 
@@ -213,9 +216,12 @@ class LustreMount:
                         yield view_of(f"{folder}/{entry.name}", entry.stat(follow_symlinks=False))
 
     def _request(self, action: Action, paths: Sequence[str]) -> dict[str, HsmState]:
-        """Request an action; return the states of the files that were refused for want of a right or of an archive."""
+        """Request an action; return the states of the files that were refused for want of a right or of an archive.
+
+        That each is a regular file `lfs` sees to by itself.
+        """
         states: dict[str, HsmState] = {}
-        for named in self._open_files(paths):
+        for named in self._open(paths, self._find):
             path_of = {name: path for path, name in named}
             refused = [name for name, code in self._lfs.request(action, list(path_of)) if code in _NO_RIGHT]
             told = zip(refused, self._lfs.hsm_states(refused), strict=True)
@@ -223,7 +229,11 @@ class LustreMount:
         return states
 
     def _open_files(self, paths: Sequence[str]) -> Iterator[list[tuple[str, OpenName]]]:
-        """Yield the regular files among `paths` with their directories held open, as many at a time as may be."""
+        """Yield the regular files among `paths`: `lfs` opens what it is to tell of, and a device does not like that."""
+        return self._open(paths, self._find_regular)
+
+    def _open(self, paths: Sequence[str], find: Find) -> Iterator[list[tuple[str, OpenName]]]:
+        """Yield what is found of `paths` with the directories held open, as many at a time as may be."""
         left = deque(dict.fromkeys(paths))
         while left:
             folders: dict[str, int | None] = {}
@@ -231,18 +241,19 @@ class LustreMount:
             with ExitStack() as stack:
                 while left and len(named) < STATE_FILES and len(folders) < OPEN_FOLDERS:
                     path = left.popleft()
-                    if name := self._name(stack, folders, path):
+                    if name := find(stack, folders, path):
                         named.append((path, name))
                 if named:
                     yield named
 
-    def _name(self, stack: ExitStack, folders: dict[str, int | None], path: str) -> OpenName | None:
+    def _find_regular(self, stack: ExitStack, folders: dict[str, int | None], path: str) -> OpenName | None:
         facts = stat_path(self._tree, stack, folders, path)
-        if facts is None or not stat.S_ISREG(facts.st_mode):
-            return None
-        above, _, name = path.rpartition("/")
-        folder = folders[above]
-        return None if folder is None else OpenName(folder, name)
+        return self._find(stack, folders, path) if facts and stat.S_ISREG(facts.st_mode) else None
+
+    def _find(self, stack: ExitStack, folders: dict[str, int | None], path: str) -> OpenName | None:
+        with self._tree.explained(path):
+            opened = folder_of(self._tree, stack, folders, path)
+        return OpenName(*opened) if opened else None
 
     def _receipts(self, stack: ExitStack) -> int:
         folder = self._tree.root(stack)

@@ -139,10 +139,12 @@ class InProof:
         began = self._clock()
         until = began + _SLICE_SECONDS
         moved = True
-        while moved and not self._settled():
-            while not self._walked and not self._restores.full and self._clock() < until:
+        while moved and not self._settled() and self._clock() < until:
+            # The copytool restores what is asked for meanwhile.
+            looks = not self._walked and not self._restores.full
+            if looks:
                 self._examine(list(islice(self._walk, _BATCH)))
-            moved = not self._settled() and self._restore(until) and self._clock() < until
+            moved = (not self._settled() and self._restore(until)) or looks
         if self._settled():
             self.close()
         self._seconds += self._clock() - began

@@ -3,13 +3,16 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from slurm_amlfs.adapters.commands import run
+from slurm_amlfs.adapters.commands import Outcome, run
 from slurm_amlfs.errors import TemporaryError
+
+LONG_SECONDS = 20.0
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY])
@@ -19,7 +22,7 @@ def test_a_host_that_is_short_of_something_is_waited_for(monkeypatch: pytest.Mon
     def refuse(*_: object, **__: object) -> NoReturn:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(subprocess, "run", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(TemporaryError, match=r"cannot be started .*; install it.* it is tried again"):
         run(["/bin/true"], timeout_seconds=9)
 
@@ -33,3 +36,29 @@ def test_a_program_that_an_upgrade_replaces_is_waited_for(tmp_path: Path) -> Non
     for path in (tmp_path / "none", half, plain):
         with pytest.raises(TemporaryError, match="cannot be started"):
             run([str(path)], timeout_seconds=9)
+
+
+@pytest.mark.parametrize("has_pidfd", [True, False])
+def test_what_does_not_end_in_time_is_killed(monkeypatch: pytest.MonkeyPatch, *, has_pidfd: bool) -> None:
+    """A child of its own that holds the output open is not waited for either."""
+    if not has_pidfd:
+        monkeypatch.setattr(os, "pidfd_open", _no_such_call)
+    began = time.monotonic()
+    with pytest.raises(TemporaryError, match=r"/bin/sh did not end in 0.2 s"):
+        run(["/bin/sh", "-c", "sleep 30 & wait"], timeout_seconds=0.2)
+    assert time.monotonic() - began < LONG_SECONDS
+
+
+@pytest.mark.parametrize("has_pidfd", [True, False])
+def test_all_output_is_read_whatever_goes_in(monkeypatch: pytest.MonkeyPatch, *, has_pidfd: bool) -> None:
+    """More than a pipe holds, each way, and a program that reads nothing."""
+    if not has_pidfd:
+        monkeypatch.setattr(os, "pidfd_open", _no_such_call)
+    content = b"x" * 1_000_000
+    done = run(["/bin/sh", "-c", "cat; cat /dev/stdin >&2; exit 3"], timeout_seconds=LONG_SECONDS, stdin=content)
+    assert (done.code, done.stdout, done.stderr) == (3, content, content)
+    assert run(["/bin/true"], timeout_seconds=LONG_SECONDS, stdin=content) == Outcome(0, b"", b"")
+
+
+def _no_such_call(_: int) -> NoReturn:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
