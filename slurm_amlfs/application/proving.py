@@ -138,13 +138,14 @@ class InProof:
             self._share.urgency = urgency
         began = self._clock()
         until = began + _SLICE_SECONDS
-        moved = True
+        moved = first = True
         while moved and not self._settled() and self._clock() < until:
             # The copytool restores what is asked for meanwhile.
             looks = not self._walked and not self._restores.full
             if looks:
                 self._examine(list(islice(self._walk, _BATCH)))
-            moved = (not self._settled() and self._restore(until)) or looks
+            moved = (not self._settled() and self._restore(until, alone=first)) or looks
+            first = False
         if self._settled():
             self.close()
         self._seconds += self._clock() - began
@@ -157,9 +158,9 @@ class InProof:
     def _settled(self) -> bool:
         return self._walked and (self._stopped or self._restores.over)
 
-    def _restore(self, until: float) -> bool:
+    def _restore(self, until: float, *, alone: bool) -> bool:
         """Go on with the restores; say whether something came of it."""
-        ended = self._restores.step(until)
+        ended = self._restores.step(until, alone=alone)
         self._tally.done(ended.files, ended.total_bytes)
         for path in ended.gone:
             self._tally.missing.add(path.removeprefix("/"))

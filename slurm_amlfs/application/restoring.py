@@ -56,14 +56,16 @@ class Restores:
         """Say whether nothing is left to wait for."""
         return self._requests.over
 
-    def step(self, until: float) -> Ended:
+    def step(self, until: float, *, alone: bool = True) -> Ended:
         """Look at what was asked for, and ask for more, until the clock says `until` at the latest.
+
+        `alone` sends what was refused again by itself, which some time should be left for.
 
         Raises:
             TemporaryError: Lustre does not answer.
             PermanentError: Lustre restores nothing at all for us, or has no HSM.
         """
-        ended = Ended(gone=self._requests.send_alone())
+        ended = Ended(gone=self._requests.send_alone() if alone else [])
         outstanding = len(self._requests.asked)
         now = self._clock()
         for batch in self._requests.batches(lambda: ended.number):
