@@ -3,7 +3,8 @@
 A process of its own runs the real loop on the real store, inbox, board and squeue adapter; the slot is held by somebody
 else's import, so that all wait. Azure, Blob and Lustre are the tests' fakes, which cost next to nothing, and `squeue`
 is a stand-in that prints as many records as there are jobs: its own time is counted apart, as `children`. Every fifth
-job shares a prefix with others. Under change a hundred more jobs come every second.
+job shares a prefix with others. Under change a hundred more jobs come every second; the share is what all of it cost,
+until the last has its board, by the seconds in which they came: a daemon that falls behind shows more than one processor.
 """
 
 from __future__ import annotations
@@ -83,12 +84,16 @@ def _measure(stages: int) -> Mapping[str, float]:
                 began = time.monotonic()
                 for number in range(1, stages + 1):
                     submit(inbox, number)
-                _until(lambda: not any(any(it.iterdir()) for it in (inbox / "new", inbox / "cur")), "all heard")
-                _until(lambda: sum(1 for _ in (folder / "state" / "board").iterdir()) >= stages, "all have a board")
+                _taken_in(folder, stages)
                 taken = time.monotonic() - began
                 time.sleep(15)  # the boards and comments of the beginning are not rest
                 rest, children = _shares(daemon.pid, lambda: time.sleep(QUIET_SECONDS))
-                change, _ = _shares(daemon.pid, lambda: _change(inbox, stages))
+                before, began = _ticks(daemon.pid)[0], time.monotonic()
+                _change(inbox, stages)
+                came = time.monotonic() - began
+                _taken_in(folder, stages + more)
+                change = (_ticks(daemon.pid)[0] - before) / _TICKS / came
+                behind = time.monotonic() - began - came
                 memory = _memory_mb(daemon.pid)
             finally:
                 daemon.terminate()
@@ -99,8 +104,15 @@ def _measure(stages: int) -> Mapping[str, float]:
         "rest_share": rest,
         "rest_children_share": children,
         "change_share": change,
+        "change_behind_seconds": behind,
         "memory_mb": memory,
     }
+
+
+def _taken_in(folder: Path, stages: int) -> None:
+    state = folder / "state"
+    _until(lambda: not any(any((state / "inbox" / it).iterdir()) for it in ("new", "cur")), "all heard")
+    _until(lambda: sum(1 for _ in (state / "board").iterdir()) >= stages, "all have a board")
 
 
 def _change(inbox: Path, stages: int) -> None:
