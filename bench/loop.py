@@ -4,7 +4,7 @@ A process of its own runs the real loop on the real store, inbox, board and sque
 else's import, so that all wait. Azure, Blob and Lustre are the tests' fakes, which cost next to nothing, and `squeue`
 is a stand-in that prints as many records as there are jobs: its own time is counted apart, as `children`. Every fifth
 job shares a prefix with others. Under change a hundred more jobs come every second; the share is what all of it cost,
-until the last has its board, by the seconds in which they came: a daemon that falls behind shows more than one processor.
+until the last has its board, by the seconds in which they came: falling behind hides nothing.
 """
 
 from __future__ import annotations
