@@ -28,7 +28,7 @@ STATE_FILES = 1000
 REQUEST_FILES = 50
 """Files in one request. A request of 1,706 bytes or more is refused with E2BIG (llite/dir.c, LL_IOC_HSM_REQUEST:
 MDS_MAXREQSIZE / 3); 24 bytes and 32 a file (struct hsm_user_request) make 52 files the most that fit."""
-_AT_ONCE = 4
+_AT_ONCE = 2
 """Requests that are under way at once: each is a trip to the metadata server, most of which is waiting."""
 TIMEOUT_SECONDS = 120
 """hsm_release flushes each file's data first; the others only talk to the metadata server."""

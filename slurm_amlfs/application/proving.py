@@ -7,6 +7,7 @@ restores, which can be asked for twice. Nothing that it keeps grows with the num
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
@@ -139,13 +140,18 @@ class InProof:
         began = self._clock()
         until = began + _SLICE_SECONDS
         moved = first = True
-        while moved and not self._settled() and self._clock() < until:
-            # The copytool restores what is asked for meanwhile.
-            looks = not self._walked and not self._restores.full
-            if looks:
-                self._examine(list(islice(self._walk, _BATCH)))
-            moved = (not self._settled() and self._restore(until, alone=first)) or looks
-            first = False
+        with ThreadPoolExecutor(1, thread_name_prefix="restore") as beside:
+            while moved and not self._settled() and self._clock() < until:
+                # The next files are looked at while the last are asked for: each request is a trip to a server.
+                looks = not self._walked and not self._restores.full
+                sending = beside.submit(self._restores.send, until, alone=first)
+                released = self._examine(list(islice(self._walk, _BATCH))) if looks else {}
+                for path in sending.result():
+                    self._tally.missing.add(path.removeprefix("/"))
+                for path, size_bytes in released.items():
+                    self._restores.add(path, size_bytes)
+                moved = (not self._settled() and self._look()) or looks
+                first = False
         if self._settled():
             self.close()
         self._seconds += self._clock() - began
@@ -158,18 +164,19 @@ class InProof:
     def _settled(self) -> bool:
         return self._walked and (self._stopped or self._restores.over)
 
-    def _restore(self, until: float, *, alone: bool) -> bool:
-        """Go on with the restores; say whether something came of it."""
-        ended = self._restores.step(until, alone=alone)
+    def _look(self) -> bool:
+        """See what was restored; say whether something came of it."""
+        ended = self._restores.look()
         self._tally.done(ended.files, ended.total_bytes)
         for path in ended.gone:
             self._tally.missing.add(path.removeprefix("/"))
         return bool(ended.number)
 
-    def _examine(self, blobs: list[BlobView]) -> None:
+    def _examine(self, blobs: list[BlobView]) -> dict[str, int]:
+        """Judge blobs; return the files that have to be restored, with their sizes in bytes."""
         if not blobs:
             self._walked = True
-            return
+            return {}
         tally, errand = self._tally, self._errand
         paths = [path_of(blob.name) for blob in blobs]
         files = self._lustre.looks([path for path in paths if path is not None])
@@ -191,19 +198,22 @@ class InProof:
                 regular[file.path] = blob.size_bytes
             else:
                 tally.done(1, blob.size_bytes)
-        self._sort(regular)
+        released = self._sort(regular)
         most = self._most_missing
         if most is not None and tally.missing.count + tally.newer.count > most:
             self._walked = self._stopped = True
+        return released
 
-    def _sort(self, regular: dict[str, int]) -> None:
-        """Tell files that are whole from released ones."""
+    def _sort(self, regular: dict[str, int]) -> dict[str, int]:
+        """Tell files that are whole from released ones, which it returns."""
+        released: dict[str, int] = {}
         states = self._lustre.hsm_states(list(regular)) if regular else {}
         for path, size_bytes in regular.items():
             state = states.get(path)
             if state is None or lost(state):
                 self._tally.missing.add(path.removeprefix("/"))
             elif state & HsmState.RELEASED:
-                self._restores.add(path, size_bytes)
+                released[path] = size_bytes
             else:
                 self._tally.done(1, size_bytes)
+        return released

@@ -41,6 +41,7 @@ class Restores:
         self._lustre = lustre
         self._clock = clock
         self._requests: Requests[int] = Requests(lustre.restore, share, most, clock)
+        self._outstanding = self._ended = 0
 
     def add(self, path: str, size_bytes: int) -> None:
         """Queue a released file."""
@@ -56,21 +57,34 @@ class Restores:
         """Say whether nothing is left to wait for."""
         return self._requests.over
 
-    def step(self, until: float, *, alone: bool = True) -> Ended:
-        """Look at what was asked for, and ask for more, until the clock says `until` at the latest.
+    def send(self, until: float, *, alone: bool = True) -> list[str]:
+        """Ask for more, until the clock says `until` at the latest; return the paths that will never be whole.
 
-        `alone` sends what was refused again by itself, which some time should be left for.
+        It may run while files are found, as long as none is added meanwhile. `alone` sends again by itself what was
+        refused, which some time should be left for.
 
         Raises:
             TemporaryError: Lustre does not answer.
             PermanentError: Lustre restores nothing at all for us, or has no HSM.
         """
-        ended = Ended(gone=self._requests.send_alone() if alone else [])
-        outstanding = len(self._requests.asked)
+        gone = self._requests.send_alone() if alone else []
+        self._requests.send(self._outstanding, self._ended, until)
+        self._ended = 0
+        return gone
+
+    def look(self) -> Ended:
+        """Look at what was asked for.
+
+        Raises:
+            TemporaryError: Lustre does not answer.
+            PermanentError: it has no HSM.
+        """
+        ended = Ended()
+        self._outstanding = len(self._requests.asked)
         now = self._clock()
         for batch in self._requests.batches(lambda: ended.number):
             self._look(batch, ended, now)
-        self._requests.send(outstanding, ended.number, until)
+        self._ended = ended.number
         return ended
 
     def close(self) -> None:
