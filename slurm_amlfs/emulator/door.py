@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 
 from slurm_amlfs.emulator.caller import READ, ROOT_UID, WRITE, Caller
 from slurm_amlfs.emulator.hsm import Hsm
@@ -81,8 +80,7 @@ class Door:
     def _tell(self, folder: str, name: bytes) -> bytes:
         path = f"{folder}/{os.fsdecode(name)}" if folder else os.fsdecode(name)
         with contextlib.suppress(OSError):
-            if name not in {b"", b".", b".."} and stat.S_ISREG(os.lstat(self._hsm.tree.at(path)).st_mode):
-                record = self._hsm.record(path)
+            if name not in {b"", b".", b".."} and (record := self._hsm.tree.plain_record(path)) is not None:
                 return b"%x %d\n" % (record.flags, record.archive_id)
         return b"-\n"
 

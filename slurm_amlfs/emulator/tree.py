@@ -19,12 +19,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slurm_amlfs.domain.view import FileKind
+from slurm_amlfs.emulator import xattrs
 from slurm_amlfs.emulator.hsm_rules import IMPORTED, HsmRecord
 from slurm_amlfs.emulator.hsm_text import read_record, write_record
 from slurm_amlfs.errors import PermanentError
 
 RECORD = "user.amlfs.hsm"
 """Extended attribute of a regular file: "FLAGS ARCHIVE_ID" in hex and decimal, then a newline and the blob's name."""
+
+_RECORD = RECORD.encode()
 
 LINK_RECORD = "trusted.amlfs.hsm"
 """The same for a symlink, on which Linux allows no user.* attributes (xattr(7))."""
@@ -126,7 +129,7 @@ class Tree:
         where = path if isinstance(path, int) else self.at(path)
         try:
             if kind is FileKind.REGULAR:
-                return read_record(os.getxattr(where, RECORD))
+                return read_record(xattrs.get(where, _RECORD))
             if kind is FileKind.SYMLINK:
                 return read_record(os.getxattr(where, LINK_RECORD, follow_symlinks=False))
         except OSError as error:
@@ -134,9 +137,24 @@ class Tree:
                 raise
         return _NO_RECORD
 
+    def plain_record(self, path: str) -> HsmRecord | None:
+        """Read a regular file's HSM record, None for anything else, with one system call where it has been archived.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError: it is not there.
+        """
+        where = self.at(path)
+        with contextlib.suppress(OSError):
+            # Only regular files are given one.
+            return read_record(xattrs.get(where, _RECORD))
+        return _NO_RECORD if stat.S_ISREG(os.lstat(where).st_mode) else None
+
     def set_record(self, path: str | int, record: HsmRecord) -> None:
         """Write a regular file's HSM record."""
-        os.setxattr(path if isinstance(path, int) else self.at(path), RECORD, write_record(record))
+        if isinstance(path, int):
+            xattrs.put(path, _RECORD, write_record(record))
+        else:
+            os.setxattr(self.at(path), RECORD, write_record(record))
 
     def mark_link(self, path: str, flags: int) -> None:
         """Write a symlink's HSM record. Without CAP_SYS_ADMIN it keeps none, and then always counts as new."""
@@ -160,7 +178,7 @@ class Tree:
             os.ftruncate(fd, size)
             os.fchown(fd, uid, gid)
             os.fchmod(fd, mode)
-            os.setxattr(fd, RECORD, write_record(record))
+            xattrs.put(fd, _RECORD, write_record(record))
             os.utime(fd, ns=(mtime_ns, mtime_ns))
         finally:
             os.close(fd)
