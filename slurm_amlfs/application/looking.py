@@ -29,15 +29,15 @@ _VIEW_EVERY = timedelta(minutes=1)
 _SOON = timedelta(seconds=5)
 """How long a job is looked at as about to start: one that Slurm puts off longer must not be a storm of looks."""
 
-_REST_PER_QUEUE = 75
-"""The whole queue is read for a seventy-fifth of the time at most."""
+_REST_PER_QUEUE = 100
+"""The whole queue is read for a hundredth of the time at most."""
 
 _OVERDUE_LOOKS = 5
 """An import that is over a minute late is looked at every twelve seconds, if that is more than the usual pace."""
 
-_REST_PER_LOOK = 50
+_REST_PER_LOOK = 75
 _REST_PER_SOON_LOOK = 5
-"""A look that takes a second is made every fifty, or every five while a job is about to start: slurmctld's jobs are
+"""A look that takes a second is made every 75, or every five while a job is about to start: slurmctld's jobs are
 locked meanwhile, and reading thousands of records costs us too."""
 
 
