@@ -98,12 +98,12 @@ def test_a_job_is_about_to_start_for_five_seconds() -> None:
     assert seen == [True, True, False]
 
 
-def test_looking_takes_a_fiftieth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_takes_a_seventy_fifth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slower slurmctld answers, the less it is asked; a fifth for a job that nobody has seen yet."""
     made, clock = looks(), iter([0.0, 3.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     look(made, FakeSlurm())
-    usual = [made.slurm_due(after(seconds)) for seconds in (2, 149.9, 150)]
+    usual = [made.slurm_due(after(seconds)) for seconds in (2, 224.9, 225)]
     made.doubt(frozenset({7}))
     new = [made.slurm_due(after(seconds)) for seconds in (14.9, 15)]
 
@@ -267,7 +267,7 @@ def test_the_queue_is_read_while_somebody_stages() -> None:
     assert [quiet.queue_due(NOW, ahead) for ahead in Ahead] == [False, False, True]
 
     made.queue_looked, made.queue_took = NOW, timedelta(seconds=1)
-    assert [made.queue_due(after(seconds), Ahead.BATCH) for seconds in (74, 75)] == [False, True]
+    assert [made.queue_due(after(seconds), Ahead.BATCH) for seconds in (99, 100)] == [False, True]
 
 
 def test_where_nothing_is_done_ahead_the_queue_is_read_while_an_export_waits() -> None:
