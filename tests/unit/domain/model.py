@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from slurm_amlfs.domain import lease
 from slurm_amlfs.domain.ask import Direction, Hydrate
 from slurm_amlfs.domain.errand import (
     Errand,
     key_of,
 )
+from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.report import Report
 from slurm_amlfs.domain.view import QueuedJob, SpaceView
 from slurm_amlfs.domain.world import Rules
@@ -79,6 +81,14 @@ class Model(World):
         for stage in self.records.stages.values():
             if not stage.phase.over:
                 yield from ((stage.key.job_id, prefix) for prefix in stage.ask.prefixes)
+
+    def is_promised(self, job_id: int) -> bool:
+        """Say whether a job runs, or was let in with all that it needs."""
+        if self.place[job_id] != "staging":
+            return self.place[job_id] != "held"
+        stages = [it for it in self.records.of_job(job_id, Direction.IN) if it.ask.hydrate is Hydrate.ALL]
+        keys = [key for it in stages for key in lease.keys(Namespace.FLAT, it.fs, it.ask)]
+        return all((held := self.records.leases.get(key)) is not None and held.let_in for key in keys)
 
     # One pass.
 

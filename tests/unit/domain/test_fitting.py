@@ -53,7 +53,7 @@ class Tight(Model):
 
     def _may_go(self, errand: Evict) -> None:
         mine = errand.lease.prefix
-        promised = [prefix for job_id, prefix in self.needs() if self._is_promised(job_id)]
+        promised = [prefix for job_id, prefix in self.needs() if self.is_promised(job_id)]
         pinned = [it.key.prefix for it in self.records.leases.values() if it.pinned]
         assert not [it for it in promised + pinned if overlap(it, mine)], f"{mine} is needed"
         foreseen = [line.split("prefix=")[1] for job in self.queue for line in job.directives]
@@ -64,14 +64,6 @@ class Tight(Model):
             assert not idle, f"{mine} gives way before {idle[0].key.prefix}"
         else:
             self._was_needed_first(errand.lease, idle)
-
-    def _is_promised(self, job_id: int) -> bool:
-        """Say whether a job runs, or was let in with all that it needs."""
-        if self.place[job_id] != "staging":
-            return self.place[job_id] != "held"
-        stages = [it for it in self.records.of_job(job_id, Direction.IN) if it.ask.hydrate is Hydrate.ALL]
-        keys = [key for it in stages for key in lease.keys(Namespace.FLAT, it.fs, it.ask)]
-        return all((held := self.records.leases.get(key)) is not None and held.let_in for key in keys)
 
     def _was_needed_first(self, key: LeaseKey, idle: list[Lease]) -> None:
         for other in idle:
