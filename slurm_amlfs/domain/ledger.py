@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from slurm_amlfs.domain import capacity
 from slurm_amlfs.domain.claims import Claim
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey
-from slurm_amlfs.domain.prefix import covers, reduce
+from slurm_amlfs.domain.prefix import Namespace, covers, reduce
 
 
 class Ledger:
@@ -27,7 +27,10 @@ class Ledger:
         if self._space is not None:
             self._room_bytes = capacity.room_bytes(self._space, draft.rules.reserve, fs, self._leases)
         self._promised = {it.key.prefix: it.bytes_total for it in self._leases if it.let_in}
-        self._ordered = sorted(self._promised)
+        # Not let in or no longer, these still have bytes there; what is being given back will be gone.
+        held = [it for it in self._leases if it.held_bytes and it.key not in draft.evicting]
+        self._there = {it.key.prefix: it.held_bytes for it in held} | self._promised
+        self._ordered = sorted(self._there)
 
     @property
     def can_make_room(self) -> bool:
@@ -65,9 +68,9 @@ class Ledger:
         self._room_bytes -= lacks_bytes
         self._beside_bytes -= lacks_bytes
         for it in self._known(keys):
-            if it.key.prefix not in self._promised:
+            if it.key.prefix not in self._there:
                 insort(self._ordered, it.key.prefix)
-            self._promised[it.key.prefix] = it.bytes_total
+            self._there[it.key.prefix] = self._promised[it.key.prefix] = it.bytes_total
 
     def keep(self, claim: Claim) -> None:
         """Let only those pass from now on that fit beside a claim; unless it could not even if all others were gone."""
@@ -94,16 +97,36 @@ class Ledger:
     def _there_bytes(self, held: Lease) -> int:
         """Say what of a lease's bytes is on Lustre, or was promised to another lease on the same files."""
         namespace, prefix = self._draft.namespace(self.fs), held.key.prefix
-        resting = [it for it in self._draft.resting.overlapping(namespace, self.fs, prefix) if it.let_in]
-        if any(covers(namespace, it.key.prefix, prefix) for it in resting):
+        resting = self._draft.resting.overlapping(namespace, self.fs, prefix)
+        if any(it.let_in and covers(namespace, it.key.prefix, prefix) for it in resting):
             return held.bytes_total
         outer = (prefix[:end] for end in range(1, len(prefix) + 1))
         if any(it in self._promised and covers(namespace, it, prefix) for it in outer):
             return held.bytes_total
-        inner = {it.key.prefix: it.bytes_total for it in resting}
+        inner = {
+            it.key.prefix: it.bytes_total if it.let_in else it.held_bytes
+            for it in resting
+            if covers(namespace, prefix, it.key.prefix) and it.key not in self._draft.evicting
+        }
         for at in range(bisect_left(self._ordered, prefix), len(self._ordered)):
             if not self._ordered[at].startswith(prefix):
                 break
             if covers(namespace, prefix, self._ordered[at]):
-                inner[self._ordered[at]] = self._promised[self._ordered[at]]
-        return max(held.held_bytes, sum(inner[it] for it in reduce(namespace, inner)))
+                inner[self._ordered[at]] = self._there[self._ordered[at]]
+        return max(held.held_bytes, nested_bytes(namespace, inner))
+
+
+def nested_bytes(namespace: Namespace, sizes: Mapping[str, int]) -> int:
+    """Sum bytes by prefix: of a prefix its own, or those of what it takes in, whichever are more."""
+    apart: list[tuple[str, int]] = []
+    for prefix in sorted(sizes, reverse=True):
+        # What begins with it comes next after it.
+        size, beside = 0, []
+        while apart and apart[-1][0].startswith(prefix):
+            inner = apart.pop()
+            if covers(namespace, prefix, inner[0]):
+                size += inner[1]
+            else:
+                beside.append(inner)
+        apart += [*reversed(beside), (prefix, max(sizes[prefix], size))]
+    return sum(size for _, size in apart)

@@ -9,6 +9,8 @@ import pytest
 
 from slurm_amlfs.domain.ask import Hydrate
 from slurm_amlfs.domain.errand import Count, Evict, ProveIn
+from slurm_amlfs.domain.ledger import nested_bytes
+from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.report import Fault, Freed, Report, Trouble
 from slurm_amlfs.domain.view import QueuedJob, SpaceView
 from tests.unit.domain.desk import ALICE, RULES, Desk, counted, looked_at
@@ -252,3 +254,11 @@ def test_who_is_laid_to_rest_in_the_pass_that_takes_a_part_of_it_is_not_believed
     assert before == []
     assert desk.wish(Evict).lease.prefix == "/a/x/"
     assert (desk.lease("/a/").proved, desk.lease("/a/").let_in) == (None, False)
+
+
+@pytest.mark.parametrize("namespace", Namespace)
+def test_what_a_prefix_takes_in_is_counted_once(namespace: Namespace) -> None:
+    """Of a prefix its own bytes, or those of what it takes in; a longer name beside it is somebody else's."""
+    sizes = {"/a/": 100, "/a/x/": 70, "/a/y/": 50, "/a/y/z/": 60, "/b": 5, "/b/c/": 3, "/b2/": 7}
+
+    assert nested_bytes(namespace, sizes) == 130 + (10 if namespace is Namespace.FLAT else 12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain import lease
@@ -80,7 +80,20 @@ def overlap(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
+NAMES_FIRST = [
+    (0, ["/t/a/"], " hydrate=none", 0.0, 10, False),
+    (4, ["/t/c/x/"], "", 0.0, 10, False),
+    (10, ["/t/a/", "/t/b/"], "", 60.0, 10, False),
+    (59, ["/t/a/", "/t/c/"], "", 0.0, 10, False),
+    (53, ["/t/a/", "/t/c/x/"], " hydrate=none", 0.0, 10, False),
+    (0, ["/t/a/"], " hydrate=none", 0.0, 10, False),
+    (1, ["/t/c/"], " hydrate=none", 0.0, 10, False),
+]
+"""A lease of which a smaller one holds half, though that was not let in again: it was waited for for ever."""
+
+
 @settings(max_examples=40)
+@example(NAMES_FIRST, "/t/b/", True)  # noqa: FBT003 - drawn
 @given(st.lists(ARRIVALS, max_size=7), st.sampled_from(PREFIXES), st.booleans())
 def test_whatever_comes_fits_gives_way_or_waits_until_it_does(
     arrivals: list[tuple[int, list[str], str, float, int, bool]],
