@@ -13,11 +13,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench.report import Bar, Report, publish
+from sandbox.watch import until
 from slurm_amlfs.adapters.store import FILE_NAME, SqliteStore
 from slurm_amlfs.application.looking import Pace
 from slurm_amlfs.application.loop import Loop, Outside
@@ -93,12 +94,12 @@ def _measure(folder: Path) -> dict[str, float]:
     began = time.monotonic()
     thread.start()
     try:
-        _until(lambda: len(blobs.ended) >= WORKERS)
+        until(lambda: len(blobs.ended) >= WORKERS, LONGEST_SECONDS, "the threads are busy")
         asked = {}
         for job_id in range(FORESEEN + 1, FORESEEN + 1 + STAGED):
             asked[_stage(job_id, slurm, inbox)] = time.monotonic()
             time.sleep(STAGED_EVERY_SECONDS)
-        _until(lambda: len(blobs.ended) >= FORESEEN + STAGED)
+        until(lambda: len(blobs.ended) >= FORESEEN + STAGED, LONGEST_SECONDS, "all are listed")
         seconds = max(blobs.ended.values()) - began
     finally:
         stop.set()
@@ -122,14 +123,6 @@ def _stage(job_id: int, slurm: FakeSlurm, inbox: FakeInbox) -> str:
         lines = (f"stage_in prefix={prefix}",)
         inbox.drop(Request(kind, job_id, token, ALICE, ALICE, directives=lines, sender_uid=0))
     return prefix
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + LONGEST_SECONDS
-    while not holds():
-        if time.monotonic() > until:
-            raise SystemExit(f"bench ahead: it does not come to that within {LONGEST_SECONDS:.0f} s")
-        time.sleep(0.005)
 
 
 if __name__ == "__main__":

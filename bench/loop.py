@@ -22,6 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bench.report import Bar, Report, publish
+from sandbox.watch import until
 from slurm_amlfs.adapters.board import BoardFolder
 from slurm_amlfs.adapters.inbox import MaildirInbox
 from slurm_amlfs.adapters.slurm_cli import SlurmCommands
@@ -80,7 +81,7 @@ def _measure(stages: int) -> Mapping[str, float]:
         with subprocess.Popen(argv, stdin=subprocess.PIPE) as daemon:
             try:
                 inbox = folder / "state" / "inbox"
-                _until((inbox / "new").is_dir, "the daemon is up")
+                until((inbox / "new").is_dir, LONGEST_SECONDS, "the daemon is up")
                 began = time.monotonic()
                 for number in range(1, stages + 1):
                     submit(inbox, number)
@@ -111,8 +112,8 @@ def _measure(stages: int) -> Mapping[str, float]:
 
 def _taken_in(folder: Path, stages: int) -> None:
     state = folder / "state"
-    _until(lambda: not any(any((state / "inbox" / it).iterdir()) for it in ("new", "cur")), "all heard")
-    _until(lambda: sum(1 for _ in (state / "board").iterdir()) >= stages, "all have a board")
+    until(lambda: not any(any((state / "inbox" / it).iterdir()) for it in ("new", "cur")), LONGEST_SECONDS, "all heard")
+    until(lambda: sum(1 for _ in (state / "board").iterdir()) >= stages, LONGEST_SECONDS, "all have a board")
 
 
 def _change(inbox: Path, stages: int) -> None:
@@ -214,14 +215,6 @@ def _memory_mb(pid: int) -> float:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     return float("nan")
-
-
-def _until(holds: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + LONGEST_SECONDS
-    while not holds():
-        if time.monotonic() > until:
-            raise SystemExit(f"bench loop: not within {LONGEST_SECONDS:.0f} s: {what}")
-        time.sleep(0.1)
 
 
 if __name__ == "__main__":

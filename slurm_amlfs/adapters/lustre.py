@@ -28,7 +28,7 @@ RECEIPT_MODE = 0o400
 OPEN_FOLDERS = 200
 """Directories held open for one lfs command; far below the usual limit of 1,024 descriptors."""
 
-Find = Callable[[ExitStack, dict[str, int | None], str], OpenName | None]
+_Find = Callable[[ExitStack, dict[str, int | None], str], OpenName | None]
 """Names a path by its directory, which is kept open."""
 
 _NO_RIGHT = {errno.EPERM, errno.EACCES}
@@ -232,7 +232,7 @@ class LustreMount:
         """Yield the regular files among `paths`: `lfs` opens what it is to tell of, and a device does not like that."""
         return self._open(paths, self._find_regular)
 
-    def _open(self, paths: Sequence[str], find: Find) -> Iterator[list[tuple[str, OpenName]]]:
+    def _open(self, paths: Sequence[str], find: _Find) -> Iterator[list[tuple[str, OpenName]]]:
         """Yield what is found of `paths` with the directories held open, as many at a time as may be."""
         left = deque(dict.fromkeys(paths))
         while left:

@@ -29,7 +29,8 @@ class Ledger:
         self._promised = {it.key.prefix: it.bytes_total for it in self._leases if it.let_in}
         # Not let in or no longer, these still have bytes there; what is being given back will be gone.
         held = [it for it in self._leases if it.held_bytes and it.key not in draft.evicting]
-        self._there = {it.key.prefix: it.held_bytes for it in held} | self._promised
+        self._there = {it.key.prefix: it.held_bytes for it in sorted(held, key=lambda it: it.held_bytes)}
+        self._there |= self._promised
         self._ordered = sorted(self._there)
 
     @property
@@ -109,10 +110,11 @@ class Ledger:
             if covers(namespace, prefix, it.key.prefix) and it.key not in self._draft.evicting
         }
         for at in range(bisect_left(self._ordered, prefix), len(self._ordered)):
-            if not self._ordered[at].startswith(prefix):
+            one = self._ordered[at]
+            if not one.startswith(prefix):
                 break
-            if covers(namespace, prefix, self._ordered[at]):
-                inner[self._ordered[at]] = self._there[self._ordered[at]]
+            if covers(namespace, prefix, one):
+                inner[one] = max(inner.get(one, 0), self._there[one])
         return max(held.held_bytes, nested_bytes(namespace, inner))
 
 
