@@ -33,9 +33,8 @@ def test_a_node_without_its_lustre_is_drained_and_the_job_goes_back(make_site: M
     job = site.submit("alice", TRUE, "--amlfs-import=/x/")
     site.wait(lambda: "DRAIN" in node(site), seeing.LONG, "the node is drained")
     site.wait(lambda: site.job(job)["Restarts"] == "1", seeing.LONG, "the job goes back")
-    record = site.job(job)
-    assert record["JobState"] == "PENDING"
-    assert record["Priority"] != "0"
+    seeing.wait_for_state(site, job, "PENDING")
+    assert site.job(job)["Priority"] != "0"
     said = (site.logs / "slurmd-n1.log").read_text(encoding="utf-8")
     assert f"{missing} is not mounted on n1; mount it, then resume the node" in said
 
