@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
@@ -13,6 +14,7 @@ from slurm_amlfs.adapters.arm import ArmFileSystem
 from slurm_amlfs.adapters.blob import BlobContainer
 from slurm_amlfs.adapters.board import BoardFolder
 from slurm_amlfs.adapters.clock import SystemClock
+from slurm_amlfs.adapters.crash_points import Reach, from_environment, mined
 from slurm_amlfs.adapters.inbox import MaildirInbox
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
@@ -39,18 +41,19 @@ def build(config: Config) -> Loop:
         PermanentError, TemporaryError: the state directory or the database cannot be used.
     """
     slurm_user = user(config.slurm.user, "slurm.user")
-    board = BoardFolder(config.state_dir, slurm_user.pw_uid, slurm_user.pw_gid)
+    reach = from_environment(os.environ)
+    board = mined(BoardFolder(config.state_dir, slurm_user.pw_uid, slurm_user.pw_gid), "board", reach)
     inbox = MaildirInbox(config.state_dir / "inbox", operators(config))
     store = SqliteStore(config.state_dir / FILE_NAME, group=slurm_user.pw_gid)
     rules = rules_of(config, store.epoch)
     board.publish_site(_site(rules))
     outside = Outside(
-        file_systems=_file_systems(config),
-        slurm=SlurmCommands(config.slurm.bin_dir, config.slurm.conf),
-        inbox=inbox,
+        file_systems=_file_systems(config, reach),
+        slurm=mined(SlurmCommands(config.slurm.bin_dir, config.slurm.conf), "slurm", reach),
+        inbox=mined(inbox, "inbox", reach),
         board=board,
-        store=store,
-        pools=_pools(config, slurm_user.pw_gid),
+        store=mined(store, "store", reach),
+        pools=_pools(config, slurm_user.pw_gid, reach),
     )
     pace = Pace(arm=timedelta(seconds=config.azure.poll_seconds))
     return Loop(
@@ -63,25 +66,30 @@ def build(config: Config) -> Loop:
     )
 
 
-def _pools(config: Config, slurm_gid: int) -> PoolsFile | None:
+def _pools(config: Config, slurm_gid: int, reach: Reach | None) -> PoolsFile | None:
     """Make what tells Slurm of pools; without them, see to it that Slurm is told of none."""
     pools = PoolsFile(config.state_dir, slurm_gid)
     if config.slot.pools:
-        return pools
+        return mined(pools, "pools", reach)
     pools.remove()
     return None
 
 
-def _file_systems(config: Config) -> dict[str, FileSystem]:
+def _file_systems(config: Config, reach: Reach | None) -> dict[str, FileSystem]:
     retry = Retry(RetryBudget(config.azure.retries_per_hour), SystemClock().now)
     credential: Callable[[], TokenCredential] = cache(DefaultAzureCredential)
     return {
         it.name: FileSystem(
             arm=RetryingArm(
-                ArmFileSystem(config.azure.arm_url, it.subscription, it.resource_group, it.amlfs, credential), retry
+                mined(
+                    ArmFileSystem(config.azure.arm_url, it.subscription, it.resource_group, it.amlfs, credential),
+                    "arm",
+                    reach,
+                ),
+                retry,
             ),
             blobs=BlobContainer(it.container_url, credential),
-            lustre=LustreMount(it.mount, Lfs(it.lfs)),
+            lustre=mined(LustreMount(it.mount, Lfs(it.lfs)), "lustre", reach),
             namespace=it.namespace,
         )
         for it in config.file_systems
