@@ -19,7 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from bench.report import Bar, Report, publish
 from sandbox.options import Options
 from sandbox.site import Site
-from slurm_amlfs.adapters.store import FILE_NAME, read_events
+from slurm_amlfs.adapters.memory_reading import read_events
+from slurm_amlfs.adapters.store import FILE_NAME
 from slurm_amlfs.emulator.journal import Action
 from tests.integration import seeing
 

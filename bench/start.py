@@ -13,7 +13,8 @@ from pathlib import Path
 
 from bench.report import Bar, Report, percentile, publish
 from sandbox.site import Site
-from slurm_amlfs.adapters.store import FILE_NAME, read_events
+from slurm_amlfs.adapters.memory_reading import read_events
+from slurm_amlfs.adapters.store import FILE_NAME
 from tests.integration import seeing
 
 GROUPS = 10

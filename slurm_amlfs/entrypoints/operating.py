@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 
-from slurm_amlfs.adapters.store import FILE_NAME, read_records
+from slurm_amlfs.adapters.memory_reading import read_records
+from slurm_amlfs.adapters.store import FILE_NAME
 from slurm_amlfs.config import Config
 from slurm_amlfs.domain import keeping
 from slurm_amlfs.domain.lineup import draft_of

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from slurm_amlfs.adapters.store import FILE_NAME, read_events
+from slurm_amlfs.adapters.memory_reading import read_events
+from slurm_amlfs.adapters.store import FILE_NAME
 from slurm_amlfs.domain.bulletin import progress
 from slurm_amlfs.errors import AmlfsError, UserError
 from slurm_amlfs.wire import MAX_BYTES, Board, load_board

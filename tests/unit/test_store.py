@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_amlfs.adapters.store import VERSION, SqliteStore, read_events, read_records
+from slurm_amlfs.adapters.memory_reading import read_events, read_records
+from slurm_amlfs.adapters.store import SqliteStore
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction, ExportOn, Hydrate
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
@@ -252,16 +253,6 @@ def test_a_database_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         SqliteStore(tmp_path / "nowhere" / "amlfs.db")
 
 
-def test_a_newer_database_is_refused(path: Path) -> None:
-    """With the way out in the message, and untouched."""
-    SqliteStore(path).close()
-    db = sqlite3.connect(path)
-    db.execute(f"PRAGMA user_version={VERSION + 1}")
-    db.close()
-    with pytest.raises(PermanentError, match="written by a newer release"):
-        SqliteStore(path)
-
-
 def test_what_is_no_database_is_refused(path: Path) -> None:
     """A damaged file is named, with the way out."""
     path.write_bytes(b"this is no database" * 100)
@@ -300,43 +291,6 @@ def test_old_history_is_forgotten_once_a_day(tmp_path: Path) -> None:
     assert counts(90.6) == (0, 0, 1)
     assert len(store.events(9)) == 3
     store.close()
-
-
-FORMAT_1 = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE job (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
-CREATE TABLE stage (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
-CREATE TABLE transfer (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
-CREATE TABLE past (job_id INTEGER NOT NULL, kind TEXT NOT NULL, record TEXT NOT NULL) STRICT;
-CREATE TABLE event (job_id INTEGER NOT NULL, at REAL NOT NULL, word TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
-INSERT INTO meta VALUES ('epoch', 'old');
-PRAGMA user_version=1;
-"""
-
-
-def test_a_database_of_the_first_format_is_taken_over(path: Path) -> None:
-    """Its jobs and stages stay; what a stage knew of its own import is found again through its lease."""
-    store = SqliteStore(path.with_name("new.db"))
-    store.save(EMPTY, Records({7: JOB}, {KEY: STAGE}), EVENTS)
-    rows = {table: store._db.execute(f"SELECT * FROM {table}").fetchall() for table in ("job", "stage")}  # noqa: S608, SLF001 - constant names; as it writes them
-    store.close()
-    db = sqlite3.connect(path)
-    db.executescript(FORMAT_1)
-    for table, found in rows.items():
-        for ident, record in found:
-            old = record
-            if table == "stage":
-                old = record.replace('"todo":[]', '"todo":["/jobs/7/"]')[:-1] + ',"alone":true,"missing":["a"]}'
-            db.execute(f"INSERT INTO {table} VALUES (?, ?)", (ident, old))  # noqa: S608 - constant names
-    db.commit()
-    db.close()
-    store = SqliteStore(path)
-
-    assert store.epoch == "old"
-    assert store.load()[0] == Records({7: JOB}, {KEY: STAGE})
-    store.save(EMPTY, RECORDS, ())
-    store.close()
-    assert reopened(path)[0] == RECORDS
 
 
 def test_leases_at_rest_are_written_too(tmp_path: Path) -> None:

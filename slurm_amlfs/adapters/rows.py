@@ -1,0 +1,62 @@
+"""How the domain's records stand in the database's rows: as JSON, written and read by pydantic from their classes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
+
+from slurm_amlfs.domain.lease import Lease
+from slurm_amlfs.domain.records import Event, Job, Records, Stage, Transfer
+from slurm_amlfs.domain.tempo import Tempo
+
+T = TypeVar("T")
+
+JOB = TypeAdapter(Job)
+STAGE = TypeAdapter(Stage)
+TRANSFER = TypeAdapter(Transfer)
+LEASE = TypeAdapter(Lease)
+TEMPO = TypeAdapter(Tempo)
+
+
+def dump(adapter: TypeAdapter[T], record: T) -> str:
+    """Write a record as JSON; half a surrogate pair in it, which no text of ours has, becomes "?"."""
+    try:
+        return adapter.dump_json(record).decode()
+    except PydanticSerializationError:
+        text = json.dumps(adapter.dump_python(record, mode="json"), ensure_ascii=False)
+        return text.encode("utf-8", "replace").decode()
+
+
+def storable(text: str) -> str:
+    """Write half a surrogate pair so that it can be stored."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def records_in(db: sqlite3.Connection) -> Records:
+    """Read everything that is not closed.
+
+    Raises:
+        ValueError: a row holds no such record.
+    """
+    jobs = [JOB.validate_json(row) for (row,) in db.execute("SELECT record FROM job")]
+    stages = [STAGE.validate_json(row) for (row,) in db.execute("SELECT record FROM stage")]
+    transfers = [TRANSFER.validate_json(row) for (row,) in db.execute("SELECT record FROM transfer")]
+    leases = [LEASE.validate_json(row) for (row,) in db.execute("SELECT record FROM lease")]
+    return Records(
+        {job.job_id: job for job in jobs},
+        {stage.key: stage for stage in stages},
+        {transfer.transfer_id: transfer for transfer in transfers},
+        {lease.key: lease for lease in leases},
+        {name: TEMPO.validate_json(row) for name, row in db.execute("SELECT id, record FROM tempo")},
+    )
+
+
+def events_in(db: sqlite3.Connection, job_id: int) -> tuple[Event, ...]:
+    """Read a job's timeline, a closed job's too."""
+    rows = db.execute("SELECT at, word, detail FROM event WHERE job_id = ? ORDER BY at, rowid", (job_id,))
+    return tuple(Event(job_id, datetime.fromtimestamp(at, UTC), word, detail) for at, word, detail in rows)
