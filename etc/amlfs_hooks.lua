@@ -59,7 +59,7 @@ return function(script, state, read_pools)
   end
 
   local function start(direction, job)
-    local lines = script.read(job.script)
+    local lines = script.of_job(job.script, job.info)
     if lines and asks_for(lines, direction.head) then
       send(direction, job, lines, string.format("%.0f-%s", os.time(), state.pid()))
     end
@@ -67,7 +67,7 @@ return function(script, state, read_pools)
 
   -- Look once: the return code, and the message of an error; or nil and how many seconds to wait.
   local function look(direction, job)
-    local lines = script.read(job.script)
+    local lines = script.of_job(job.script, job.info)
     if not lines then
       return nil, 1
     elseif not asks_for(lines, direction.head) then
@@ -170,8 +170,8 @@ return function(script, state, read_pools)
     return slurm.SUCCESS
   end
 
-  function hooks.setup(id, uid, gid, _, _, path)
-    local lines = script.read(path)
+  function hooks.setup(id, uid, gid, _, _, path, job_info)
+    local lines = script.of_job(path, job_info)
     return tell({ kind = "setup", job_id = digits(id), uid = digits(uid), gid = digits(gid), directives = lines })
   end
 

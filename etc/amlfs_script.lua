@@ -54,6 +54,19 @@ function script.read(path)
   return found
 end
 
+-- The directives of a job: those of its script, or else of its record (job_info, from 23.02 on). From 24.11 on tasks that
+-- slurmctld splits off an array have no script (job_scheduler.c: _split_job_on_schedule_recurse has the array's record
+-- looked at in place of theirs), and a teardown leaves an empty one in its place (burst_buffer_lua.c: _queue_teardown).
+-- Slurm calls the hooks only for jobs with directives. nil if neither can be read.
+function script.of_job(path, job_info)
+  local found = script.read(path)
+  local recorded = job_info and job_info.burst_buffer
+  if (not found or #found == 0) and type(recorded) == "string" then
+    return script.directives(recorded)
+  end
+  return found
+end
+
 -- The script as Slurm will have it once it has put job_desc.burst_buffer into it.
 function script.with(body, burst_buffer)
   if not burst_buffer or burst_buffer == "" then

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from slurm_amlfs.adapters.commands import Outcome, run
 from slurm_amlfs.adapters.slurm_queue import (
+    EACH_RECORD,
+    EACH_TASK,
     JOB_ENVIRONMENT,
     JOB_FIELDS,
     QUEUE_ENVIRONMENT,
@@ -48,6 +50,7 @@ class SlurmCommands:
         self._squeue = str(bin_dir / "squeue")
         self._scontrol = str(bin_dir / "scontrol")
         self._env = {"SLURM_CONF": str(conf)} if conf else {}
+        self._apart = ""
 
     def jobs(self, job_ids: Iterable[int]) -> dict[int, JobView]:
         """Read the records of these jobs; a job that Slurm no longer knows is absent.
@@ -72,9 +75,7 @@ class SlurmCommands:
             TemporaryError: slurmctld does not answer.
             PermanentError: squeue speaks otherwise than we know.
         """
-        outcome, mark = self._ask(QUEUE_FIELDS, QUEUE_OPTIONS, QUEUE_ENVIRONMENT)
-        if outcome.code != 0:
-            raise _silent(outcome)
+        outcome, mark = self._ask_apart(QUEUE_FIELDS, QUEUE_OPTIONS, QUEUE_ENVIRONMENT)
         return parse_queue(outcome.stdout.decode("utf-8", "surrogateescape"), mark)
 
     def comment(self, job_id: int, text: str) -> None:
@@ -109,7 +110,7 @@ class SlurmCommands:
     def _one_by_one(self, job_ids: Sequence[int]) -> dict[int, JobView]:
         jobs: dict[int, JobView] = {}
         for at, job_id in enumerate(job_ids):
-            outcome, mark = self._squeue_for([job_id])
+            outcome, mark = self._ask(JOB_FIELDS, _named([job_id]), JOB_ENVIRONMENT)
             if outcome.code != 0:
                 # The job is unknown, or slurmctld does not answer: only a list, where an unknown id is no error, tells
                 # which without reading squeue's text. It tells of the jobs that are left as well.
@@ -119,14 +120,26 @@ class SlurmCommands:
 
     def _list(self, job_ids: Sequence[int]) -> dict[int, JobView]:
         # squeue/opts.c: params.job_id is set when the list holds one id, so one that stands alone is given twice.
-        outcome, mark = self._squeue_for(job_ids if len(job_ids) > 1 else [*job_ids, *job_ids])
-        if outcome.code != 0:
-            raise _silent(outcome)
+        named = job_ids if len(job_ids) > 1 else [*job_ids, *job_ids]
+        outcome, mark = self._ask_apart(JOB_FIELDS, _named(named), JOB_ENVIRONMENT)
         return _only(job_ids, outcome, mark)
 
-    def _squeue_for(self, job_ids: Sequence[int]) -> tuple[Outcome, str]:
-        named = [f"--jobs={','.join(map(str, job_ids))}"] if len(job_ids) <= MANY else []
-        return self._ask(JOB_FIELDS, ["--all", "--states=all", *named], JOB_ENVIRONMENT)
+    def _ask_apart(self, fields: Sequence[str], options: Sequence[str], env: Mapping[str, str]) -> tuple[Outcome, str]:
+        """Ask for many jobs, each task that has a record of its own apart from its array's.
+
+        Which option says so is remembered until squeue fails, since Slurm may be another then.
+
+        Raises:
+            TemporaryError: slurmctld does not answer.
+        """
+        if not self._apart:
+            known = self._run([self._squeue, EACH_RECORD, "--version"]).code == 0  # asks no slurmctld
+            self._apart = EACH_RECORD if known else EACH_TASK
+        outcome, mark = self._ask(fields, [*options, self._apart], env)
+        if outcome.code != 0:
+            self._apart = ""
+            raise _silent(outcome)
+        return outcome, mark
 
     def _ask(
         self, fields: Sequence[str], options: Sequence[str], env: Mapping[str, str] | None = None
@@ -138,6 +151,11 @@ class SlurmCommands:
 
     def _run(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Outcome:
         return run(argv, timeout_seconds=TIMEOUT_SECONDS, env={**self._env, **(env or {})})
+
+
+def _named(job_ids: Sequence[int]) -> list[str]:
+    named = [f"--jobs={','.join(map(str, job_ids))}"] if len(job_ids) <= MANY else []
+    return ["--all", "--states=all", *named]
 
 
 def _only(job_ids: Sequence[int], outcome: Outcome, mark: str) -> dict[int, JobView]:

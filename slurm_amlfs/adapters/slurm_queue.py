@@ -45,8 +45,11 @@ QUEUE_FIELDS: Final = (
     "Dependency",
     "BurstBuffer",
 )
-QUEUE_OPTIONS: Final = ("--all", "--states=PENDING", "--array-unique")
-"""Without the last, squeue puts tasks that have a record of their own back into their array's."""
+QUEUE_OPTIONS: Final = ("--all", "--states=PENDING")
+EACH_RECORD: Final = "--array-unique"
+"""Without it, squeue puts pending tasks that have a record of their own back into their array's. Gone from 23.02 on."""
+EACH_TASK: Final = "--array"
+"""The same on every release, but an array's own record is printed once for each task that it stands for."""
 QUEUE_ENVIRONMENT: Final[Mapping[str, str]] = {**JOB_ENVIRONMENT, "SLURM_BITSTR_LEN": "0"}
 """And an array's tasks not cut at 64 characters (xlate_array_task_str)."""
 
@@ -79,7 +82,7 @@ def parse_jobs(output: str, mark: str) -> dict[int, JobView]:
         PermanentError: not the records that were asked for.
     """
     try:
-        return {job.job_id: job for job in map(_job, _records(output, mark, len(JOB_FIELDS)))}
+        return {job.job_id: job for job in map(_job, _records(output, mark, JOB_FIELDS))}
     except (ValueError, OverflowError) as error:
         raise _another_form(error) from error
 
@@ -91,7 +94,7 @@ def parse_queue(output: str, mark: str) -> tuple[QueuedJob, ...]:
         PermanentError: not the records that were asked for.
     """
     try:
-        records = _records(output, mark, len(QUEUE_FIELDS))
+        records = _records(output, mark, QUEUE_FIELDS)
         jobs = [_queued(record) for record in records if DIRECTIVE in record[-1] or _AFTER_EXPORT in record[-2]]
     except (ValueError, OverflowError) as error:
         raise _another_form(error) from error
@@ -152,12 +155,26 @@ def _joined(lines: Iterable[str]) -> list[str]:
     return found
 
 
-def _records(output: str, mark: str, width: int) -> list[list[str]]:
-    """Part the records; a record ends with a line end behind its last mark."""
+def _records(output: str, mark: str, fields: Sequence[str]) -> list[list[str]]:
+    """Part the records; a record ends with a line end behind its last mark.
+
+    Those of one job, which `--array` prints for the tasks of an array's record, are one with all their tasks.
+    """
     *texts, rest = output.split(mark)
+    width, tasks_at = len(fields), fields.index("ArrayTaskID")
     if len(texts) % width or rest.strip():
         raise PermanentError(f"squeue prints {len(texts)} fields, no multiple of {width}; report Slurm's version")
-    return [texts[at : at + width] for at in range(0, len(texts), width)]
+    tasks: dict[str, list[str]] = {}
+    found: list[list[str]] = []
+    for at in range(0, len(texts), width):
+        job_id = texts[at].strip()
+        if job_id not in tasks:
+            tasks[job_id] = []
+            found.append(texts[at : at + width])
+        tasks[job_id].append(texts[at + tasks_at])
+    for record in found:
+        record[tasks_at] = ",".join(tasks[record[0].strip()])
+    return found
 
 
 def _job(record: Sequence[str]) -> JobView:

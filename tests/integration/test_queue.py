@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.options import Options
 from sandbox.site import Site
-from slurm_amlfs.adapters.slurm_cli import SlurmCommands
+from slurm_amlfs.adapters.slurm_cli import MANY, SlurmCommands
 from slurm_amlfs.domain import directive
 from slurm_amlfs.domain.view import JobName, QueuedJob
 from tests.integration import seeing
@@ -111,6 +111,16 @@ def test_an_array_that_is_being_staged(quiet: Site, queue: Queue) -> None:
     assert jobs[array].tasks >= 400
     assert sum(job.tasks for job in jobs.values()) == 500
     assert {job.directives for job in jobs.values()} == {("stage_in prefix=/a/",)}
+
+
+def test_tasks_among_so_many_ids_that_all_jobs_are_read(quiet: Site, queue: Queue) -> None:
+    """A task that waits has a record of its own there too, and is not taken for one that Slurm no longer knows."""
+    array = quiet.submit("alice", script("stage_in prefix=/a/"), "--array=0-199")
+    quiet.wait(lambda: len(queue()) > 5, seeing.LONG, "tasks of their own")
+    tasks = set(queue()) - {array}
+    shown = SlurmCommands(Path("/usr/bin"), quiet.slurm_conf).jobs([*tasks, *range(10**6, 10**6 + MANY)])
+    assert set(shown) == tasks
+    assert all(view.task and view.task.job_id == array for view in shown.values())
 
 
 def test_an_array_with_holes(quiet: Site, queue: Queue) -> None:

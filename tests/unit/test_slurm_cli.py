@@ -186,9 +186,56 @@ def test_what_the_commands_are_given(tmp_path: Path) -> None:
     slurm.jobs(range(1, 1002))
     slurm.queue()
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert [call.split()[:2] for call in calls] == [["/etc/x/slurm.conf", "C"]] * 4
+    assert [call.split()[:2] for call in calls] == [["/etc/x/slurm.conf", "C"]] * 5
+    calls = [call for call in calls if "--version" not in call]
     ids = [call.partition("--jobs=")[2].split(" ")[0].split(",") for call in calls]
     assert [(len(some), some[0], some[-1]) for some in ids] == [(1, "5", "5"), (1000, "1", "1000"), *[(1, "", "")] * 2]
+
+
+def test_tasks_apart_from_their_array(tmp_path: Path) -> None:
+    """How squeue is told so is found out once, and anew when it fails: it may be another release's then."""
+    trouble = tmp_path / "trouble"
+
+    def install(refused: str) -> None:
+        program(
+            tmp_path,
+            "squeue",
+            f'echo "$*" >> {tmp_path}/calls\ncase "$*" in *--version*) ;; *) [ ! -e {trouble} ] || exit 1;; esac\n'
+            f'for a; do [ "$a" != "{refused}" ] || exit 1; done',
+        )
+
+    def asked() -> list[str]:
+        return (tmp_path / "calls").read_text().splitlines()
+
+    install(refused="")
+    slurm = SlurmCommands(tmp_path)
+    slurm.jobs(range(1, 50))
+    slurm.queue()
+    assert ["--version" in call for call in asked()] == [True, False, False]
+    assert all("--array-unique" in call.split() for call in asked())
+    install(refused="--array-unique")
+    with pytest.raises(TemporaryError):
+        slurm.queue()
+    slurm.queue()
+    slurm.jobs(range(1, 50))
+    assert [call.split()[-2] for call in asked()[-2:]] == ["--array"] * 2
+    trouble.touch()
+    with pytest.raises(TemporaryError):
+        slurm.queue()
+
+
+def test_an_arrays_record_that_is_printed_for_each_of_its_tasks() -> None:
+    """It is one job of many tasks, and waits as its tasks together do."""
+    depends = "aftercorr:7_*(unfulfilled)"
+    text = "".join(record(*WAITS[:5], str(task), *WAITS[6:-2], depends, LINES) for task in range(3, 9))
+    text += record("12", *WAITS[1:5], "2", *WAITS[6:-2], depends, LINES)
+    head, task = parse_queue(text, MARK)
+    assert (head.job_id, head.tasks, head.after) == (7, 6, {JobName(7)})
+    assert (task.job_id, task.tasks, task.after) == (12, 1, {JobName(7, 2)})
+    shown = ("PENDING", "none", "0", "0", "1", "1", "1795", "7")
+    text = "".join(record("7", "1", *shown, str(task), "", "alice", "None") for task in range(3, 9))
+    text += record("12", "1", *shown, "2", "", "alice", "None")
+    assert {job_id: job.task for job_id, job in parse_jobs(text, MARK).items()} == {7: None, 12: JobName(7, 2)}
 
 
 def test_of_all_jobs_only_those_asked_for(tmp_path: Path) -> None:

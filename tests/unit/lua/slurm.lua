@@ -1,7 +1,7 @@
 -- Calls one function of job_submit.lua or burst_buffer.lua as Slurm would, in a state of its own, and prints what it
 -- gives back. It stands for return conventions only; what Slurm does is tested on a real one.
 -- Usage: lua slurm.lua CONF_FOLDER RELEASE FUNCTION < "key=value" lines, written as wire.escape writes them:
--- arg= (an argument; repeated), info.NAME= (a number of job_info), job.NAME= and env= (job_desc; env is repeated).
+-- arg= (an argument; repeated), info.NAME= (a field of job_info; only burst_buffer is a text), job.NAME= and env= (job_desc; env is repeated).
 
 local folder, release, name = arg[1], arg[2], arg[3]
 local wire = dofile(folder .. "/amlfs_wire.lua")
@@ -32,7 +32,7 @@ for line in io.lines() do
     args[count] = value
   elseif field then
     info = info or {}
-    info[field] = tonumber(value)
+    info[field] = field == "burst_buffer" and value or tonumber(value)
   elseif key == "env" then
     job_desc.spank_job_env = job_desc.spank_job_env or {}
     job_desc.spank_job_env[env_count] = value -- from 0, as Slurm does

@@ -207,6 +207,25 @@ def test_a_script_that_cannot_be_read_is_waited_for(new: SlurmMock) -> None:
     assert [request.kind for request in new.requests()] == [RequestKind.DATA_IN]
 
 
+@pytest.mark.parametrize("script", [None, ""])
+def test_a_task_without_a_script_has_its_lines_from_its_record(new: SlurmMock, script: str | None) -> None:
+    """From 24.11 on a task that was split off its array has none, and an empty one after a teardown."""
+    path = new.state / "script"
+    if script is not None:
+        path.write_text(script)
+    record = "".join(f"#AMLFS {line}\n" for line in BOTH)
+    assert new.call("slurm_bb_setup", "7", "61001", "100", "", "0", str(path), info_burst_buffer=record) == DONE
+    args = ("7", str(path), "61001", "100")
+    for hook in ("data_in", "data_out"):
+        assert new.call(f"slurm_bb_{hook}", *args, info_burst_buffer=record) == DONE
+        assert new.call(f"slurm_bb_test_{hook}", *args, info_burst_buffer=record, info_job_state="0") == BUSY
+    assert {request.kind: request.directives for request in new.requests()} == {
+        RequestKind.SETUP: BOTH,
+        RequestKind.DATA_IN: BOTH,
+        RequestKind.DATA_OUT: BOTH,
+    }
+
+
 def test_data_out_on_new_slurm(new: SlurmMock) -> None:
     """data_out asks with the job's wait status, and test_data_out waits for the answer to it."""
     args = ("7", new.script(*BOTH), "61001", "100")
