@@ -1,4 +1,4 @@
-"""The Slurm port by Slurm's own commands: squeue to look, scontrol to comment and to notify.
+"""The Slurm port by Slurm's own commands: squeue to look, scontrol to comment, to hold and to notify.
 
 For one id squeue asks slurmctld for that job (REQUEST_JOB_INFO_SINGLE); for more, or for all that wait, it loads every
 job of the cluster (REQUEST_JOB_INFO) and filters by itself (squeue/squeue.c). So a few ids are asked for one by one,
@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from slurm_amlfs.adapters.commands import Outcome, run
 from slurm_amlfs.adapters.slurm_queue import (
@@ -24,7 +25,7 @@ from slurm_amlfs.adapters.slurm_queue import (
     parse_jobs,
     parse_queue,
 )
-from slurm_amlfs.domain.view import JobView, QueuedJob
+from slurm_amlfs.domain.view import Hold, JobView, QueuedJob
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
 TIMEOUT_SECONDS = 30
@@ -36,6 +37,7 @@ FEW = 8
 MANY = 1000
 """More ids than this are picked out of the whole list here: squeue compares each of its jobs with each id."""
 COMMENT_CHARACTERS = 1000
+_TURNS: Final[Mapping[Hold, str]] = {Hold.NONE: "release", Hold.OWNER: "uhold", Hold.ADMIN: "hold"}
 
 
 class SlurmCommands:
@@ -91,6 +93,26 @@ class SlurmCommands:
         if outcome.code != 0 and job_id in self.jobs([job_id]):
             raise PermanentError(
                 f"Slurm refuses a comment on job {job_id} ({outcome.complaint}); run the daemon as root or SlurmUser"
+            )
+
+    def turn_gate(self, job_id: int, hold: Hold, name: str = "") -> None:
+        """Make a pending job's hold this one, by scontrol hold, uhold or release, as an operator.
+
+        Told to hold a held job, slurmctld changes but who may release it (job_mgr.c: _update_job, "setting priority to
+        current value"). By the id of an array it would take every task, so a task's or a record's `name` goes first.
+
+        Raises:
+            TemporaryError: slurmctld does not answer.
+            PermanentError: Slurm refuses although the job is pending: the daemon is neither root nor an operator.
+        """
+        outcome = self._run([self._scontrol, _TURNS[hold], name or str(job_id)])
+        if outcome.code == 0:
+            return
+        job = self.jobs([job_id]).get(job_id)
+        if job is not None and job.job_state == "PENDING" and job.hold is not hold:
+            raise PermanentError(
+                f"Slurm refuses to {_TURNS[hold]} job {job_id} ({outcome.complaint});"
+                " run the daemon as root, SlurmUser or an operator"
             )
 
     def notify(self, job_id: int, text: str) -> None:

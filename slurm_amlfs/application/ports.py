@@ -16,6 +16,7 @@ from slurm_amlfs.domain.view import (
     Children,
     FileSystemView,
     FileView,
+    Hold,
     HsmState,
     ImportView,
     JobView,
@@ -126,6 +127,12 @@ class Slurm(Protocol):
 
     def comment(self, job_id: int, text: str) -> None:
         """Set a job's AdminComment; slurmctld schedules after it (_slurm_rpc_update_job). A gone job is success."""
+
+    def turn_gate(self, job_id: int, hold: Hold, name: str = "") -> None:
+        """Make a pending job's hold this one; a job that is gone or no longer pending is success.
+
+        `name` is what Slurm calls it, where its id is an array's as well: "7_2", or "7_[4-9]" for tasks in one record.
+        """
 
     def notify(self, job_id: int, text: str) -> None:
         """Say a line at the terminal of the srun or salloc that waits for a job; an error if none is known to."""

@@ -167,6 +167,20 @@ class JobName:
     task: int | None = None
 
 
+_OWNERS_REASONS = frozenset({
+    "JobHeldUser", "job requeued in held state", "launch failed requeued held", "job requeued in special exit state",
+})  # fmt: skip
+"""WAIT_HELD_USER in squeue's words: the reason, or what _job_requeue_op put over it (job_mgr.c, state_desc)."""
+
+
+class Hold(StrEnum):
+    """Whether a pending job is held, and who may release it: its owner, or operators alone."""
+
+    NONE = "none"
+    OWNER = "owner"
+    ADMIN = "admin"
+
+
 @dataclass(frozen=True, slots=True)
 class JobView:
     """A job as Slurm shows it.
@@ -194,6 +208,13 @@ class JobView:
     priority: int = 1
     submitted: datetime | None = None
     task: JobName | None = None
+
+    @property
+    def hold(self) -> Hold:
+        """Say who may release it."""
+        if not self.held:
+            return Hold.NONE
+        return Hold.OWNER if self.reason in _OWNERS_REASONS else Hold.ADMIN
 
     @property
     def names(self) -> frozenset[JobName]:

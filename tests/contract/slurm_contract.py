@@ -13,7 +13,7 @@ import pytest
 
 from slurm_amlfs.application.ports import Slurm
 from slurm_amlfs.domain import directive
-from slurm_amlfs.domain.view import JobName, QueuedJob
+from slurm_amlfs.domain.view import Hold, JobName, QueuedJob
 from slurm_amlfs.errors import TemporaryError
 
 NOBODYS_JOB = 2_000_000_000
@@ -122,6 +122,26 @@ class SlurmContract:
         for nowhere in (job_id, NOBODYS_JOB):
             with pytest.raises(TemporaryError, match="nobody who waits for job"):
                 slurm.notify(nowhere, "x")
+
+    def test_the_gate(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """A job held by its owner is held for operators alone, and back; released, it waits for its turn as any other.
+
+        Said twice it is the same, and of a job that is gone or over there is nothing to say.
+        """
+        job_id = world.hold()
+        assert slurm.jobs([job_id])[job_id].hold is Hold.OWNER
+        for hold in (Hold.ADMIN, Hold.ADMIN, Hold.OWNER, Hold.ADMIN):
+            slurm.turn_gate(job_id, hold)
+            assert slurm.jobs([job_id])[job_id].hold is hold
+        slurm.turn_gate(job_id, Hold.NONE)
+        slurm.turn_gate(job_id, Hold.NONE)
+        job = slurm.jobs([job_id])[job_id]
+        assert job.job_state != "PENDING" or job.hold is Hold.NONE
+        over = world.fail(3)
+        world.wait_until(lambda: slurm.jobs([over])[over].job_state == "FAILED")
+        for gone in (over, NOBODYS_JOB, *NO_IDS):
+            for hold in Hold:
+                slurm.turn_gate(gone, hold)
 
     def test_comment(self, slurm: Slurm, world: SlurmWorld) -> None:
         """The latest comment is the job's; on a job that is gone it is success."""

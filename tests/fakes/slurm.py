@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from slurm_amlfs.domain.view import JobView, QueuedJob
+from slurm_amlfs.domain.view import Hold, JobView, QueuedJob
 from slurm_amlfs.errors import AmlfsError, TemporaryError
 
 
@@ -19,6 +20,7 @@ class FakeSlurm:
         self.queued: dict[int, QueuedJob] = {}
         self.comments: dict[int, list[str]] = {}
         self.notices: dict[int, list[str]] = {}
+        self.turns: list[tuple[int, Hold, str]] = []
         self.faults: list[AmlfsError] = []
 
     def jobs(self, job_ids: Iterable[int]) -> dict[int, JobView]:
@@ -36,6 +38,16 @@ class FakeSlurm:
         self._called()
         if job_id in self.records:
             self.comments.setdefault(job_id, []).append(text)
+
+    def turn_gate(self, job_id: int, hold: Hold, name: str = "") -> None:
+        """Make a pending job's hold this one."""
+        self._called()
+        job = self.records.get(job_id)
+        if job is not None and job.job_state == "PENDING":
+            self.turns.append((job_id, hold, name))
+            reason = {Hold.NONE: "None", Hold.OWNER: "JobHeldUser", Hold.ADMIN: "JobHeldAdmin"}[hold]
+            held = hold is not Hold.NONE
+            self.records[job_id] = replace(job, held=held, reason=reason, priority=0 if held else 1)
 
     def notify(self, job_id: int, text: str) -> None:
         """Keep what the terminal of an interactive job is told."""
