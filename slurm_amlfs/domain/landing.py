@@ -14,6 +14,7 @@ from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, Part
 from slurm_amlfs.domain.prefix import covers
 from slurm_amlfs.domain.records import Outcome, Transfer
+from slurm_amlfs.domain.report import Fault, Trouble
 
 _BROUGHT = frozenset({Outcome.COMPLETED, Outcome.PARTIAL})
 
@@ -26,6 +27,8 @@ def land(draft: Draft, transfer: Transfer) -> None:
         for held in list(draft.leases.values()):
             if held.key.fs == transfer.fs and not held.landed:
                 _bring(draft, transfer, held)
+    elif transfer.outcome is Outcome.VANISHED:
+        _ask_again(draft, transfer)
     elif len(transfer.prefixes) > 1:
         _halve(draft, transfer)
     else:
@@ -34,6 +37,13 @@ def land(draft: Draft, transfer: Transfer) -> None:
                 _failed_alone(draft, transfer, held)
             else:
                 _part_ways(draft, transfer, held)
+
+
+def _ask_again(draft: Draft, transfer: Transfer) -> None:
+    """Let the leases wait and go again. Azure has lost it, which is no fault of a prefix and no turn of anybody's."""
+    message = f"Azure took the import {transfer.transfer_id} and no longer shows it; it is asked for again"
+    for held in [it for key in transfer.leases if (it := draft.leases.get(key)) is not None and it.wants]:
+        riding.tell(draft, draft.lease_waits(held, Trouble(Fault.TEMPORARY, message)))
 
 
 def _learn(draft: Draft, transfer: Transfer) -> None:
@@ -71,6 +81,7 @@ def _bring(draft: Draft, transfer: Transfer, held: Lease) -> None:
         bytes_done=0,
         progressed=None,
         not_before=None,
+        message="",
     )
     draft.put_lease(freshness.remember(held, began, transfer))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -169,7 +169,8 @@ class Transfer:
     what an import is expected to bring, `started` and `completed` are Azure's clock.
     `asked` is when Azure was last asked for it, whether it took it or not. `baseline` is the archive start that ARM
     showed before ours was asked: a different one is ours. `unwanted` says that no living stage needs it any more, so it
-    is cancelled.
+    is cancelled. `missed` is the latest look that lacked what Azure took, `missed_for` what such looks add up to, and
+    `overdue` how late it was when that was last said.
     """
 
     transfer_id: str
@@ -198,6 +199,9 @@ class Transfer:
     not_before: datetime | None = None
     waits_in_a_row: int = 0
     unwanted: bool = False
+    missed: datetime | None = None
+    missed_for: timedelta = timedelta(0)
+    overdue: timedelta = timedelta(0)
 
     @property
     def holds_slot(self) -> bool:

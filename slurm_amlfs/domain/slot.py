@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_amlfs.domain import batching, landing, overwriting, riding, sizing
+from slurm_amlfs.domain import batching, landing, lateness, overwriting, riding, sizing
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Clear, Start, key_of
@@ -108,13 +108,14 @@ def _explain(draft: Draft, fs: str, active: Transfer | None, hindrance: str) -> 
     """Let those who wait for the slot say why."""
     carried = set(active.leases) if active is not None else set()
     intended = active is not None and active.phase is TransferPhase.INTENDED
-    refused = active.message if active is not None and intended else ""
-    why = hindrance or _name(draft, active)
+    late = "" if active is None else lateness.told(draft, active)
+    said = active.message if active is not None and intended else late
+    why = hindrance or "; ".join(filter(None, (_name(draft, active), late)))
     for held in list(draft.leases.values()):
         if held.key.fs != fs or held.counted is None or held.landed or held.not_before is not None:
             continue
         if held.key in carried:
-            riding.say(draft, held, _waiting(hindrance) if hindrance and intended else refused)
+            riding.say(draft, held, _waiting(hindrance) if hindrance and intended else said)
         elif hindrance or not _says_more(held.message):
             riding.say(draft, held, _waiting(why))
     for stage in list(draft.stages.values()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import by_hsm, freeing, ranking
+from slurm_amlfs.domain import by_hsm, freeing, lateness, ranking
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft, names_some
@@ -94,7 +94,7 @@ def _land(draft: Draft, stage: Stage) -> None:
 def _show(draft: Draft, stage: Stage, transfer: Transfer) -> None:
     """Let a stage say how its archive goes."""
     asked = transfer.phase is TransferPhase.ASKED
-    message = "" if asked else transfer.message or stage.message
+    message = lateness.told(draft, transfer) if asked else transfer.message or stage.message
     if stage.message != message:
         draft.put(replace(stage, message=message))
 

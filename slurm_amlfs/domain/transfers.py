@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import keeping
+from slurm_amlfs.domain import keeping, lateness
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Start, Stop, key_of
 from slurm_amlfs.domain.lease import LeaseKey
@@ -13,9 +13,6 @@ from slurm_amlfs.domain.records import Outcome, Transfer, TransferKind, Transfer
 from slurm_amlfs.domain.report import Fault, Started, Trouble
 from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
 from slurm_amlfs.domain.world import FsSeen, backoff
-
-_UNSEEN = timedelta(seconds=60)
-"""How long Azure may take to show what it has taken before we believe that it has not."""
 
 _STOP_AGAIN = timedelta(seconds=10)
 
@@ -65,7 +62,7 @@ def _follow_import(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
     if view is None:
         _unseen(draft, transfer, seen)
         return
-    transfer = _asked(draft, transfer)
+    transfer = lateness.found(_asked(draft, transfer))
     transfer = replace(
         transfer,
         started=view.started or transfer.started,
@@ -86,7 +83,8 @@ def _follow_archive(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
     if view is None:
         _unseen(draft, transfer, seen)
         return
-    transfer = replace(_asked(draft, transfer), started=view.started, imported=view.percent, message=view.error)
+    transfer = lateness.found(_asked(draft, transfer))
+    transfer = replace(transfer, started=view.started, imported=view.percent, message=view.error)
     if view.archive_state.over:
         _end(draft, transfer, _ARCHIVE_OUTCOMES[view.archive_state])
     else:
@@ -108,6 +106,7 @@ def _asked(draft: Draft, transfer: Transfer) -> Transfer:
 
 
 def _go_on(draft: Draft, transfer: Transfer) -> None:
+    transfer = lateness.watch(draft, transfer)
     if transfer.unwanted:
         if not draft.sits_out(transfer.not_before):
             draft.want(Stop(transfer))
@@ -128,7 +127,10 @@ def _unseen(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
         looked_since = transfer.asked is None or seen.seen > transfer.asked
         if transfer.unwanted and not asking and looked_since:
             _end(draft, transfer, Outcome.CANCELLED)
-    elif abs(seen.seen - (transfer.asked or transfer.created)) >= _UNSEEN:
+        return
+    transfer = draft.transfers[transfer.transfer_id] = lateness.missed(transfer, seen)
+    if lateness.is_gone(transfer):
+        draft.remark("transfer vanished", f"{transfer.fs} {transfer.transfer_id}")
         _end(draft, replace(transfer, message="Azure took it, and does not show it"), Outcome.VANISHED)
 
 

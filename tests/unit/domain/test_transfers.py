@@ -77,14 +77,98 @@ def test_a_lost_answer_is_found_in_the_list() -> None:
     assert desk.wished(Start) == []
 
 
-def test_what_azure_took_is_not_given_up_for_one_look_that_lacks_it() -> None:
-    """ARM may take a while to list what it has taken."""
+def looks(desk: Desk, *seconds: float) -> None:
+    """Look at the slot so many seconds apart."""
+    for after in seconds:
+        desk.go(after=after)
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        (50.0,),  # one look
+        (4000.0,),  # one look that came late, as after a restart
+        (-4000.0,),  # one that was begun before Azure took it, or a clock that was put back
+        (10.0, 20.0, 15.0, 14.0),  # some, for less than a minute
+        (10.0, 4000.0, -4000.0, 4000.0),  # some, with a clock that is set
+        (1.0, *[0.0] * 50),  # passes that look at nothing new
+    ],
+)
+def test_what_azure_took_is_not_given_up_for_a_few_looks_that_lack_it(seconds: tuple[float, ...]) -> None:
+    """ARM may take a while to list what it has taken; when it does, nothing was lost."""
     desk = wanting_import()
-    desk.report(desk.wish(Start), Started("c1"))
-    desk.go(after=50)
+    errand = desk.wish(Start)
+    desk.report(errand, Started("c1"))
+    looks(desk, *seconds)
 
     assert desk.transfer().phase is TransferPhase.ASKED
     assert desk.wished(Start) == []
+    desk.show_transfer(errand.transfer)
+    looks(desk, 5)
+    del desk.imports[errand.transfer.transfer_id]
+    looks(desk, 10, 10, 10, 10, 10)
+    assert desk.transfer().phase is TransferPhase.ASKED
+
+
+def test_what_looks_lack_for_a_minute_is_gone() -> None:
+    """Five looks or more, over a minute: it is asked for again, and the log has a line."""
+    desk = wanting_import()
+    desk.report(desk.wish(Start), Started("c1"))
+    looks(desk, 10, 15, 15, 15)
+    before = desk.transfer().phase
+    desk.go(after=15)
+
+    assert before is TransferPhase.ASKED
+    assert desk.decision is not None
+    assert [it.word for it in desk.decision.remarks] == ["transfer vanished"]
+    assert not any(it.holds_slot for it in desk.records.transfers.values())
+
+
+def test_a_transfer_that_never_ends_is_told_and_not_cancelled() -> None:
+    """After four times what it should take, and no sooner than a stall: the board says so, the log at each doubling."""
+    desk = wanting_import()
+    desk.show_transfer(desk.start(), blobs_imported=2)
+    desk.submit("stage_in prefix=/b/", job_id=8)
+    desk.count()
+    told: list[int] = []
+    for minute in range(1, 100):
+        desk.go(after=60)
+        assert desk.decision is not None
+        told += [minute for it in desk.decision.remarks if it.word == "transfer overdue"]
+        assert desk.wished(Stop) == []
+
+    assert told == [10, 20, 40, 80]
+    words = "Azure has not ended this import for more than 80 minutes, where 1 minute should do"
+    assert words in desk.board().message
+    assert words in desk.board(8).message
+    desk.land()
+    assert "Azure" not in desk.board().message
+
+
+def test_a_large_transfer_is_given_the_time_that_its_size_takes() -> None:
+    """Two million blobs at two thousand a second take a quarter of an hour, so an hour is nothing to speak of."""
+    desk = Desk()
+    desk.submit(IN)
+    desk.count(files=2_000_000)
+    desk.start()
+    looks(desk, *[60.0] * 65)
+    before = desk.board().message
+    looks(desk, *[60.0] * 5)
+
+    assert before == ""
+    assert "for more than 67 minutes, where 17 minutes should do" in desk.board().message
+
+
+def test_an_archive_that_never_ends_is_told_and_not_cancelled() -> None:
+    """A cancel would end whatever archive runs by then, so not even a late one of ours is."""
+    desk = wanting_archive()
+    desk.start()
+    looks(desk, *[60.0] * 11)
+
+    assert "Azure has not ended this archive" in desk.board().message
+    assert desk.wished(Stop) == []
+    desk.archived()
+    assert desk.wish(ProveOut)
 
 
 def test_progress_of_the_import_is_on_the_board() -> None:
@@ -213,7 +297,7 @@ def test_an_archive_that_never_shows_ends_in_a_look_at_the_files() -> None:
     desk.go(after=50)
     early = desk.out().phase
     for _ in range(3):
-        desk.go(after=61)
+        looks(desk, *[15.0] * 5)
         desk.settle()
         desk.prove_out(unproved("/jobs/7/"))
         if desk.wished(Start):
