@@ -71,9 +71,32 @@ def phase(site: Site, job: int, direction: str = "in") -> str:
         return ""
 
 
+def wait_for_phase(site: Site, job: int, wanted: str, direction: str = "in") -> None:
+    """Wait until a job's board has come to a phase."""
+    site.wait(lambda: phase(site, job, direction) == wanted, LONG, f"stage-{direction} of job {job} is {wanted}")
+
+
 def wait_until_closed(site: Site, job: int) -> None:
     """Wait until everything for a job is done."""
     site.wait(lambda: has_word(site, job, "closed"), LONG, f"job {job} is closed")
+
+
+def hasten(site: Site, job: int) -> bool:
+    """Let a job begin at once that Slurm has put off: by a minute after its own restart, by two after a requeue."""
+    off = site.job(job).get("Reason") == "BeginTime"
+    if off:
+        site.run(None, ["scontrol", "update", f"JobId={job}", "StartTime=now"])
+    return off
+
+
+def hasten_until_closed(site: Site, job: int) -> None:
+    """Wait until everything for a job is done, without the minutes for which Slurm puts it off."""
+    site.wait(lambda: not hasten(site, job) and has_word(site, job, "closed"), LONG, f"job {job} is closed")
+
+
+def wait_for_burst_buffer(site: Site, job: int, state: str) -> None:
+    """Wait until Slurm shows a state of a job's burst buffer ("staging-in", "staged-in", ...)."""
+    site.wait(lambda: site.job(job).get("BurstBufferState") == state, LONG, f"job {job} is {state}")
 
 
 def wait_for_reason(site: Site, job: int, reason: str) -> None:
@@ -114,3 +137,9 @@ def held(site: Site, action: str) -> Iterator[None]:
 def imports_of(site: Site, name: str) -> list[Any]:
     """List the emulator's import actions that carried a prefix with this text in it ("/NAME/" for just that one)."""
     return [it for it in site.faults.imports() if any(name in prefix for prefix in it.prefixes)]
+
+
+def archives_of(site: Site, path: str) -> list[Any]:
+    """List the emulator's archives of exactly this path."""
+    actions = [it for it in site.faults.journal().actions if it.kind == "archive"]
+    return [it for it in actions if path.rstrip("/") in {prefix.rstrip("/") for prefix in it.prefixes}]
