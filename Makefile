@@ -6,6 +6,9 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 IN_CELL := $(BIN)/python -m sandbox.cell
+# Tests wait for most of their time, so more run at once than there are cores, each worker in a cell of its own.
+WORKERS ?= $(shell expr $$(nproc) + 1)
+SIDE_BY_SIDE = --dist loadfile --no-loadscope-reorder --tx '$(WORKERS)*popen//python=$(IN_CELL) $(BIN)/python'
 IF_ROOT_IN_CELL := $(if $(filter 0,$(shell id -u)),$(IN_CELL))
 SHELL_SCRIPTS := .ci/run $(shell grep -lE '^\#!/bin/sh' prolog/* epilog/* tools/* docs/examples/* 2>/dev/null)
 BENCHES := $(shell grep -l '^if __name__ == ' bench/*.py 2>/dev/null | sed 's,bench/\(.*\)\.py,\1,')
@@ -23,7 +26,7 @@ demo: setup ## a Slurm job with --amlfs-import and --amlfs-export, watched; DEMO
 
 .PHONY: test
 test: setup statics ## every check and every test, from a fresh machine on
-	@$(IN_CELL) $(BIN)/pytest --no-skips tests/unit tests/contract tests/integration
+	@$(IN_CELL) true && $(BIN)/pytest --no-skips $(SIDE_BY_SIDE) tests/integration tests/contract tests/unit
 
 .PHONY: check
 check: setup ## the fast gate: format, lint, types, import contracts, unit and property tests
