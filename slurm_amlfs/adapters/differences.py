@@ -66,6 +66,12 @@ def write(db: sqlite3.Connection, before: Records, after: Records, events: Itera
     )
 
 
+def clear(db: sqlite3.Connection) -> None:
+    """Forget all that is not closed; history stays."""
+    for table in _PUT:
+        db.execute(f"DELETE FROM {table}")  # noqa: S608 - constant names
+
+
 def prune(db: sqlite3.Connection, now: datetime) -> None:
     """Once a day, forget what is history for 90 days."""
     row = db.execute("SELECT value FROM meta WHERE key = 'pruned'").fetchone()

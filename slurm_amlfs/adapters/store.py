@@ -1,11 +1,11 @@
 """The daemon's memory in SQLite: open jobs, stages and transfers, and the history of all of them.
 
-A pass is one transaction, on disk before anything is done about it. Deleting the file loses no duty: Slurm asks again.
+A pass is one transaction, on disk before anything is done about it. A database that is lost or damaged loses no duty:
+under the daemon it is written anew from what the daemon knows, and after a start Slurm asks again.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,91 +14,131 @@ from pathlib import Path
 
 from slurm_amlfs.adapters import differences
 from slurm_amlfs.adapters.clock import SystemClock
-from slurm_amlfs.adapters.migrations import migrate, refuse_newer, transaction
+from slurm_amlfs.adapters.damage import damage_in, is_damage, is_wait
+from slurm_amlfs.adapters.database_file import DatabaseFile
+from slurm_amlfs.adapters.migrations import transaction
 from slurm_amlfs.adapters.rows import events_in, records_in
 from slurm_amlfs.domain.records import Event, Records
-from slurm_amlfs.errors import PermanentError, TemporaryError
+from slurm_amlfs.errors import TemporaryError
 
 FILE_NAME = "amlfs.db"
 """The database in the state directory."""
 
 _CLOCK = SystemClock()
 
+Loaded = tuple[Records, tuple[Event, ...]]
+
 
 class SqliteStore:
     """One database file."""
 
     def __init__(self, path: Path, now: Callable[[], datetime] = _CLOCK.now, group: int | None = None) -> None:
-        """Open the database, or make it; `now` tells what of its history is old, `group` may read it besides its owner.
+        """Open and read the database, or make it; a damaged one is set aside, and a new one made.
+
+        Args:
+            path: The file.
+            now: Tells what of its history is old.
+            group: Who may read it besides its owner.
 
         Raises:
-            PermanentError: the file is of a newer release, or no database.
-            TemporaryError: it cannot be opened or is locked.
+            PermanentError: the file is of a newer release.
+            TemporaryError: it cannot be opened, or is locked; the disk is full.
         """
         self._path, self._now = path, now
-        with self._told():
-            refuse_newer(path)
-            # SQLite gives its other files, which hold what is written last, the rights of the database.
-            path.touch(0o600)
-            path.chmod(0o600 if group is None else 0o640)
-            if group is not None:
-                os.chown(path, -1, group)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            migrate(self._db, path)
+        with _told(path):
+            self._file = DatabaseFile(path, group)
+            try:
+                self._loaded: Loaded | None = self._load()
+            except (sqlite3.DatabaseError, ValueError) as error:
+                if not is_damage(error):
+                    raise
+                self._file.set_aside(_sentence(error))
+                self._loaded = self._load()
+            self._mark = self._file.mark()
 
     @property
     def epoch(self) -> str:
         """Name this database: a new one has a new name (see wire.Site)."""
-        (epoch,) = self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-        return str(epoch)
+        return self._mark.epoch
 
-    def load(self) -> tuple[Records, tuple[Event, ...]]:
+    def load(self) -> Loaded:
         """Read everything that is not closed, with its events. Which leases rest is for the first pass to say.
 
         Raises:
-            PermanentError: the database is damaged.
             TemporaryError: it cannot be read now.
         """
-        with self._told():
-            records = records_in(self._db)
-            events = [event for job_id in records.jobs for event in self.events(job_id)]
-        return records, tuple(events)
+        loaded, self._loaded = self._loaded, None
+        with _told(self._path):
+            return self._load() if loaded is None else loaded
 
     def events(self, job_id: int) -> tuple[Event, ...]:
         """Read a job's timeline, a closed job's too."""
-        return events_in(self._db, job_id)
+        return events_in(self._file.db, job_id)
 
     def save(self, before: Records, after: Records, events: tuple[Event, ...]) -> None:
         """Write what differs, in one transaction that is on disk when this returns. What is gone becomes history.
 
-        Once a day, what is history for 90 days is forgotten with it.
+        Once a day, what is history for 90 days is forgotten with it. A database that was deleted, replaced or broken
+        meanwhile is written anew.
 
         Raises:
-            PermanentError: the database is damaged.
-            TemporaryError: the disk is full, or the file is locked.
+            TemporaryError: the disk is full or read-only, or the file is locked; nothing of it was written.
         """
-        if before == after and not events:
-            return
-        with self._told(), transaction(self._db):
-            differences.write(self._db, before, after, events)
-            differences.prune(self._db, self._now())
+        with _told(self._path), self._shut_by_errors():
+            self._loaded = None
+            self._file.find_again(self._mark)
+            if before == after and not events:
+                return
+            try:
+                self._save(before, after, events)
+            except sqlite3.DatabaseError as error:
+                # What only seems to be damaged is tried again by who called.
+                if not is_damage(error) or not damage_in(self._path):
+                    raise
+                self._file.set_aside(_sentence(error))
+                self._save(before, after, events)
 
     def close(self) -> None:
         """Close the database."""
-        self._db.close()
+        self._file.close()
+
+    def _save(self, before: Records, after: Records, events: tuple[Event, ...]) -> None:
+        mark, db = self._mark._replace(saves=self._mark.saves + 1), self._file.db
+        with transaction(db):
+            if self._file.mark() != self._mark:
+                # Another database, or an error told too little: all is known here, so all is written.
+                differences.clear(db)
+                before = Records()
+            differences.write(db, before, after, events)
+            differences.prune(db, self._now())
+            self._file.put_mark(mark)
+        self._mark = mark
+
+    def _load(self) -> Loaded:
+        records = records_in(self._file.db)
+        return records, tuple(event for job_id in records.jobs for event in self.events(job_id))
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn SQLite's errors into ours."""
+    def _shut_by_errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.OperationalError, OSError) as error:
-            raise TemporaryError(
-                f"{self._path}: {error}; see that the disk has room and nobody else uses it"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise PermanentError(
-                f"{self._path} is damaged: {error}; move it away and start again: Slurm asks for all it still wants"
-            ) from error
+        except (sqlite3.Error, OSError) as error:
+            if not is_wait(error):
+                self._file.shut()
+            raise
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except (sqlite3.DatabaseError, OSError) as error:
+        mend = "it is looked at again" if is_damage(error) else "see that the disk has room and nobody else uses it"
+        raise TemporaryError(f"{path}: {_sentence(error)}; {mend}") from error
+
+
+def _sentence(error: BaseException) -> str:
+    """Say an error in one line."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split())

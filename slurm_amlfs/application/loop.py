@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
+from slurm_amlfs.application.failures import Failures
 from slurm_amlfs.application.looking import (
     Looks,
     Pace,
@@ -104,12 +105,16 @@ class Loop:
     def run(self, stop: threading.Event) -> None:
         """Go round until told to stop; errands under way are finished, not begun."""
         self.start()
+        failures = Failures()
         while not stop.is_set():
             try:
                 self.turn(datetime.now(UTC))
+                if failures.worked():
+                    log.info("passes-again", extra={"amlfs_pairs": {}})
             except AmlfsError as error:
-                log.error("pass-failed", extra={"amlfs_pairs": {"error": error.message}})  # noqa: TRY400 - a sentence is enough
-                stop.wait(1)
+                if failures.failed(error.message):
+                    log.error("pass-failed", extra={"amlfs_pairs": {"error": error.message}})  # noqa: TRY400 - a sentence is enough
+                stop.wait(failures.pause_seconds)
             except Exception:
                 # A fault of ours: nothing of the pass was kept, and what is not decided only waits.
                 log.exception("pass-broke")
