@@ -23,17 +23,18 @@ from bench.listing import FOLDER, IN_A_FOLDER, name_of, size_of
 from bench.report import Bar, Report, publish
 from sandbox import cell
 from slurm_amlfs.adapters.blob import BlobContainer
-from slurm_amlfs.adapters.lfs import Lfs
-from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.application.counting import Counting
 from slurm_amlfs.application.exporting import OutProof
+from slurm_amlfs.application.ports import Lustre
 from slurm_amlfs.application.proving import InProof
+from slurm_amlfs.config import Limits
 from slurm_amlfs.domain.ask import Conflict, Direction, Hydrate
 from slurm_amlfs.domain.errand import Count, ProveIn, ProveOut
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import StageKey
 from slurm_amlfs.domain.report import Counted, Examined, Exported
+from slurm_amlfs.entrypoints.reaching import reach_lustre
 from tests.fakes import lfs_program
 
 FILES = 1_000_000
@@ -46,6 +47,8 @@ WINDOW = 2000
 FoundT = TypeVar("FoundT", Examined, Exported)
 WHOLE = str(lfs_program.EXISTS | lfs_program.ARCHIVED).encode()
 CASES = ("in", "out", "absent", "count", "bounded")
+EMPTY = "empty"
+"""Where a file system is mounted that has nothing."""
 BOUND = 100_000
 """Blobs that a bounded count may list."""
 TARGET_BLOBS = 20_000
@@ -57,13 +60,15 @@ def main(files: int) -> int:
         raise SystemExit("bench prove: run it by make bench BENCH=prove, which gives it a machine of its own")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        mount = folder / "lustre"
-        mount.mkdir()
-        subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "nr_inodes=0", "amlfs", str(mount)], check=True)
+        mounts = [folder / "lustre", folder / EMPTY]
+        for mount in mounts:
+            mount.mkdir()
+            subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "nr_inodes=0", "amlfs", str(mount)], check=True)
         try:
-            figures = _measure(folder, mount, files)
+            figures = _measure(folder, mounts[0], files)
         finally:
-            subprocess.run(["/bin/umount", str(mount)], check=True)
+            for mount in mounts:
+                subprocess.run(["/bin/umount", str(mount)], check=True)
     bars = [
         Bar(f"MB that a proof of a stage-{case} grows by", figures[f"{case}_growth_mb"], LIMIT_MB)
         for case in ("in", "out")
@@ -111,12 +116,12 @@ def prove(case: str, url: str, mount: Path, program: Path) -> dict[str, float]:
     Raises:
         SystemExit: the proof did not prove what is there.
     """
-    blobs, lustre = BlobContainer(url, _no_credential), LustreMount(mount, Lfs(program))
+    blobs, lustre = BlobContainer(url, _no_credential), reach_lustre("bench", mount, program, Limits())
     before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     started = time.perf_counter()
     if case == "absent":
-        found = _prove_in(blobs, LustreMount(mount / FOLDER, Lfs(program), os.path.exists), f"/{FOLDER}/", 100)
+        found = _prove_in(blobs, reach_lustre("bench", mount.with_name(EMPTY), program, Limits()), f"/{FOLDER}/", 100)
         if not found.missing_count:
             raise SystemExit("bench prove: nothing is missing where nothing is")
         return {"absent_told_after_seconds": time.perf_counter() - started}
@@ -133,7 +138,7 @@ def prove(case: str, url: str, mount: Path, program: Path) -> dict[str, float]:
     }
 
 
-def _prove_in(blobs: BlobContainer, lustre: LustreMount, prefix: str, most_missing: int | None = None) -> Examined:
+def _prove_in(blobs: BlobContainer, lustre: Lustre, prefix: str, most_missing: int | None = None) -> Examined:
     errand = ProveIn(LeaseKey("bench", prefix, Conflict.SKIP, 1000), 0, Hydrate.ALL, None)
     proof = InProof(
         blobs, lustre, errand, Namespace.FLAT, window=WINDOW, clock=time.monotonic, most_missing=most_missing
@@ -141,7 +146,7 @@ def _prove_in(blobs: BlobContainer, lustre: LustreMount, prefix: str, most_missi
     return _settle(proof.slice)
 
 
-def _prove_out(blobs: BlobContainer, lustre: LustreMount, prefix: str) -> Exported:
+def _prove_out(blobs: BlobContainer, lustre: Lustre, prefix: str) -> Exported:
     errand = ProveOut(StageKey(1, Direction.OUT, 0), 0, "bench", (prefix,))
     return _settle(OutProof(blobs, lustre, errand, Namespace.FLAT, time.monotonic).slice)
 

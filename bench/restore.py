@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
@@ -28,9 +29,9 @@ from sandbox.emulator import LFS, PATH, RESOURCE_GROUP, SUBSCRIPTION
 from sandbox.service import Service
 from sandbox.watch import until
 from slurm_amlfs.adapters.arm import ArmFileSystem
-from slurm_amlfs.adapters.lfs import Lfs
-from slurm_amlfs.adapters.lustre import LustreMount
+from slurm_amlfs.adapters.lustre_apart import LustreApart
 from slurm_amlfs.application.proving import InProof
+from slurm_amlfs.config import Limits
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.errand import ProveIn
 from slurm_amlfs.domain.lease import LeaseKey
@@ -38,6 +39,7 @@ from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.view import BlobView, Children, HsmState
 from slurm_amlfs.emulator.door import PREFIX
 from slurm_amlfs.emulator.folder import FolderContents
+from slurm_amlfs.entrypoints.reaching import reach_lustre
 
 FILES = 100_000
 IN_A_FOLDER = 1000
@@ -107,13 +109,14 @@ def _measure(folder: Path, files: int) -> dict[str, float]:
     emulator.start()
     try:
         _import(emulator.said().partition("arm=")[2].split()[0], tuple(trees))
-        lustre = LustreMount(folder / "mount", Lfs(LFS))
-        return {
-            "files": files,
-            "emulator_limit_files_per_second": _limit(folder, lustre),
-            "daemon_files_per_second": _daemon(folder, lustre, files),
-            "xargs_sample_files_per_second": _xargs(folder, lustre),
-        }
+        lustre = reach_lustre(AMLFS, folder / "mount", LFS, Limits())
+        with closing(lustre):
+            return {
+                "files": files,
+                "emulator_limit_files_per_second": _limit(folder, lustre),
+                "daemon_files_per_second": _daemon(folder, lustre, files),
+                "xargs_sample_files_per_second": _xargs(folder, lustre),
+            }
     finally:
         emulator.stop()
 
@@ -134,7 +137,7 @@ def _import(url: str, trees: Sequence[str]) -> None:
     until(lambda: arm.imports()[0].import_state.over, LONGEST_SECONDS, "the import ends")
 
 
-def _limit(folder: Path, lustre: LustreMount) -> float:
+def _limit(folder: Path, lustre: LustreApart) -> float:
     paths = sorted(file.path for file in lustre.walk("/limit/"))
     asked = iter(paths)
     started = time.perf_counter()
@@ -146,7 +149,7 @@ def _limit(folder: Path, lustre: LustreMount) -> float:
     return len(paths) / (time.perf_counter() - started)
 
 
-def _daemon(folder: Path, lustre: LustreMount, files: int) -> float:
+def _daemon(folder: Path, lustre: LustreApart, files: int) -> float:
     errand = ProveIn(LeaseKey(AMLFS, "/ours/", Conflict.SKIP, 1000), 0, Hydrate.ALL, None)
     started = time.perf_counter()
     proof = InProof(FolderBlobs(folder / "blobs"), lustre, errand, Namespace.FLAT, window=WINDOW, clock=time.monotonic)
@@ -161,7 +164,7 @@ def _daemon(folder: Path, lustre: LustreMount, files: int) -> float:
     return files / seconds
 
 
-def _xargs(folder: Path, lustre: LustreMount) -> float:
+def _xargs(folder: Path, lustre: LustreApart) -> float:
     line = 'find "$0" -type f -print0 | xargs -0 -n1 "$1" hsm_restore'
     argv = ["/bin/sh", "-c", line, str(folder / "mount/theirs"), str(LFS)]
     started = time.perf_counter()
@@ -176,7 +179,7 @@ def _xargs(folder: Path, lustre: LustreMount) -> float:
     return whole / seconds
 
 
-def _released(lustre: LustreMount, paths: Sequence[str]) -> int:
+def _released(lustre: LustreApart, paths: Sequence[str]) -> int:
     return sum(bool(state & HsmState.RELEASED) for state in lustre.hsm_states(paths).values())
 
 

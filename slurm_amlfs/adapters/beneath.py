@@ -28,9 +28,11 @@ class Beneath:
     Args:
         mount: Where it is mounted on this host.
         is_mount: Says whether a path is a mount point.
+        alive: Is called now and then by what takes long.
     """
 
-    def __init__(self, mount: Path, is_mount: Callable[[Path], bool]) -> None:
+    def __init__(self, mount: Path, is_mount: Callable[[Path], bool], alive: Callable[[], None]) -> None:
+        self.alive = alive
         self._mount = mount
         self._is_mount = is_mount
 

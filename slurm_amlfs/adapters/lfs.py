@@ -76,11 +76,21 @@ class Lfs:
     Args:
         program: Its absolute path.
         request_files: Files in one request.
+        timeout_seconds: After which one run of it is ended.
+        alive: Is called whenever one run of it has ended.
     """
 
-    def __init__(self, program: Path, request_files: int = REQUEST_FILES) -> None:
+    def __init__(
+        self,
+        program: Path,
+        request_files: int = REQUEST_FILES,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
         self._program = str(program)
         self._request_files = request_files
+        self._timeout_seconds = timeout_seconds
+        self._alive = alive
 
     def hsm_states(self, files: Sequence[OpenName]) -> list[HsmState | None]:
         """Read states, in the order asked; None for a file that is gone.
@@ -160,12 +170,14 @@ class Lfs:
         else:
             argv += ["--filelist", "/dev/stdin"]
             stdin = b"".join(path + b"\n" for path in paths)
-        return run(
+        outcome = run(
             argv,
-            timeout_seconds=TIMEOUT_SECONDS,
+            timeout_seconds=self._timeout_seconds,
             keep_open=sorted({file.directory for file in files}),
             stdin=stdin,
         )
+        self._alive()
+        return outcome
 
 
 def parse_states(output: bytes, asked: Sequence[bytes]) -> list[HsmState]:

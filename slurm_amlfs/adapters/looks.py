@@ -64,6 +64,7 @@ def stat_path(tree: Beneath, stack: ExitStack, folders: dict[str, int | None], p
     Raises:
         TemporaryError: the file system is not mounted, or does not answer.
     """
+    tree.alive()
     with tree.explained(path):
         opened = folder_of(tree, stack, folders, path)
         if opened is None:
@@ -109,6 +110,7 @@ def _look_ahead(tree: Beneath, above: str, group: Sequence[str]) -> dict[str, os
         for entry in islice(stack.enter_context(os.scandir(listed)), AHEAD_TIMES * len(wanted)):
             path = f"{above}/{entry.name}"
             if path in wanted:
+                tree.alive()
                 with suppress(FileNotFoundError):
                     facts[path] = entry.stat(follow_symlinks=False)
                 if len(facts) == len(wanted):

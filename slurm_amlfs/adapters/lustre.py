@@ -41,12 +41,19 @@ class LustreMount:
         mount: Where it is mounted on this host.
         lfs: The command.
         is_mount: Says whether a path is a mount point.
+        alive: Is called now and then while a call goes on.
     """
 
-    def __init__(self, mount: Path, lfs: Lfs, is_mount: Callable[[Path], bool] = os.path.ismount) -> None:
+    def __init__(
+        self,
+        mount: Path,
+        lfs: Lfs,
+        is_mount: Callable[[Path], bool] = os.path.ismount,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
         self._mount = mount
         self._lfs = lfs
-        self._tree = Beneath(mount, is_mount)
+        self._tree = Beneath(mount, is_mount, alive)
 
     def mounted(self) -> bool:
         """Say whether the mount is there."""
@@ -83,6 +90,7 @@ class LustreMount:
             raise PermanentError(f"{prefix!r} is no path on a file system; write it from / on")
         pending = [(above, begins)]
         while pending:
+            self._tree.alive()
             for view in self._list(*pending.pop()):
                 if view.kind is not FileKind.DIRECTORY:
                     yield view

@@ -5,6 +5,6 @@ in `etc/amlfs.toml`. Names of users are resolved by who uses them, not here.
 """
 
 from slurm_amlfs.config.loading import DEFAULT_PATH, check, load
-from slurm_amlfs.config.parts import ANY, Config
+from slurm_amlfs.config.parts import ANY, Config, Limits
 
-__all__ = ["ANY", "DEFAULT_PATH", "Config", "check", "load"]
+__all__ = ["ANY", "DEFAULT_PATH", "Config", "Limits", "check", "load"]

@@ -70,6 +70,8 @@ class Limits(Part):
     comment_seconds: Count = 10
     workers: Annotated[int, Field(strict=True, ge=1, le=64)] = 8
     stall_minutes: Count = 10
+    lustre_seconds: Annotated[float, Field(strict=True, ge=1, le=3600)] = 60.0
+    lustre_processes: Annotated[int, Field(strict=True, ge=1, le=64)] = 4
 
 
 class Slot(Part):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, Flag, StrEnum
+from typing import NamedTuple
 
 
 class ImportState(StrEnum):
@@ -116,9 +117,8 @@ class FileKind(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class FileView:
-    """A path on Lustre.
+class FileView(NamedTuple):
+    """A path on Lustre. A tuple, because there are millions of them, and each crosses from one process to another.
 
     `path` is absolute in the file system, "/" first; undecodable bytes are surrogate-escaped. `links` counts its names.
     `changed_ns` is when its inode last changed (ctime), 0 if that is not known.

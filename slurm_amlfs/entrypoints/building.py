@@ -16,8 +16,6 @@ from slurm_amlfs.adapters.board import BoardFolder
 from slurm_amlfs.adapters.clock import SystemClock
 from slurm_amlfs.adapters.crash_points import Reach, from_environment, mined
 from slurm_amlfs.adapters.inbox import MaildirInbox
-from slurm_amlfs.adapters.lfs import Lfs
-from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.adapters.pools import PoolsFile
 from slurm_amlfs.adapters.retry import Retry, RetryBudget, RetryingArm
 from slurm_amlfs.adapters.slurm_cli import SlurmCommands
@@ -29,6 +27,7 @@ from slurm_amlfs.config import Config
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.policy import site_lines
 from slurm_amlfs.domain.world import Rules
+from slurm_amlfs.entrypoints.reaching import reach_lustre
 from slurm_amlfs.entrypoints.ruling import operators, rules_of, user
 from slurm_amlfs.wire import Site
 
@@ -89,7 +88,7 @@ def _file_systems(config: Config, reach: Reach | None) -> dict[str, FileSystem]:
                 retry,
             ),
             blobs=BlobContainer(it.container_url, credential),
-            lustre=mined(LustreMount(it.mount, Lfs(it.lfs)), "lustre", reach),
+            lustre=mined(reach_lustre(it.name, it.mount, it.lfs, config.limits), "lustre", reach),
             namespace=it.namespace,
         )
         for it in config.file_systems

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
+from slurm_amlfs.adapters.lustre_apart import LustreApart
+from slurm_amlfs.config import Limits
 from slurm_amlfs.domain.view import HsmState
+from slurm_amlfs.entrypoints.reaching import reach_lustre
 from slurm_amlfs.errors import PermanentError, TemporaryError
 from tests.contract.lustre_contract import LustreContract
-from tests.fakes import lfs_program
+from tests.fakes import lfs_program, lustre_process
 from tests.fakes.lustre import FakeLustre
 
 
@@ -122,6 +126,47 @@ def lfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program.write_text(f"#!{sys.executable} -SE\n{Path(lfs_program.__file__).read_text()}")
     program.chmod(0o755)
     return program
+
+
+class ApartWorld(FolderWorld):
+    """The same, told to another process by a mark beside the folder."""
+
+    def __init__(self, mount: Path) -> None:
+        super().__init__(mount)
+        self._mark = Path(f"{mount}{lustre_process.MARK}")
+        self._mark.touch()
+
+    def unmount(self) -> None:
+        """Take the mount away."""
+        self._mark.unlink()
+
+
+class TestLustreApart(LustreContract):
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> ApartWorld:
+        """Stand behind it."""
+        mount = tmp_path / "mount"
+        mount.mkdir()
+        return ApartWorld(mount)
+
+    @pytest.fixture
+    def lustre(self, world: ApartWorld, lfs: Path) -> Iterator[LustreApart]:
+        """Make the port."""
+        lustre = reach_lustre("lustre", world.mount, lfs, Limits(), lustre_process.__name__)
+        yield lustre
+        lustre.close()
+
+    def test_a_long_walk_and_another_within(self, lustre: LustreApart, world: ApartWorld) -> None:
+        """A walk comes whole in pieces, others go on in between, and one that is left is nobody's burden."""
+        paths = {f"/d{number % 3}/f{number}" for number in range(1500)}
+        for path in paths:
+            world.write(path, 1)
+        told = set()
+        for view in lustre.walk("/d"):
+            told.add(view.path)
+            if len(told) % 500 == 0:
+                assert next(iter(lustre.walk("/d1/"))).path.startswith("/d1/")
+        assert told == paths
 
 
 class TestLustreMount(LustreContract):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from slurm_amlfs.domain.view import FileKind, FileView, HsmState, SpaceView
 from slurm_amlfs.errors import AmlfsError, PermanentError, TemporaryError
@@ -66,8 +66,8 @@ class FakeLustre:
 
     def hard_link(self, path: str, name: str) -> None:
         """Give a file another name; both show its one state."""
-        self.files[path] = replace(self.files[path], links=self.files[path].links + 1)
-        self.files[name] = replace(self.files[path], path=name)
+        self.files[path] = self.files[path]._replace(links=self.files[path].links + 1)
+        self.files[name] = self.files[path]._replace(path=name)
         self.states[name] = self.states[path]
 
     def mark_archived(self, path: str) -> None:
@@ -194,7 +194,7 @@ class FakeLustre:
 
     def chown(self, path: str, uid: int) -> None:
         """Change a file's owner."""
-        self.files[path] = replace(self.files[path], uid=uid)
+        self.files[path] = self.files[path]._replace(uid=uid)
 
     def _there(self) -> None:
         if self.faults:
