@@ -39,7 +39,6 @@ class Apart:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     env={**environment, "LC_ALL": "C.UTF-8"},
-                    cwd="/",
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
                 )

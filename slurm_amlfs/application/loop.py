@@ -46,6 +46,10 @@ _AGAIN = timedelta(seconds=1)
 
 _LONGEST_REST = timedelta(seconds=30)
 
+_END_SECONDS = 4.0
+"""How long an errand under way is waited for at the end: a slice of a walk takes a second and a call of a service."""
+_LET_GO_SECONDS = 2.0
+
 
 class Store(Protocol):
     """The daemon's memory."""
@@ -59,7 +63,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Everything that the loop reaches."""
+    """Everything that the loop reaches. `let_go` has calls to file systems end that are under way."""
 
     file_systems: Mapping[str, FileSystem]
     slurm: Slurm
@@ -67,6 +71,7 @@ class Outside:
     board: BoardPort
     store: Store
     pools: PoolsPort | None = None
+    let_go: Callable[[], None] = lambda: None
 
 
 class Loop:
@@ -102,8 +107,8 @@ class Loop:
         self._dirty = True
         self._comment_again = False
 
-    def run(self, stop: threading.Event) -> None:
-        """Go round until told to stop; errands under way are finished, not begun."""
+    def run(self, stop: threading.Event) -> bool:
+        """Go round until told to stop; errands under way are finished, not begun. Say whether all have ended."""
         self.start()
         failures = Failures()
         while not stop.is_set():
@@ -121,15 +126,21 @@ class Loop:
                 stop.wait(1)
             self._bell.wait(_INBOX_EVERY_SECONDS)
             self._bell.clear()
-        self.close()
+        return self.close()
 
     def start(self) -> None:
         """Take the timelines up again, and boards of forgotten jobs away."""
         self._notices.begin(self._records, self._events)
 
-    def close(self) -> None:
-        """Finish the errands under way, and begin no more."""
-        self._running.close()
+    def close(self) -> bool:
+        """Finish the errands under way, and begin no more; say whether all have ended.
+
+        What hangs is not waited for: as after a crash, it is done again from the start.
+        """
+        if self._running.close(_END_SECONDS):
+            return True
+        self._outside.let_go()
+        return self._running.close(_LET_GO_SECONDS)
 
     def turn(self, now: datetime) -> None:
         """Take what came; make a pass if there is a reason; look where it is time.
@@ -275,7 +286,7 @@ class Loop:
         for name in self._spaces.due(now):
             if f"look space {name}" not in self._running:
                 fs = self._outside.file_systems[name]
-                self._running.look(f"look space {name}", self._spaces.begin(name, fs, now))
+                self._running.look(f"look space {name}", self._spaces.begin(name, fs, now), name)
         if looks.queue_due(now, self._rules.ahead) and "look queue" not in self._running:
             looks.queue_looked = now
             self._running.look("look queue", lambda: look_at_queue(looks, slurm, self._rules))

@@ -1,24 +1,29 @@
 """What runs in threads, each under a key: no two of one key at once.
 
-Walks through whole trees have a pool of their own, so that nobody's start waits for somebody's million files; and what
-Slurm is told has one, so that nothing else waits for a slow slurmctld.
+Walks through whole trees have threads of their own, so that nobody's start waits for somebody's million files; and what
+Slurm is told has some, so that nothing else waits for a slow slurmctld. What touches a file system waits for it in
+threads that are for this file system only: one that does not answer keeps its own and no others.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from slurm_amlfs.application.noticing import COMMENTS
 from slurm_amlfs.application.walk_pool import WalkPool
-from slurm_amlfs.domain.errand import Comment, Errand, Notify, Walk, key_of
+from slurm_amlfs.domain.errand import Comment, Errand, Notify, Walk, file_systems_of, key_of
+from slurm_amlfs.domain.urgency import Rank
 
 Told = Callable[[], bool]
 """What puts the outcome in place, in the loop's own thread; it says whether that asks for a pass."""
 
 _QUICK_WORKERS = 8
-"""Threads for what takes one call: looks, starts and stops of transfers, receipts."""
+"""Threads for what takes one call of Azure or Slurm: looks, starts and stops of transfers."""
+
+_MOUNT_WORKERS = 4
+"""Threads for what takes one call of a file system: looks at its space, and receipts."""
 
 _COMMENT_WORKERS = 2 * COMMENTS
 """Threads for comments and notices: half of them stay free for what announces a start."""
@@ -28,9 +33,11 @@ class Running:
     """What has been begun, or waits for a thread. Only one thread calls it; `bell` is rung when something ends."""
 
     def __init__(self, workers: int, bell: threading.Event) -> None:
-        """Take how many threads there are for walks."""
+        """Take how many threads there are for walks on one file system."""
         self._bell = bell
-        self._walks: WalkPool[Told] = WalkPool(workers)
+        self._workers = workers
+        self._walks: dict[tuple[str, ...], WalkPool[Told]] = {}
+        self._mounts: dict[tuple[str, ...], ThreadPoolExecutor] = {}
         self._calls = ThreadPoolExecutor(_QUICK_WORKERS, thread_name_prefix="call")
         self._comments = ThreadPoolExecutor(_COMMENT_WORKERS, thread_name_prefix="comment")
         self.futures: dict[str, Future[Told]] = {}
@@ -42,15 +49,15 @@ class Running:
         """Have an errand done, unless it is being done. A walk that no thread has begun is done as it is wished now."""
         key = key_of(errand)
         if isinstance(errand, Walk):
-            self._walk(key, errand, work)
+            self._walk(key, file_systems_of(errand), errand.rank, work)
         elif key not in self.futures:
-            pool = self._comments if isinstance(errand, (Comment, Notify)) else self._calls
+            pool = self._comments if isinstance(errand, (Comment, Notify)) else self._pool(file_systems_of(errand))
             self._follow(key, pool.submit(work))
 
-    def look(self, key: str, work: Callable[[], Told]) -> None:
-        """Have a look made, unless it is being made."""
+    def look(self, key: str, work: Callable[[], Told], *file_systems: str) -> None:
+        """Have a look made, unless it is being made; say which mounts it touches."""
         if key not in self.futures:
-            self._follow(key, self._calls.submit(work))
+            self._follow(key, self._pool(file_systems).submit(work))
 
     def collect(self) -> Iterator[tuple[str, Future[Told]]]:
         """Yield what has ended."""
@@ -59,22 +66,35 @@ class Running:
 
     def keep_walks(self, keys: Collection[str]) -> bool:
         """Let no other walks wait for a thread, and say whether any did. What has begun is finished."""
-        dropped = self._walks.drop(set(self._walks.waiting()) - set(keys))
+        wanted = set(keys)
+        dropped = {key for pool in self._walks.values() for key in pool.drop(set(pool.waiting()) - wanted)}
         for key in dropped:
             del self.futures[key]
         return bool(dropped)
 
-    def close(self) -> None:
-        """Finish what has begun, and begin nothing more."""
-        self._walks.shutdown()
-        self._calls.shutdown(cancel_futures=True)
-        self._comments.shutdown(cancel_futures=True)
+    def close(self, seconds: float) -> bool:
+        """Begin nothing more, and wait so long for what has begun; say whether all of it has ended."""
+        for walks in self._walks.values():
+            walks.shutdown(wait=False)
+        for pool in (self._calls, self._comments, *self._mounts.values()):
+            pool.shutdown(wait=False, cancel_futures=True)
+        return not wait([it for it in self.futures.values() if not it.done()], seconds).not_done
 
-    def _walk(self, key: str, errand: Walk, work: Callable[[], Told]) -> None:
+    def _pool(self, file_systems: tuple[str, ...]) -> ThreadPoolExecutor:
+        """Give the threads for what touches just these."""
+        if not file_systems:
+            return self._calls
+        if file_systems not in self._mounts:
+            self._mounts[file_systems] = ThreadPoolExecutor(_MOUNT_WORKERS, thread_name_prefix="mount")
+        return self._mounts[file_systems]
+
+    def _walk(self, key: str, place: tuple[str, ...], rank: Rank, work: Callable[[], Told]) -> None:
+        if place not in self._walks:
+            self._walks[place] = WalkPool(self._workers)
         if key not in self.futures:
-            self._follow(key, self._walks.put(key, errand.rank, work))
+            self._follow(key, self._walks[place].put(key, rank, work))
         else:
-            self._walks.change(key, errand.rank, work)
+            self._walks[place].change(key, rank, work)
 
     def _follow(self, key: str, future: Future[Told]) -> None:
         self.futures[key] = future

@@ -58,11 +58,11 @@ class WalkPool(Generic[FoundT]):
             self._cancel(dropped)
         return dropped
 
-    def shutdown(self) -> None:
-        """Finish what has begun, and begin nothing more."""
+    def shutdown(self, *, wait: bool = True) -> None:
+        """Begin nothing more, and finish what has begun; without `wait` its futures tell when it ends."""
         with self._lock:
             self._cancel(set(self._waiting))
-        self._executor.shutdown()
+        self._executor.shutdown(wait=wait)
 
     def _cancel(self, keys: set[str]) -> None:
         for wish in self._queue.drop(keys):

@@ -232,6 +232,19 @@ def key_of(errand: Errand) -> str:
     return key
 
 
+def file_systems_of(errand: Errand) -> tuple[str, ...]:
+    """Name the file systems on whose answers an errand waits; none for what asks only Azure or Slurm."""
+    match errand:
+        case Count(lease) | Probe(lease) | ProveIn(lease) | Evict(lease):
+            return (lease.fs,)
+        case StageWalk(fs=name):
+            return (name,)
+        case WriteReceipt(file_systems=names) | DropReceipt(file_systems=names):
+            return names
+        case _:
+            return ()
+
+
 _WORDS: Mapping[type, str] = MappingProxyType({
     Count: "count", Probe: "prove", ProveIn: "prove", Evict: "evict", ProveOut: "prove",
     ArchiveFiles: "archive", Free: "free", Start: "start", Stop: "stop", WriteReceipt: "receipt",

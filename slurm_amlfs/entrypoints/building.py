@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import cache
 
@@ -23,6 +24,7 @@ from slurm_amlfs.adapters.store import FILE_NAME, SqliteStore
 from slurm_amlfs.application.looking import Pace
 from slurm_amlfs.application.loop import Loop, Outside
 from slurm_amlfs.application.performing import FileSystem
+from slurm_amlfs.application.ports import Lustre
 from slurm_amlfs.config import Config
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.policy import site_lines
@@ -46,13 +48,18 @@ def build(config: Config) -> Loop:
     store = SqliteStore(config.state_dir / FILE_NAME, group=slurm_user.pw_gid)
     rules = rules_of(config, store.epoch)
     board.publish_site(_site(rules))
+    mounts = {it.name: reach_lustre(it.name, it.mount, it.lfs, config.limits) for it in config.file_systems}
+    stack = ExitStack()
+    for it in mounts.values():
+        stack.callback(it.close)
     outside = Outside(
-        file_systems=_file_systems(config, reach),
+        file_systems=_file_systems(config, mounts, reach),
         slurm=mined(SlurmCommands(config.slurm.bin_dir, config.slurm.conf), "slurm", reach),
         inbox=mined(inbox, "inbox", reach),
         board=board,
         store=mined(store, "store", reach),
         pools=_pools(config, slurm_user.pw_gid, reach),
+        let_go=stack.close,
     )
     pace = Pace(arm=timedelta(seconds=config.azure.poll_seconds))
     return Loop(
@@ -74,7 +81,7 @@ def _pools(config: Config, slurm_gid: int, reach: Reach | None) -> PoolsFile | N
     return None
 
 
-def _file_systems(config: Config, reach: Reach | None) -> dict[str, FileSystem]:
+def _file_systems(config: Config, mounts: Mapping[str, Lustre], reach: Reach | None) -> dict[str, FileSystem]:
     retry = Retry(RetryBudget(config.azure.retries_per_hour), SystemClock().now)
     credential: Callable[[], TokenCredential] = cache(DefaultAzureCredential)
     return {
@@ -88,7 +95,7 @@ def _file_systems(config: Config, reach: Reach | None) -> dict[str, FileSystem]:
                 retry,
             ),
             blobs=BlobContainer(it.container_url, credential),
-            lustre=mined(reach_lustre(it.name, it.mount, it.lfs, config.limits), "lustre", reach),
+            lustre=mined(mounts[it.name], "lustre", reach),
             namespace=it.namespace,
         )
         for it in config.file_systems

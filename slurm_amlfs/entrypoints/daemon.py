@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -38,10 +39,15 @@ def run(
     except AmlfsError as error:
         sys.stderr.write(f"slurm-amlfsd: {error.message}\n")
         raise typer.Exit(1) from error
+    ended = True
     if loop is not None:
         log.event(_LOG, logging.INFO, "ready", config=path, state_dir=settings.state_dir)
-        loop.run(stop)
+        ended = loop.run(stop)
     log.event(_LOG, logging.INFO, "stopped")
+    if not ended:
+        # Python would wait for threads that nobody can end: they hang in a call of something outside.
+        logging.shutdown()
+        os._exit(0)
 
 
 def _built(settings: config.Config, stop: threading.Event) -> Loop | None:

@@ -14,7 +14,9 @@ _LFS_PART = 0.75
 """What of the bound of a call one run of `lfs` may take: who then says so is the process that ran it, not its end."""
 
 
-def reach(name: str, mount: Path, lfs: Path, limits: Limits, program: str = lustre_process.__name__) -> LustreApart:
+def reach_lustre(
+    name: str, mount: Path, lfs: Path, limits: Limits, program: str = lustre_process.__name__
+) -> LustreApart:
     """Reach a file system by processes apart. None is started before it is needed; `close` ends them."""
     argv = [sys.executable, "-P", "-X", "utf8", "-m", program, str(mount), str(lfs)]
     argv.append(str(limits.lustre_seconds * _LFS_PART))
