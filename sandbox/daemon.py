@@ -8,6 +8,7 @@ from sandbox.emulator import AMLFS, CODE, LFS, PATH, PROGRAMS, RESOURCE_GROUP, S
 from sandbox.service import Service
 
 FILE_SYSTEM = "lustre"
+SECOND = "second"
 
 _CONFIGURATION = """\
 state_dir = "{state_dir}"
@@ -36,11 +37,24 @@ amlfs = "{amlfs}"
 container_url = "{container_url}"
 lfs = "{lfs}"
 export_by = "{export_by}"
-
+{second}
 [[grant]]
 users = ["*"]
 import = ["/"]
 export = ["/jobs/"]
+"""
+
+
+_SECOND = """
+[[file_system]]
+name = "{name}"
+mount = "{mount}"
+namespace = "{namespace}"
+subscription = "{subscription}"
+resource_group = "{resource_group}"
+amlfs = "{name}"
+container_url = "{container_url}"
+lfs = "{lfs}"
 """
 
 
@@ -57,8 +71,20 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
     namespace: str,
     container_url: str,
     export_by: str,
+    second: Path | None,
 ) -> str:
-    """Write amlfs.toml."""
+    """Write amlfs.toml; `second` is where the second file system is mounted, if there is one."""
+    more = ""
+    if second is not None:
+        more = _SECOND.format(
+            name=SECOND,
+            mount=second,
+            namespace=namespace,
+            subscription=SUBSCRIPTION,
+            resource_group=RESOURCE_GROUP,
+            container_url=container_url,
+            lfs=LFS,
+        )
     return _CONFIGURATION.format(
         state_dir=state_dir,
         bin_dir=bin_dir,
@@ -76,6 +102,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
         container_url=container_url,
         lfs=LFS,
         export_by=export_by,
+        second=more,
     )
 
 

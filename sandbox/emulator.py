@@ -32,14 +32,16 @@ def mount_point(folder: Path) -> Path:
 class Emulator(Service):
     """The emulator. However it ends, its mount goes with it."""
 
-    def __init__(self, folder: Path, logs: Path, port: int, container_url: str, options: Sequence[str]) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is started with
+        self, folder: Path, logs: Path, port: int, container_url: str, options: Sequence[str], name: str = ""
+    ) -> None:
         self._mount = mount_point(folder)
         argv = [str(PROGRAMS / "slurm-amlfs"), "emulator"]
         argv += [f"--folder={folder / 'emulator'}", f"--mount={self._mount}", f"--port={port}"]
         argv += [f"--container-url={container_url}", f"--subscription={SUBSCRIPTION}"]
-        argv += [f"--resource-group={RESOURCE_GROUP}", f"--amlfs={AMLFS}", *options]
+        argv += [f"--resource-group={RESOURCE_GROUP}", f"--amlfs={name or AMLFS}", *options]
         environment = {"PATH": PATH, "HOME": str(folder), "LANG": "C.UTF-8", **CODE}
-        super().__init__("emulator", argv, logs, _is_ready, environment)
+        super().__init__(f"{name} emulator".strip(), argv, logs, _is_ready, environment)
 
     def stop(self) -> None:
         """End it by SIGTERM, and unmount what it leaves mounted because somebody has a file open."""

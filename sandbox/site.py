@@ -21,7 +21,7 @@ from azure.storage.blob import ContainerClient
 from sandbox import cell, watch
 from sandbox.accounts import ACCOUNTS
 from sandbox.azurite import azurite, container, container_url
-from sandbox.daemon import configuration, daemon
+from sandbox.daemon import SECOND, configuration, daemon
 from sandbox.emulator import CODE, LFS, PROGRAMS, Emulator, mount_point
 from sandbox.munge import munge_socket, munged
 from sandbox.options import Options
@@ -41,6 +41,7 @@ class Site:
 
     Attributes:
         mount: Where Lustre is mounted.
+        second_mount: Where the second one is, with `Options.second`.
         state_dir: The daemon's.
         config: amlfs.toml.
         logs: The folder with a log of each service.
@@ -48,7 +49,7 @@ class Site:
         cli: The beginning of a `slurm-amlfs` command line.
         blobs: The container.
         faults: What makes the emulator fail.
-        munged, azurite, emulator, daemon: Services; `stop`, `start`, `kill`, `restart`.
+        munged, azurite, emulator, second, daemon: Services; `stop`, `start`, `kill`, `restart`.
         slurm: slurmctld, slurmds and their commands.
     """
 
@@ -62,12 +63,13 @@ class Site:
         self.config, self.lfs = folder / "amlfs.toml", LFS
         code = (f"{name}={value}" for name, value in CODE.items())
         self.cli = ("/usr/bin/env", *code, str(PROGRAMS / "slurm-amlfs"), f"--config={self.config}")
-        for path in (self.mount, self.logs, folder / "scripts"):
-            path.mkdir()
+        self.second_mount = mount_point(folder / SECOND)
+        for path in (self.mount, self.logs, folder / "scripts", self.second_mount):
+            path.mkdir(parents=True)
         self._scripts = count(1)
         self._ports = Ports()
         self._stop = ExitStack()
-        blob_port, arm_port, slurmctld_port = (self._ports.take() for _ in range(3))
+        blob_port, arm_port, second_port, slurmctld_port = (self._ports.take() for _ in range(4))
         place = Place(
             folder=folder,
             munge_socket=munge_socket(folder),
@@ -84,6 +86,7 @@ class Site:
         self.azurite = azurite(folder, self.logs, blob_port)
         more = [*options.emulator, *(["--hierarchical"] if options.hierarchical else [])]
         self.emulator = Emulator(folder, self.logs, arm_port, container_url(blob_port), more)
+        self.second = Emulator(folder / SECOND, self.logs, second_port, container_url(blob_port), more, SECOND)
         self.slurm = Slurm(place, options, self.logs)
         self.daemon = daemon(self.config, self.logs)
         self.blobs: ContainerClient = container(blob_port)
@@ -123,7 +126,7 @@ class Site:
     @property
     def services(self) -> tuple[Service, ...]:
         """All of them, in the order of their start."""
-        return (self.munged, self.azurite, self.emulator, self.slurmctld, self.daemon, *self.slurm.slurmds)
+        return (self.munged, self.azurite, self.emulator, self.second, self.slurmctld, self.daemon, *self.slurm.slurmds)
 
     def home(self, user: str) -> Path:
         """Name a test user's home, where his jobs run."""
@@ -185,6 +188,7 @@ class Site:
         self._launch(*first)
         self._await(*first)
         second = [self.slurmctld, *([self.emulator] if self.options.lustre else [])]
+        second += [self.second] if self.options.second else []
         self._launch(*second)
         self._await(*second)
         if self.options.lustre:
@@ -224,4 +228,5 @@ class Site:
             namespace="hierarchical" if self.options.hierarchical else "flat",
             container_url=container_url(blob_port),
             export_by=self.options.export_by,
+            second=self.second_mount if self.options.second else None,
         )

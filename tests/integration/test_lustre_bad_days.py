@@ -1,0 +1,105 @@
+"""Lustre hangs, is gone, full, read-only or broken in one file: jobs wait and are told why, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from sandbox.daemon import SECOND
+from sandbox.options import Options
+from sandbox.service import Service
+from sandbox.site import Site
+from tests.integration import seeing
+from tests.integration.conftest import FAST
+
+pytestmark = pytest.mark.integration
+
+SILENCE_SECONDS = 3
+TRUE = "#!/bin/sh\ntrue\n"
+COPY = '#!/bin/sh\nmkdir -p "$AMLFS_EXPORT_DIR"\ncp "$AMLFS_IMPORT_DIR/in" "$AMLFS_EXPORT_DIR/out"\n'
+
+
+@pytest.fixture(scope="module")
+def bad_site() -> Iterator[Site]:
+    """A site with two file systems, whose daemon is not patient with them."""
+    limits = (f"lustre_seconds = {SILENCE_SECONDS}.0", "lustre_processes = 2")
+    with Site.temporary(Options(emulator=FAST, second=True, limits=limits)) as made:
+        yield made
+
+
+@contextmanager
+def stopped(service: Service) -> Iterator[None]:
+    """Let a service hold still meanwhile, as what does not answer and is there."""
+    os.kill(service.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(service.pid, signal.SIGCONT)
+
+
+def says(site: Site, job: int, text: str) -> bool:
+    """Say whether a job's board says something; a job without a board does not."""
+    try:
+        return text in str(site.status(job))
+    except RuntimeError:
+        return False
+
+
+def wait_until_it_says(site: Site, job: int, text: str) -> None:
+    """Wait for the board."""
+    site.wait(lambda: says(site, job, text), seeing.LONG, f"the board of job {job} says {text!r}")
+
+
+def test_one_hangs_and_the_other_goes_on(bad_site: Site, name: str) -> None:
+    """More jobs than there are threads need what hangs; a job on the other file system runs from end to end."""
+    site = bad_site
+    seeing.put_blob(site, f"{name}/in", b"x")
+    with stopped(site.second):
+        hung = [
+            site.submit(
+                "alice",
+                TRUE,
+                f"--amlfs-import=/{name}/{number}/",
+                f"--amlfs-fs={SECOND}",
+                "--amlfs-conflict=overwrite-always",
+            )
+            for number in range(12)
+        ]
+        wait_until_it_says(site, hung[0], f"the file system {SECOND} does not answer since")
+        job = site.submit("alice", COPY, f"--amlfs-import=/{name}/", f"--amlfs-export=/jobs/{name}/")
+        seeing.wait_until_closed(site, job)
+        assert seeing.blob(site, f"jobs/{name}/out") == b"x"
+        assert says(site, hung[0], "does not answer since")
+        assert {site.job(it)["Reason"] for it in hung} <= {
+            "BurstBufferStageIn",
+            "BurstBufferResources",
+            "Priority",
+            "None",
+        }
+    site.wait(lambda: not says(site, hung[0], "does not answer since"), seeing.LONG, "it answers again")
+    site.run("alice", ["scancel", *map(str, hung)])
+
+
+def test_a_hang_in_the_midst_and_a_restart_of_the_daemon(bad_site: Site, name: str) -> None:
+    """The board says so, other jobs run; the daemon stops and starts in seconds; afterwards the job gets its data."""
+    site = bad_site
+    seeing.put_blob(site, f"{name}/in", b"x")
+    with seeing.held(site, "restore"):
+        job = site.submit("alice", COPY, f"--amlfs-import=/{name}/", f"--amlfs-export=/jobs/{name}/")
+        site.wait(lambda: seeing.phase(site, job) == "restoring", seeing.LONG, "it restores")
+        with stopped(site.emulator):
+            wait_until_it_says(site, job, "the file system lustre does not answer since")
+            other = site.submit("bob", TRUE)
+            seeing.wait_for_state(site, other, "COMPLETED")
+            os.kill(site.daemon.pid, signal.SIGTERM)
+            site.wait(lambda: not site.daemon.running, 30, "the daemon ends, though a file system hangs")
+            site.daemon.stop()
+            site.daemon.start()
+            assert site.job(job)["JobState"] == "PENDING"
+    seeing.wait_until_closed(site, job)
+    assert seeing.blob(site, f"jobs/{name}/out") == b"x"
+    assert len(seeing.imports_of(site, name)) == 1
