@@ -1,9 +1,9 @@
 -- Calls one function of job_submit.lua or burst_buffer.lua as Slurm would, in a state of its own, and prints what it
 -- gives back. It stands for return conventions only; what Slurm does is tested on a real one.
--- Usage: lua slurm.lua CONF_FOLDER RELEASE FUNCTION < "key=value" lines, written as wire.escape writes them:
+-- Usage: lua slurm.lua CONF_FOLDER RELEASE FUNCTION [inside] < "key=value" lines, written as wire.escape writes them:
 -- arg= (an argument; repeated), info.NAME= (a field of job_info; only burst_buffer is a text), job.NAME= and env= (job_desc; env is repeated).
 
-local folder, release, name = arg[1], arg[2], arg[3]
+local folder, release, name, inside = arg[1], arg[2], arg[3], arg[4]
 local wire = dofile(folder .. "/amlfs_wire.lua")
 
 local function newer_than(other)
@@ -42,6 +42,20 @@ for line in io.lines() do
   else
     job_desc[key:match("^job%.(.*)$")] = value
   end
+end
+
+-- Inside slurmctld all of the cluster waits: no other process, no library from C that could sleep or reach a network,
+-- no more than some million steps. What breaks that ends here, where no pcall of the caller's hears of it.
+if inside then
+  local function forbid(what)
+    return function()
+      io.stderr:write("inside slurmctld: " .. what .. "\n")
+      os.exit(3)
+    end
+  end
+  os.execute, io.popen = forbid("os.execute"), forbid("io.popen")
+  require, package.loadlib = forbid("require"), forbid("package.loadlib")
+  debug.sethook(forbid("too many steps"), "", 5e6)
 end
 
 dofile(folder .. (name:find("^slurm_job_") and "/job_submit.lua" or "/burst_buffer.lua"))

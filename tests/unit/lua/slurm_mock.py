@@ -53,6 +53,14 @@ class SlurmMock:
         process = self.start(function)
         return finish(process, *process.communicate(told(*args, **fields)))
 
+    def call_inside(self, function: str, *args: str, **fields: str | list[str]) -> Returned:
+        """Call one function as within slurmctld: to begin a process, load a library or go on for long fails."""
+        process = subprocess.run(
+            [self.lua, MOCK, self.conf, self.release, function, "inside"],
+            input=told(*args, **fields), capture_output=True, check=False, encoding="ascii",
+        )  # fmt: skip
+        return finish(process, process.stdout, process.stderr)
+
     def requests(self) -> list[Request]:
         """Read the inbox, oldest first."""
         return [wire.load_request(path.read_bytes(), -1) for path in self.inbox()]
@@ -93,7 +101,7 @@ def told(*args: str, **fields: str | list[str]) -> str:
     return "".join(f"{key}={wire.escape(value)}\n" for key, value in lines)
 
 
-def finish(process: subprocess.Popen[str], out: str, problem: str) -> Returned:
+def finish(process: subprocess.Popen[str] | subprocess.CompletedProcess[str], out: str, problem: str) -> Returned:
     """Read what a call gave back."""
     assert process.returncode == 0, problem
     lines = [line.partition("=")[::2] for line in out.splitlines()]
