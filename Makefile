@@ -26,7 +26,7 @@ demo: setup ## a Slurm job with --amlfs-import and --amlfs-export, watched; DEMO
 
 .PHONY: test
 test: setup statics ## every check and every test, from a fresh machine on
-	@$(IN_CELL) true && $(BIN)/pytest --no-skips $(SIDE_BY_SIDE) tests/integration tests/contract tests/unit
+	@$(IN_CELL) true && $(BIN)/pytest --no-skips $(SIDE_BY_SIDE) tests/integration tests/faults tests/contract tests/unit
 
 .PHONY: check
 check: setup ## the fast gate: format, lint, types, import contracts, unit and property tests

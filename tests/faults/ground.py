@@ -1,0 +1,206 @@
+"""What a run stands on: a real daemon and a real emulator as processes, and an Azurite that all runs share.
+
+Slurm is a model (model_slurm.py) that real programs show to the daemon; nothing else is stood in for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from azure.storage.blob import ContainerClient
+
+from sandbox.emulator import AMLFS, LFS, RESOURCE_GROUP, SUBSCRIPTION
+from slurm_amlfs.adapters.crash_points import VARIABLE
+from slurm_amlfs.adapters.lfs import Lfs
+from slurm_amlfs.adapters.lustre import LustreMount
+from slurm_amlfs.adapters.memory_reading import read_events, read_records
+from slurm_amlfs.adapters.store import FILE_NAME
+from slurm_amlfs.domain.records import Event, Records
+from slurm_amlfs.emulator.azurite import DEVELOPMENT_KEY
+from slurm_amlfs.emulator.control import Control
+from slurm_amlfs.errors import AmlfsError, UserError
+from slurm_amlfs.wire import Board, Request, dump_request, load_board
+from tests.faults.programs import install
+from tests.faults.settings import configuration
+from tests.faults.starter import Started, Starter
+
+LONG = 60.0
+"""Seconds until something that has to come is called missing."""
+
+
+class NotInTimeError(AssertionError):
+    """What has to come did not."""
+
+
+def until(done: Callable[[], object], what: str, seconds: float = LONG) -> None:
+    """Look until something is so."""
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            raise NotInTimeError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the runs of one worker share."""
+
+    starter: Starter
+    account_url: str
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path, account_url: str) -> Shared:
+        """Start what starts the others."""
+        return cls(Starter(ENVIRONMENT), account_url, folder)
+
+
+class Ground:
+    """One run's. `emulator_options` and `daemon_options` are as the programs and `configuration` take them."""
+
+    def __init__(
+        self, shared: Shared, name: str, *, export_by: str = "arm", emulator_options: tuple[str, ...] = ()
+    ) -> None:
+        self.folder = shared.folder / name
+        self.folder.mkdir(parents=True)
+        self.state_dir, self.mount = self.folder / "state", self.folder / "lustre"
+        self.log, self._emulator_log = self.folder / "daemon.log", self.folder / "emulator.log"
+        self._starter, self._options, self._export_by = shared.starter, emulator_options, export_by
+        self._container_url = f"{shared.account_url}/{name}"
+        self.blobs = ContainerClient.from_container_url(self._container_url, credential=DEVELOPMENT_KEY)
+        self.lustre = LustreMount(self.mount, Lfs(LFS))
+        self.daemon: Started | None = None
+        self.deaths = self.starts = 0
+        self._requests = 0
+        install(self.folder / "bin")
+        for part in ("jobs", "queue", "comments", "terminals"):
+            (self.folder / "slurm" / part).mkdir(parents=True)
+        (self.folder / "slurm.conf").touch()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Have the emulator up, the daemon as it is started; nothing is left afterwards but what a failure shows."""
+        self._emulator_log.touch()
+        arguments = [f"--folder={self.folder / 'emulator'}", f"--mount={self.mount}", "--port=0"]
+        arguments += [f"--container-url={self._container_url}", f"--subscription={SUBSCRIPTION}"]
+        arguments += [f"--resource-group={RESOURCE_GROUP}", f"--amlfs={AMLFS}", *self._options]
+        emulator = self._starter.start("emulator", arguments, self._emulator_log)
+        try:
+            until(lambda: "ready arm=" in self._emulator_log.read_text() or not emulator.alive, "the emulator")
+            said = self._emulator_log.read_text()
+            assert "ready arm=" in said, said
+            arm_url = said.partition("arm=")[2].split()[0]
+            self.control = Control(arm_url)
+            (self.mount / "jobs").mkdir(exist_ok=True)
+            text = configuration(self.folder, arm_url, self._container_url, self._export_by)
+            (self.folder / "amlfs.toml").write_text(text)
+            yield
+        finally:
+            self.kill_daemon()
+            emulator.signal(signal.SIGTERM)
+            until(lambda: not emulator.alive, "the emulator ends")
+            self.blobs.delete_container()
+            self.blobs.close()
+
+    def start_daemon(self, die_at: str = "") -> None:
+        """Start the daemon, to die at a crash point if one is given."""
+        more = {VARIABLE: die_at} if die_at else {}
+        self.daemon = self._starter.start("daemon", [f"--config={self.folder / 'amlfs.toml'}"], self.log, **more)
+        self.starts += 1
+
+    @property
+    def daemon_alive(self) -> bool:
+        """Say whether it runs."""
+        return self.daemon is not None and self.daemon.alive
+
+    def kill_daemon(self) -> None:
+        """End it by SIGKILL, if it runs."""
+        if self.daemon is not None and self.daemon.signal(signal.SIGKILL):
+            self.deaths += 1
+            until(lambda: not self.daemon_alive, "the daemon is dead")
+
+    def drop(self, request: Request) -> None:
+        """Put a request into the inbox as a hook does."""
+        self._requests += 1
+        name = f"{self._requests}.{request.job_id}-{request.kind.value}"
+        draft = self.state_dir / "inbox" / "tmp" / name
+        draft.write_bytes(dump_request(request))
+        draft.rename(self.state_dir / "inbox" / "new" / name)
+
+    def has_request(self, job_id: int, token: str) -> bool:
+        """Say whether an ask lies in the inbox still."""
+        for part in ("new", "cur"):
+            for path in (self.state_dir / "inbox" / part).iterdir():
+                try:
+                    text = path.read_text()
+                except FileNotFoundError:
+                    continue
+                if f"job_id={job_id}\n" in text and f"token={token}\n" in text:
+                    return True
+        return False
+
+    def requests_left(self) -> list[str]:
+        """List what lies in the inbox."""
+        return [path.name for part in ("new", "cur") for path in (self.state_dir / "inbox" / part).iterdir()]
+
+    def board(self, job_id: int) -> Board | None:
+        """Read a board."""
+        try:
+            return load_board((self.state_dir / "board" / str(job_id)).read_bytes())
+        except (FileNotFoundError, UserError):
+            return None
+
+    def records(self) -> Records:
+        """Read what the daemon remembers."""
+        return read_records(self.state_dir / FILE_NAME)
+
+    def events(self, job_id: int) -> tuple[Event, ...]:
+        """Read a job's timeline."""
+        return read_events(self.state_dir / FILE_NAME, job_id)
+
+    def has_store(self) -> bool:
+        """Say whether there is a database to read."""
+        try:
+            self.records()
+        except AmlfsError:
+            return False
+        return True
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a blob."""
+        self.blobs.upload_blob(name, data, overwrite=True)
+
+    def all_blobs(self) -> dict[str, bytes]:
+        """Read every blob."""
+        return {it.name: bytes(self.blobs.download_blob(it.name).readall()) for it in self.blobs.list_blobs()}
+
+    def make_slurm_silent(self, *, silent: bool) -> None:
+        """Let Slurm's commands fail, or answer again."""
+        path = self.folder / "slurm" / "silent"
+        if silent:
+            path.touch()
+        else:
+            path.unlink(missing_ok=True)
+
+    def said(self) -> str:
+        """Read the end of the daemon's log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-60:]) if self.log.exists() else ""
+
+    def remove(self) -> None:
+        """Take the folder away."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+}
