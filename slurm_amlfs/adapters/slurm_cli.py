@@ -25,7 +25,8 @@ from slurm_amlfs.adapters.slurm_queue import (
     parse_jobs,
     parse_queue,
 )
-from slurm_amlfs.domain.view import Hold, JobView, QueuedJob
+from slurm_amlfs.adapters.slurm_records import RECORD_FIELDS, RECORD_OPTIONS, parse_records
+from slurm_amlfs.domain.view import Hold, JobRecord, JobView, QueuedJob
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
 TIMEOUT_SECONDS = 30
@@ -79,6 +80,16 @@ class SlurmCommands:
         """
         outcome, mark = self._ask_apart(QUEUE_FIELDS, QUEUE_OPTIONS, QUEUE_ENVIRONMENT)
         return parse_queue(outcome.stdout.decode("utf-8", "surrogateescape"), mark)
+
+    def declared(self) -> dict[int, JobRecord]:
+        """Read every job with directives that Slurm still knows, over or not, by one squeue.
+
+        Raises:
+            TemporaryError: slurmctld does not answer.
+            PermanentError: squeue speaks otherwise than we know.
+        """
+        outcome, mark = self._ask_apart(RECORD_FIELDS, RECORD_OPTIONS, QUEUE_ENVIRONMENT)
+        return parse_records(outcome.stdout.decode("utf-8", "surrogateescape"), mark)
 
     def comment(self, job_id: int, text: str) -> None:
         """Set a job's AdminComment: one line, cut at 1,000 characters. A job that is gone is success.

@@ -82,9 +82,9 @@ def parse_jobs(output: str, mark: str) -> dict[int, JobView]:
         PermanentError: not the records that were asked for.
     """
     try:
-        return {job.job_id: job for job in map(_job, _records(output, mark, JOB_FIELDS))}
+        return {job.job_id: job for job in map(read_job, part_records(output, mark, JOB_FIELDS))}
     except (ValueError, OverflowError) as error:
-        raise _another_form(error) from error
+        raise another_form(error) from error
 
 
 def parse_queue(output: str, mark: str) -> tuple[QueuedJob, ...]:
@@ -94,10 +94,10 @@ def parse_queue(output: str, mark: str) -> tuple[QueuedJob, ...]:
         PermanentError: not the records that were asked for.
     """
     try:
-        records = _records(output, mark, QUEUE_FIELDS)
+        records = part_records(output, mark, QUEUE_FIELDS)
         jobs = [_queued(record) for record in records if DIRECTIVE in record[-1] or _AFTER_EXPORT in record[-2]]
     except (ValueError, OverflowError) as error:
-        raise _another_form(error) from error
+        raise another_form(error) from error
     return tuple(job for job in jobs if job.directives or job.after)
 
 
@@ -155,7 +155,7 @@ def _joined(lines: Iterable[str]) -> list[str]:
     return found
 
 
-def _records(output: str, mark: str, fields: Sequence[str]) -> list[list[str]]:
+def part_records(output: str, mark: str, fields: Sequence[str]) -> list[list[str]]:
     """Part the records; a record ends with a line end behind its last mark.
 
     Those of one job, which `--array` prints for the tasks of an array's record, are one with all their tasks.
@@ -177,7 +177,8 @@ def _records(output: str, mark: str, fields: Sequence[str]) -> list[list[str]]:
     return found
 
 
-def _job(record: Sequence[str]) -> JobView:
+def read_job(record: Sequence[str]) -> JobView:
+    """Read a record of `JOB_FIELDS`; a ValueError if it is none."""
     job_id, uid, job_state, bb_state, exit_code, restarts, priority, batch, submitted, *texts = map(str.strip, record)
     array, task, account, user, reason = texts
     code, signal = _exit(exit_code)
@@ -195,7 +196,7 @@ def _job(record: Sequence[str]) -> JobView:
         held=int(priority) == 0,
         interactive=int(batch) == 0,
         priority=int(priority),
-        submitted=_time(submitted),
+        submitted=read_time(submitted),
         task=JobName(int(array), int(task)) if task.isdecimal() else None,
     )
 
@@ -210,20 +211,22 @@ def _queued(record: Sequence[str]) -> QueuedJob:
         account=_none(account),
         priority=int(priority),
         held=int(priority) == 0,
-        expected_start=_time(start),
+        expected_start=read_time(start),
         tasks=count_tasks(tasks),
         directives=directives,
-        after=frozenset(_awaited(depends, tasks.strip())),
+        after=frozenset(read_after(depends, tasks.strip())),
     )
 
 
-def _awaited(depends: str, own_task: str) -> Iterator[JobName]:
+def read_after(depends: str, own_task: str) -> Iterator[JobName]:
+    """Read the jobs, arrays and tasks that a Dependency names; its job is task `own_task` of an array."""
     for word, job_id, task in _DEPENDS.findall(depends):
         its = own_task if word == _SAME_TASK and own_task.isdecimal() else task
         yield JobName(int(job_id), int(its) if its else None)
 
 
-def _time(text: str) -> datetime | None:
+def read_time(text: str) -> datetime | None:
+    """Read a time, None where there is none."""
     return None if text in _NO_TIME else datetime.fromtimestamp(int(text), UTC)
 
 
@@ -248,5 +251,6 @@ def _name(text: str) -> str:
     return "" if text == _NO_NAME else text
 
 
-def _another_form(error: Exception) -> PermanentError:
+def another_form(error: Exception) -> PermanentError:
+    """Say that squeue printed something else."""
     return PermanentError(f"squeue prints a record of another form ({error}); report Slurm's version")

@@ -19,6 +19,7 @@ from slurm_amlfs.domain.view import (
     Hold,
     HsmState,
     ImportView,
+    JobRecord,
     JobView,
     QueuedJob,
     SpaceView,
@@ -121,6 +122,12 @@ class Slurm(Protocol):
 
     def jobs(self, job_ids: Iterable[int]) -> dict[int, JobView]:
         """Read the records of these jobs; a job that Slurm no longer knows is absent from the answer."""
+
+    def declared(self) -> dict[int, JobRecord]:
+        """Read every job of the cluster that has directives, over or not, as long as Slurm knows it.
+
+        Those tasks of an array that share a record are one here, by the array's job id.
+        """
 
     def queue(self) -> tuple[QueuedJob, ...]:
         """Read every pending job of the cluster that has directives, in no promised order."""

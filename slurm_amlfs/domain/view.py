@@ -245,3 +245,23 @@ class QueuedJob:
     expected_start: datetime | None = None
     tasks: int = 1
     after: frozenset[JobName] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job with directives as Slurm's record has it, where records are all that tells of duties (hold mode).
+
+    `name` is what Slurm calls it where its id is an array's as well ("7_2"; "7_[4-9]" for tasks in one record), else
+    "". `tasks` and `after` are those of QueuedJob. `begins` is when it may begin, None if that is now or not known,
+    `leader` the first job of the heterogeneous job that it is part of, 0 if of none. `owner_holds`: it was submitted
+    with its owner's own hold.
+    """
+
+    job: JobView
+    directives: tuple[str, ...]
+    name: str = ""
+    tasks: int = 1
+    after: frozenset[JobName] = frozenset()
+    begins: datetime | None = None
+    leader: int = 0
+    owner_holds: bool = False

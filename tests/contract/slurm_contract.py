@@ -87,6 +87,22 @@ class SlurmContract:
         world.wait_until(lambda: other not in {job.job_id for job in slurm.queue()})
         assert job_id in {job.job_id for job in slurm.queue()}
 
+    def test_records_with_directives(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """They have the same of a job as the two other looks, in one; over or not, but for jobs without directives."""
+        plain, job_id = world.hold(), world.hold_with(LINES)
+        second = world.wait_for(job_id, "afterok", LINES)
+        array = world.hold_with(LINES, tasks=9)
+        records = slurm.declared()
+        assert plain not in records
+        assert records[job_id].job == slurm.jobs([job_id])[job_id]
+        assert records[job_id].directives == LINES
+        assert (records[job_id].after, records[second].after) == (frozenset(), {JobName(job_id)})
+        assert records[array].job.hold is Hold.OWNER
+        tasks = sum(it.tasks for it in records.values() if it.job.job_id >= array and it.directives == LINES)
+        assert tasks >= 9
+        world.cancel(job_id)
+        world.wait_until(lambda: slurm.declared()[job_id].job.job_state == "CANCELLED")
+
     def test_who_waits_for_exports(self, slurm: Slurm, world: SlurmWorld) -> None:
         """A dependency is told; without directives only one that waits for a burst buffer."""
         first = world.hold()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from slurm_amlfs.domain.view import Hold, JobView, QueuedJob
+from slurm_amlfs.domain.view import Hold, JobRecord, JobView, QueuedJob
 from slurm_amlfs.errors import AmlfsError, TemporaryError
 
 
@@ -27,6 +27,15 @@ class FakeSlurm:
         """Read the records of these jobs."""
         self._called()
         return {job_id: self.records[job_id] for job_id in job_ids if job_id in self.records}
+
+    def declared(self) -> dict[int, JobRecord]:
+        """Read what has directives."""
+        self._called()
+        found = {job_id: job for job_id, job in self.queued.items() if job.directives and job_id in self.records}
+        return {
+            job_id: JobRecord(self.records[job_id], job.directives, tasks=job.tasks, after=job.after)
+            for job_id, job in found.items()
+        }
 
     def queue(self) -> tuple[QueuedJob, ...]:
         """Read what waits and has directives."""

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from slurm_amlfs.adapters.slurm_cli import SlurmCommands, one_line
+from slurm_amlfs.adapters.slurm_records import OWNERS_HOLD, parse_records
 from slurm_amlfs.adapters.slurm_queue import count_tasks, directive_lines, parse_jobs, parse_queue
-from slurm_amlfs.domain.view import JobName, JobView, QueuedJob
+from slurm_amlfs.domain.view import Hold, JobName, JobRecord, JobView, QueuedJob
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
 MARK = "|m|"
@@ -350,3 +351,63 @@ def test_lines_of_a_batch_job_are_joined_already() -> None:
     text = "#AMLFS stage_in prefix=/a\\\n#AMLFS  stage_out prefix=/b/"
     assert directive_lines(text, batch=True) == ("stage_in prefix=/a\\", "stage_out prefix=/b/")
     assert directive_lines(text, batch=False) == ("stage_in prefix=/a  stage_out prefix=/b/",)
+
+
+JOB = ("1", "PENDING", "(null)", "0", "0", "0", "1", "N/A")
+
+
+@pytest.mark.parametrize(
+    ("job_id", "tasks", "name", "count"),
+    [
+        ("7", "N/A", "", 1),
+        ("9", "2", "", 1),
+        ("7", "2", "7_[2]", 1),
+        ("7", "0-3,9%2", "7_[0-3,9]", 5),
+        ("7", "0-6:3,8", "7_[0,3,6,8]", 4),
+    ],
+)
+def test_what_scontrol_calls_a_record(job_id: str, tasks: str, name: str, count: int) -> None:
+    """By an array's id it would take all its tasks, so one whose id that is, or that has several, is named by them."""
+    text = record(job_id, *JOB, "7", tasks, "", "alice", "JobHeldUser", "afterok:5(unfulfilled)", "N/A", "N/A",
+                  "#AMLFS stage_in prefix=/a/")  # fmt: skip
+    found = parse_records(text, MARK)[int(job_id)]
+    assert (found.name, found.tasks, found.after) == (name, count, {JobName(5)})
+
+
+def test_records_with_directives() -> None:
+    """What job_submit wrote is read as it was; others' burst buffers are none of ours."""
+    lines = f"{OWNERS_HOLD}\n#AMLFS stage_in prefix=/a/\n#AMLFS stage_out prefix=/b/"
+    text = record("7", *JOB, "7", "N/A", "", "alice", "JobHeldUser", "", "1795348800", "6", lines)
+    text += record("8", *JOB, "8", "N/A", "", "alice", "JobHeldAdmin", "", "N/A", "N/A", "#BB_LUA AMLFS")
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    job = JobView(7, 1, "PENDING", "JobHeldUser", user="alice", held=True, priority=0)
+    asks = ("stage_in prefix=/a/", "stage_out prefix=/b/")
+    assert parse_records(text, MARK) == {7: JobRecord(job, asks, begins=noon, leader=6, owner_holds=True)}
+
+
+@pytest.mark.parametrize(
+    ("reason", "held", "hold"),
+    [
+        ("JobHeldUser", True, Hold.OWNER),
+        ("job requeued in held state", True, Hold.OWNER),
+        ("JobHeldAdmin", True, Hold.ADMIN),
+        ("JobHoldMaxRequeue", True, Hold.ADMIN),
+        ("Priority", False, Hold.NONE),
+    ],
+)
+def test_whose_hold_it_is(reason: str, held: bool, hold: Hold) -> None:  # noqa: FBT001 - drawn
+    """By what Slurm lets its owner release (job_mgr.c: WAIT_HELD_USER)."""
+    assert JobView(7, 1, "PENDING", reason, held=held).hold is hold
+
+
+def test_a_gate_is_turned_by_name(tmp_path: Path) -> None:
+    """scontrol is told what the job is called; a refusal is an error only of a job that waits and is not so yet."""
+    program(tmp_path, "scontrol", f'echo "$@" >> {tmp_path}/said; exit 1')
+    calls = squeue(tmp_path, {7})
+    slurm = SlurmCommands(tmp_path)
+    with pytest.raises(PermanentError, match=r"refuses to hold job 7 .*run the daemon as root"):
+        slurm.turn_gate(7, Hold.ADMIN)
+    slurm.turn_gate(7, Hold.NONE, "7_[2-3]")
+    slurm.turn_gate(8, Hold.OWNER)
+    assert (tmp_path / "said").read_text() == "hold 7\nrelease 7_[2-3]\nuhold 8\n"
+    assert calls.exists()
