@@ -16,7 +16,7 @@ from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life, Records, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.slot import wants_look
-from slurm_amlfs.domain.view import FileSystemView, JobName, JobView, QueuedJob, SpaceView
+from slurm_amlfs.domain.view import FileSystemView, JobName, JobRecord, JobView, QueuedJob, SpaceView
 from slurm_amlfs.domain.world import Ahead, Foreseen, FsSeen, Rules, Seen
 from slurm_amlfs.errors import AmlfsError
 
@@ -37,6 +37,7 @@ _OVERDUE_LOOKS = 5
 
 _REST_PER_LOOK = 75
 _REST_PER_SOON_LOOK = 5
+_REST_PER_ROLL = 20
 """A look that takes a second is made every 75, or every five while a job is about to start: slurmctld's jobs are
 locked meanwhile, and reading thousands of records costs us too."""
 
@@ -72,6 +73,8 @@ class Looks:
     slurm_looked: datetime | None = None
     slurm_took: timedelta = timedelta(0)
     slurm_trouble: str = ""
+    holds: bool = False
+    declared: Mapping[int, JobRecord] = field(default_factory=dict)
     file_systems: dict[str, FsSeen] = field(default_factory=dict)
     fs_looked: dict[str, datetime] = field(default_factory=dict)
     auto_looked: dict[str, datetime] = field(default_factory=dict)
@@ -96,6 +99,7 @@ class Looks:
             foreseen=self.foreseen,
             awaited=self.awaited,
             spaces=dict(spaces),
+            declared=self.declared,
         )
 
     def doubt(self, job_ids: frozenset[int]) -> None:
@@ -122,9 +126,12 @@ class Looks:
 
     def slurm_due(self, now: datetime) -> bool:
         """Say whether to ask Slurm now."""
-        if not self.wanted_jobs or self.slurm_looked is None:
-            return bool(self.wanted_jobs)
+        if self.slurm_looked is None or not (self.wanted_jobs or self.holds):
+            return bool(self.wanted_jobs) or self.holds
         pace, rest = self.pace.slurm, _REST_PER_LOOK
+        if self.holds:
+            # A job that has just been submitted can be released by its owner until it is seen.
+            pace, rest = self.pace.slurm_new, _REST_PER_ROLL
         if not self.wanted_jobs <= self.asked_jobs:
             pace, rest = self.pace.slurm_new, _REST_PER_SOON_LOOK
         if any(now < self.starting_since.get(it, now) + _SOON for it in self.starting):
@@ -162,6 +169,7 @@ class Looks:
 
         Where nothing is done ahead, it still tells who waits for the exports that wait for the slot.
         """
+        ahead = Ahead.OFF if self.holds else ahead  # then every job is known as soon as it is submitted
         wanted = {Ahead.OFF: self.exports_wait, Ahead.BATCH: bool(self.wanted_jobs), Ahead.SUBMIT: True}
         if not wanted[ahead]:
             return False
@@ -219,24 +227,31 @@ def look_at_queue(looks: Looks, slurm: Slurm, rules: Rules) -> Callable[[], bool
 def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callable[[], bool]:
     """Read the jobs now; return what puts the answer in place, to be called by the loop's own thread.
 
-    It says nothing of jobs doubted since `begin_slurm`.
+    In hold mode all jobs with directives are read. It says nothing of jobs doubted since `begin_slurm`.
     """
     began = time.monotonic()
+    declared: Mapping[int, JobRecord] = {}
     try:
-        jobs: Mapping[int, JobView] | None = slurm.jobs(sorted(job_ids))
+        if looks.holds:
+            declared = slurm.declared()
+        jobs: Mapping[int, JobView] | None = _views(declared) if looks.holds else slurm.jobs(sorted(job_ids))
         trouble = ""
     except AmlfsError as error:
         jobs, trouble = None, error.message
     took = timedelta(seconds=time.monotonic() - began)
 
     def put() -> bool:
-        asked = job_ids - looks.doubted
-        news = (looks.jobs, looks.asked_jobs, looks.slurm_trouble) != (jobs, asked, trouble)
+        asked = (job_ids | frozenset(declared)) - looks.doubted
+        was = (looks.jobs, looks.asked_jobs, looks.slurm_trouble, looks.declared)
         looks.slurm_took = took
-        looks.jobs, looks.asked_jobs, looks.slurm_trouble = jobs, asked, trouble
-        return news
+        looks.jobs, looks.asked_jobs, looks.slurm_trouble, looks.declared = jobs, asked, trouble, declared
+        return was != (jobs, asked, trouble, declared)
 
     return put
+
+
+def _views(declared: Mapping[int, JobRecord]) -> dict[int, JobView]:
+    return {job_id: record.job for job_id, record in declared.items()}
 
 
 def _known_view(looks: Looks, name: str, now: datetime, before: FsSeen | None) -> FileSystemView | None:

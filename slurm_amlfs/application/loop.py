@@ -28,7 +28,7 @@ from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, PoolsPort, Slurm
 from slurm_amlfs.application.running import Running
 from slurm_amlfs.application.spaces import Spaces
-from slurm_amlfs.domain.errand import EVICTS, Comment, Errand, key_of
+from slurm_amlfs.domain.errand import EVICTS, Comment, Errand, TurnGate, key_of
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Records
 from slurm_amlfs.domain.report import Report, Trouble
@@ -91,7 +91,7 @@ class Loop:
         self._outside = outside
         self._rules = rules
         self._performer = Performer(outside.file_systems, outside.slurm, restore_window, archive_window)
-        self._looks = Looks(pace, tuple(outside.file_systems))
+        self._looks = Looks(pace, tuple(outside.file_systems), holds=rules.holds)
         self._spaces = Spaces(rules, outside.pools)
         self._notices = Notices(outside.board, rules)
         self._records, events = outside.store.load()
@@ -154,6 +154,9 @@ class Loop:
         new = [(handle, request) for handle, request in self._outside.inbox.take() if handle not in known]
         self._heard += new
         self._new |= {request.job_id for _, request in new if request.job_id}
+        if self._rules.holds:
+            # The end of a run, of which a look that is older than its note would tell nothing.
+            self._looks.doubt(frozenset(self._new))
         if new or self._dirty or (self._wake is not None and now >= self._wake):
             self._dirty = True
             self._pass(now)
@@ -265,6 +268,9 @@ class Loop:
             self._rest([report], now)
             self._comment_again = True
             return False
+        if isinstance(report.errand, TurnGate):
+            # A look that is under way may be older than the turn.
+            self._new.add(report.errand.job_id)
         self._spaces.hear(report)
         self._reports.append(report)
         return True

@@ -33,6 +33,7 @@ from slurm_amlfs.domain.errand import (
     ProveOut,
     Start,
     Stop,
+    TurnGate,
     WriteReceipt,
     key_of,
 )
@@ -161,10 +162,17 @@ class Performer:
             case DropReceipt(job_id, names):
                 for name in names:
                     self._fs(name).lustre.drop_receipt(job_id)
+            case Comment() | Notify() | TurnGate():
+                self._tell_slurm(errand)
+
+    def _tell_slurm(self, errand: Comment | Notify | TurnGate) -> None:
+        match errand:
             case Comment(job_id, text):
                 self._slurm.comment(job_id, text)
             case Notify(job_id, text):
                 self._slurm.notify(job_id, text)
+            case TurnGate(job_id, hold, name):
+                self._slurm.turn_gate(job_id, hold, name)
 
     def _fs(self, name: str) -> FileSystem:
         fs = self._file_systems[name]

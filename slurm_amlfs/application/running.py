@@ -13,8 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from slurm_amlfs.application.noticing import COMMENTS
 from slurm_amlfs.application.walk_pool import WalkPool
-from slurm_amlfs.domain.errand import Comment, Errand, Notify, Walk, file_systems_of, key_of
+from slurm_amlfs.domain.errand import Comment, Errand, Notify, TurnGate, Walk, file_systems_of, key_of
 from slurm_amlfs.domain.urgency import Rank
+
+_TOLD = (Comment, Notify, TurnGate)
+"""What Slurm is told."""
 
 Told = Callable[[], bool]
 """What puts the outcome in place, in the loop's own thread; it says whether that asks for a pass."""
@@ -51,7 +54,7 @@ class Running:
         if isinstance(errand, Walk):
             self._walk(key, file_systems_of(errand), errand.rank, work)
         elif key not in self.futures:
-            pool = self._comments if isinstance(errand, (Comment, Notify)) else self._pool(file_systems_of(errand))
+            pool = self._comments if isinstance(errand, _TOLD) else self._pool(file_systems_of(errand))
             self._follow(key, pool.submit(work))
 
     def look(self, key: str, work: Callable[[], Told], *file_systems: str) -> None:

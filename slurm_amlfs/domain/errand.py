@@ -16,6 +16,7 @@ from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.records import StageKey, Transfer
 from slurm_amlfs.domain.urgency import Rank
+from slurm_amlfs.domain.view import Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +197,15 @@ class Notify:
     failed: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class TurnGate:
+    """Make a pending job's hold this one; `name` is what Slurm calls the job where its id is not enough."""
+
+    job_id: int
+    hold: Hold
+    name: str = ""
+
+
 Errand = (
     Count
     | Probe
@@ -211,6 +221,7 @@ Errand = (
     | Clear
     | Comment
     | Notify
+    | TurnGate
 )
 
 
@@ -225,7 +236,7 @@ def key_of(errand: Errand) -> str:
             key = f"{_WORDS[type(errand)]} {stage}"
         case Start(transfer) | Stop(transfer):
             key = f"{_WORDS[type(errand)]} {transfer.fs} {transfer.transfer_id}"
-        case WriteReceipt(job_id) | DropReceipt(job_id) | Comment(job_id) | Notify(job_id):
+        case WriteReceipt(job_id) | DropReceipt(job_id) | Comment(job_id) | Notify(job_id) | TurnGate(job_id):
             key = f"{_WORDS[type(errand)]} {job_id}"
         case Clear(fs, transfer_id):
             key = f"clear {fs} {transfer_id}"
@@ -248,7 +259,7 @@ def file_systems_of(errand: Errand) -> tuple[str, ...]:
 _WORDS: Mapping[type, str] = MappingProxyType({
     Count: "count", Probe: "prove", ProveIn: "prove", Evict: "evict", ProveOut: "prove",
     ArchiveFiles: "archive", Free: "free", Start: "start", Stop: "stop", WriteReceipt: "receipt",
-    DropReceipt: "receipt", Comment: "comment", Notify: "notify",
+    DropReceipt: "receipt", Comment: "comment", Notify: "notify", TurnGate: "gate",
 })  # fmt: skip
 """Errands of one word and one object are never done at once."""
 

@@ -12,10 +12,10 @@ that, an admin's hold is taken for such a loss.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from slurm_amlfs.domain.view import Hold
+from slurm_amlfs.domain.view import Hold, JobName
 
 SAVED_AFTER = timedelta(seconds=30)
 """After so long slurmctld has saved what it did (state_save.c: SAVE_MAX_WAIT, 5 s, and a busy disk)."""
@@ -32,6 +32,26 @@ class Gate(StrEnum):
     SHUT = "shut"
     OPENED = "opened"
     LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a job in hold mode, from its submission or requeue on.
+
+    `number` counts requeues before it, `turned` is when its gate was opened. `owner_holds`: its owner wants it held.
+    `after` are all the jobs that it has been seen to wait for: Slurm forgets them when they have ended.
+    """
+
+    number: int
+    gate: Gate = Gate.LOOSE
+    turned: datetime | None = None
+    owner_holds: bool = False
+    after: frozenset[JobName] = frozenset()
+
+    @property
+    def token(self) -> str:
+        """Name the asks for its data; PrologSlurmctld and EpilogSlurmctld write it of SLURM_JOB_RESTART_COUNT."""
+        return f"run-{self.number}"
 
 
 @dataclass(frozen=True, slots=True)

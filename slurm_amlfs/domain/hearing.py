@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from slurm_amlfs.domain import keeping
+from slurm_amlfs.domain import keeping, runs
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.declaring import stages_of
 from slurm_amlfs.domain.draft import Draft
@@ -28,6 +28,10 @@ _MAKES_JOBS = frozenset({RequestKind.SETUP, RequestKind.DATA_IN, RequestKind.DAT
 
 def hear(draft: Draft, request: Request) -> bool:
     """Take one request into the records; False if it has to be heard again once Slurm can say whose job it is."""
+    if draft.rules.holds:
+        request = runs.with_directives(draft, request)
+        if not (stands := runs.stands(draft, request)):
+            return stands is not None
     known = draft.seen.jobs is not None and request.job_id in draft.seen.asked_jobs
     if request.kind in _MAKES_JOBS and not known and _lacks_owner(draft, request):
         return False
@@ -35,6 +39,11 @@ def hear(draft: Draft, request: Request) -> bool:
         return _hear_again(draft, request, known=known)
     _HEARERS[request.kind](draft, request)
     return True
+
+
+def ask_in(draft: Draft, request: Request) -> None:
+    """Take an ask for a stage-in that comes of Slurm's record, where no hook makes one (hold mode)."""
+    _ask_in(draft, request)
 
 
 def _lacks_owner(draft: Draft, request: Request) -> bool:

@@ -13,6 +13,8 @@ from datetime import datetime
 
 from slurm_amlfs.domain import (
     by_hsm,
+    gating,
+    holding,
     importing,
     keeping,
     measuring,
@@ -37,6 +39,7 @@ from slurm_amlfs.domain.errand import (
     Probe,
     ProveIn,
     Start,
+    TurnGate,
     WriteReceipt,
 )
 from slurm_amlfs.domain.hearing import hear
@@ -91,6 +94,7 @@ def decide(
     for report in reports:
         _take(draft, report)
     unheard = _hear_all(draft, requests)
+    holding.follow(draft)
     for job in list(draft.jobs.values()):
         watch(draft, job)
     riding.take_stock(draft)
@@ -105,6 +109,7 @@ def decide(
     for job in list(draft.jobs.values()):
         receipts.want(draft, job)
         telling.want(draft, job)
+    gating.turn_gates(draft)
     for job_id in draft.closed:
         _forget(draft, job_id)
     if draft.leases != records.leases:
@@ -166,6 +171,8 @@ def _take(draft: Draft, report: Report) -> None:
             _take_comment(draft, errand, result)
         case Notify():
             telling.told(draft, errand)
+        case TurnGate():
+            gating.turned(draft, errand, result)
         case Count() | Probe() | ProveIn():
             _take_lease(draft, errand, result)
         case Evict(lease):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction
 from slurm_amlfs.domain.cutting import Cut
+from slurm_amlfs.domain.gate import Run
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.phases import Phase, check_move
 from slurm_amlfs.domain.resting import Resting
@@ -107,6 +108,7 @@ class Job:
     of an earlier ask may still lie there. `refusal` is why the daemon will not do what the directives ask.
     `told` is since when the failure had been that was last told to an interactive job's terminal.
     `not_before`, `waits_in_a_row` and `trouble` are the wait after an error with what is done for the job as a whole.
+    `run` is its present run in hold mode, None elsewhere.
     """
 
     job_id: int
@@ -133,6 +135,7 @@ class Job:
     not_before: datetime | None = None
     waits_in_a_row: int = 0
     trouble: str = ""
+    run: Run | None = None
 
 
 class TransferKind(StrEnum):

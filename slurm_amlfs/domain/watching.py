@@ -17,12 +17,14 @@ from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Job, Life, Stage
 from slurm_amlfs.domain.view import JobView
 
-_OVER = frozenset({
+OVER = frozenset({
     "CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY",
     "REVOKED",
 })  # fmt: skip
 _RUNS = frozenset({"RUNNING", "SUSPENDED", "SIGNALING", "STOPPED", "RESIZING"})
 _ENDS = frozenset({"STAGE_OUT"})
+_HAVE_RUN = OVER - {"CANCELLED", "DEADLINE", "REVOKED"}
+"""Ends that a job does not come to while it is pending."""
 _WAITS_AGAIN = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 """What Slurm shows of a job whose stage-out waits if it was requeued: the requeue drops STAGE_OUT."""
 _BAD_ENDS = frozenset({"TimeLimit", "NodeDown", "NodeFail", "JobLaunchFailure", "OutOfMemory", "DeadLine"})
@@ -45,10 +47,11 @@ def _follow(draft: Draft, job: Job) -> Job:
     if not _seen(draft, job) or job.closed is not None:
         return job
     view = (draft.seen.jobs or {}).get(job.job_id)
-    if view is None or view.job_state in _OVER:
+    if view is None or view.job_state in OVER:
         if job.life is not Life.GONE:
             draft.note(job.job_id, "left Slurm", "" if view is None else view.job_state)
-        return replace(job, life=Life.GONE, succeeded=job.succeeded if view is None else _well(view))
+        gone = replace(job, life=Life.GONE, succeeded=job.succeeded if view is None else _well(view))
+        return gone if job.run is None else _ask_for_exports(job, gone, view)
     if view.job_state in _RUNS and job.life is Life.PENDING:
         draft.note(job.job_id, "started")
         return replace(job, life=Life.RUNNING)
@@ -57,8 +60,16 @@ def _follow(draft: Draft, job: Job) -> Job:
             draft.note(job.job_id, "ended")
         return replace(job, life=Life.ENDED, succeeded=_well(view))
     if view.bb_state == "staged-in" and not job.announced and _staged_in(draft, job) and draft.job_ready(job):
-        draft.want(Comment(job.job_id, _summary(draft, job), announces=True))
+        draft.want(Comment(job.job_id, summary(draft, job), announces=True))
     return job
+
+
+def _ask_for_exports(before: Job, gone: Job, view: JobView | None) -> Job:
+    """Where no hook asks, take the end of a job that has run for the ask; its note, by the same token, adds nothing."""
+    ran = before.life is not Life.PENDING or (view is not None and view.job_state in _HAVE_RUN)
+    if gone.run is None or gone.token_out or not ran:
+        return gone
+    return replace(gone, token_out=gone.run.token)
 
 
 def _well(view: JobView) -> bool:
@@ -74,7 +85,8 @@ def _staged_in(draft: Draft, job: Job) -> bool:
     return all(stage.phase is Phase.STAGED_IN for stage in draft.of_job(job.job_id, Direction.IN))
 
 
-def _summary(draft: Draft, job: Job) -> str:
+def summary(draft: Draft, job: Job) -> str:
+    """Say what was staged in, for the job's AdminComment."""
     stages = list(draft.of_job(job.job_id, Direction.IN))
     if not stages:
         return "amlfs: nothing to stage in; its exports are known"
@@ -108,7 +120,9 @@ def _follow_out(draft: Draft, job: Job, stage: Stage) -> None:
         return
     if stage.phase is not Phase.DECLARED:
         return
-    if job.token_out and (job.life is Life.GONE or (job.life is Life.ENDED and _seen(draft, job))):
+    # In hold mode a job that has ended may still be completing: its processes write until it has left Slurm.
+    ended = job.life is Life.ENDED and job.run is None and _seen(draft, job)
+    if job.token_out and (job.life is Life.GONE or ended):
         _begin_out(draft, job, stage)
     elif job.life is Life.GONE:
         draft.move(stage, Phase.CANCELLED, "export dropped", "the job is gone and Slurm did not ask for its export")

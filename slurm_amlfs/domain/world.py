@@ -11,7 +11,7 @@ from slurm_amlfs.domain.belief import AgeLimit
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.view import FileSystemView, ImportView, JobName, JobView, QueuedJob, SpaceView
+from slurm_amlfs.domain.view import FileSystemView, ImportView, JobName, JobRecord, JobView, QueuedJob, SpaceView
 
 
 class ExportBy(StrEnum):
@@ -37,6 +37,13 @@ class Ahead(StrEnum):
     OFF = "off"
     BATCH = "batch"
     SUBMIT = "submit"
+
+
+class Mode(StrEnum):
+    """What keeps a job from starting: Slurm's burst buffer plugin, or its hold."""
+
+    BURST_BUFFER = "burst-buffer"
+    HOLD = "hold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,12 @@ class Rules:
     list_blobs: int = 5_000_000
     list_time: timedelta = timedelta(seconds=120)
     operators: frozenset[int] = frozenset({0})
+    mode: Mode = Mode.BURST_BUFFER
+
+    @property
+    def holds(self) -> bool:
+        """Say whether jobs wait in Slurm's hold."""
+        return self.mode is Mode.HOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +118,7 @@ class Seen:
 
     `jobs` is None while Slurm does not answer; a job of `asked_jobs` that it lacks is gone. `running` are the keys of
     errands under way, `foreseen` what the queue will need, `awaited` who waits for the end of which job,
-    `spaces` the room on each file system.
+    `spaces` the room on each file system, `declared` in hold mode the records of all jobs with directives.
     """
 
     now: datetime
@@ -116,6 +129,7 @@ class Seen:
     foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
     awaited: Mapping[JobName, tuple[QueuedJob, ...]] = field(default_factory=dict)
     spaces: Mapping[str, SpaceView] = field(default_factory=dict)
+    declared: Mapping[int, JobRecord] = field(default_factory=dict)
 
 
 def backoff(waits_in_a_row: int, retry_after: timedelta, longest: timedelta) -> timedelta:

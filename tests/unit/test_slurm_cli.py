@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from slurm_amlfs.adapters.slurm_cli import SlurmCommands, one_line
-from slurm_amlfs.adapters.slurm_records import OWNERS_HOLD, parse_records
 from slurm_amlfs.adapters.slurm_queue import count_tasks, directive_lines, parse_jobs, parse_queue
+from slurm_amlfs.adapters.slurm_records import OWNERS_HOLD, parse_records
 from slurm_amlfs.domain.view import Hold, JobName, JobRecord, JobView, QueuedJob
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
@@ -401,7 +401,7 @@ def test_whose_hold_it_is(reason: str, held: bool, hold: Hold) -> None:  # noqa:
 
 
 def test_a_gate_is_turned_by_name(tmp_path: Path) -> None:
-    """scontrol is told what the job is called; a refusal is an error only of a job that waits and is not so yet."""
+    """Scontrol is told what the job is called; a refusal is an error only of a job that waits and is not so yet."""
     program(tmp_path, "scontrol", f'echo "$@" >> {tmp_path}/said; exit 1')
     calls = squeue(tmp_path, {7})
     slurm = SlurmCommands(tmp_path)

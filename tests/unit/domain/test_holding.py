@@ -1,0 +1,384 @@
+"""Hold mode: duties found in records, gates, runs and their notes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from slurm_amlfs.domain.errand import Comment, ProveOut, TurnGate
+from slurm_amlfs.domain.gate import Gate, Run
+from slurm_amlfs.domain.phases import Phase
+from slurm_amlfs.domain.records import Life
+from slurm_amlfs.domain.view import Hold, ImportState, JobName
+from slurm_amlfs.wire import Answer, RequestKind
+from tests.unit.domain.desk import Desk, proved, unproved
+from tests.unit.domain.hold_desk import IN, OUT, HoldDesk
+
+
+@pytest.fixture
+def desk() -> HoldDesk:
+    """Make a desk in hold mode."""
+    return HoldDesk()
+
+
+def test_a_job_waits_for_its_data_in_an_admins_hold(desk: HoldDesk) -> None:
+    """Seen, it is held for operators at once; let go when its data is proved, and Slurm told of it."""
+    desk.come()
+    desk.settle()
+    assert desk.wish(TurnGate) == TurnGate(7, Hold.ADMIN)
+    assert desk.board().token_in == Run(0).token
+    desk.bring()
+    assert desk.hold_of() is Hold.ADMIN
+    assert desk.wish(TurnGate) == TurnGate(7, Hold.NONE)
+    desk.act()
+    assert desk.hold_of() is Hold.NONE
+    desk.go()
+    assert desk.wish(Comment).announces
+    assert desk.answers()[0] is Answer.DONE
+    assert "let go" in desk.words()
+
+
+def test_who_is_released_too_early_is_held_again(desk: HoldDesk) -> None:
+    """By its owner before it was seen, or by an operator."""
+    desk.come(hold=Hold.NONE)
+    desk.settle()
+    assert desk.act() == [TurnGate(7, Hold.ADMIN)]
+    desk.go()
+    desk.hold(Hold.NONE)
+    desk.go()
+    assert desk.act() == [TurnGate(7, Hold.ADMIN)]
+    assert "held again" in desk.words()
+    desk.bring()
+    assert desk.wish(TurnGate).hold is Hold.NONE
+
+
+def test_its_owners_hold_survives(desk: HoldDesk) -> None:
+    """Submitted with one, the job is handed to him when its data is there; a hold of later stays, too."""
+    desk.come(owner_holds=True)
+    desk.bring()
+    assert desk.wish(TurnGate).hold is Hold.OWNER
+    desk.act()
+    desk.settle()
+    assert not desk.wished(TurnGate)
+    desk.hold(Hold.NONE)
+    desk.go(after=60)
+    desk.hold(Hold.OWNER)
+    desk.go()
+    desk.go(after=60)
+    assert not desk.wished(TurnGate)
+    assert desk.job().run is not None
+    assert desk.job().run.owner_holds
+
+
+def test_an_admins_hold_of_later_stays(desk: HoldDesk) -> None:
+    """Once what was opened has been saved by Slurm; before, a crash of slurmctld may have taken it back."""
+    desk.come()
+    desk.bring()
+    desk.act()
+    desk.hold(Hold.ADMIN)
+    desk.go(after=3600)
+    assert desk.act() == [TurnGate(7, Hold.NONE)]
+    desk.go(after=60)
+    assert desk.job().run is not None
+    assert desk.job().run.gate is Gate.LEFT
+    desk.hold(Hold.ADMIN)
+    desk.go(after=60)
+    assert not desk.wished(TurnGate)
+
+
+def test_a_turn_that_fails_is_wished_again(desk: HoldDesk) -> None:
+    """To shut a gate at once, to open one after a wait, and the board says why."""
+    desk.come()
+    desk.settle()
+    desk.act(well=False)
+    desk.settle()
+    assert desk.wish(TurnGate).hold is Hold.ADMIN
+    desk.bring()
+    desk.act(well=False)
+    assert not desk.wished(TurnGate)
+    assert desk.board().message == "Slurm does not answer"
+    desk.go(after=60)
+    assert desk.wish(TurnGate).hold is Hold.NONE
+
+
+def test_what_only_exports_is_let_go_when_it_is_known(desk: HoldDesk) -> None:
+    """It may not start before: the policy may refuse it."""
+    desk.come(OUT)
+    desk.settle()
+    assert desk.wish(TurnGate).hold is Hold.NONE
+
+
+def test_a_refused_job_stays_held_until_an_operator_has_it_tried_again(desk: HoldDesk) -> None:
+    """The board says why. Released, it is asked about anew, behind a shut gate."""
+    desk.come("stage_out prefix=/elsewhere/")
+    desk.settle()
+    desk.act()
+    desk.settle()
+    assert "may not export" in desk.board().message
+    assert not desk.wished(TurnGate)
+    generation = desk.job().generation
+    desk.hold(Hold.NONE)
+    desk.go()
+    assert desk.act() == [TurnGate(7, Hold.ADMIN)]
+    desk.settle()
+    assert desk.job().generation > generation
+    assert not desk.wished(TurnGate)
+
+
+def test_a_failed_stage_in_is_tried_again_when_an_operator_releases_it(desk: HoldDesk) -> None:
+    """And the job does not start meanwhile."""
+    desk.come()
+    desk.settle()
+    desk.act()
+    desk.drop_receipts()
+    desk.go()
+    desk.count(files=0, total_bytes=0)
+    desk.settle()
+    assert desk.stage().phase is Phase.FAILED
+    assert not desk.wished(TurnGate)
+    desk.hold(Hold.NONE)
+    desk.go()
+    assert desk.stage().phase is Phase.WAITING
+    assert desk.act() == [TurnGate(7, Hold.ADMIN)]
+    assert desk.hold_of() is Hold.ADMIN
+
+
+def test_its_end_begins_the_export(desk: HoldDesk) -> None:
+    """When it has left Slurm, and not while its processes may still write; the note of its end waits so long, too."""
+    desk.come()
+    desk.bring()
+    desk.act()
+    desk.start()
+    assert desk.stage().phase is Phase.RUNNING
+    desk.alter(job_state="COMPLETING")
+    note = desk.note(RequestKind.DATA_OUT)
+    assert desk.go(note).unheard == (note,)
+    desk.settle()
+    assert desk.out().phase is Phase.DECLARED
+    desk.alter(job_state="COMPLETED")
+    desk.settle()
+    assert desk.out().phase is Phase.WAITING
+    desk.prove_out(proved())
+    desk.free()
+    desk.settle()
+    assert desk.job().closed is not None
+    desk.go(desk.note(RequestKind.DATA_OUT))
+    desk.settle()
+    assert desk.job().closed is not None
+
+
+@pytest.mark.parametrize(("line", "state", "code", "phase"), [
+    ("", "FAILED", 1, Phase.WAITING),
+    (" on=success", "COMPLETED", 0, Phase.WAITING),
+    (" on=success", "TIMEOUT", 0, Phase.SETTLED),
+    (" on=success", "FAILED", 1, Phase.SETTLED),
+    (" on=failure", "FAILED", 1, Phase.WAITING),
+    (" on=failure", "CANCELLED", 0, Phase.WAITING),
+    (" on=failure", "COMPLETED", 0, Phase.SETTLED),
+])  # fmt: skip
+def test_a_lost_note_loses_no_export(desk: HoldDesk, line: str, state: str, code: int, phase: Phase) -> None:
+    """The record of a job that has run says as much."""
+    desk.come(IN, OUT + line)
+    desk.bring()
+    desk.act()
+    desk.start()
+    desk.alter(job_state=state, exit_code=code)
+    desk.settle()
+    assert desk.out().phase is phase
+
+
+def test_a_record_that_is_gone_leaves_the_note(desk: HoldDesk) -> None:
+    """Whatever the daemon has missed: with the note, the export begins; without it, too, if the job was seen to run."""
+    desk.come(IN, OUT + " on=success")
+    desk.bring()
+    desk.act()
+    desk.start()
+    note = desk.note(RequestKind.DATA_OUT, 7, 0)
+    del desk.roll[7]
+    desk.go(note)
+    desk.settle()
+    assert desk.out().phase is Phase.WAITING
+
+
+def test_a_job_that_never_ran_exports_nothing(desk: HoldDesk) -> None:
+    """Cancelled while it waits, it leaves nothing behind."""
+    desk.come()
+    desk.bring()
+    desk.alter(job_state="CANCELLED")
+    desk.settle()
+    assert 7 not in desk.records.jobs or desk.out().phase is Phase.CANCELLED
+
+
+def test_a_requeued_job_is_held_and_staged_again(desk: HoldDesk) -> None:
+    """What it left is not its result; the note of that run, which is named as the next one's, is no end of this one."""
+    desk.come()
+    desk.bring()
+    desk.act()
+    desk.start()
+    desk.requeue()
+    desk.settle(desk.note(RequestKind.DATA_OUT))
+    assert desk.board().token_in == Run(1).token
+    assert desk.answers()[0] is Answer.BUSY
+    assert desk.act() == [TurnGate(7, Hold.ADMIN)]
+    desk.settle(desk.note(RequestKind.DATA_OUT))
+    assert desk.job().life is Life.PENDING
+    desk.drop_receipts()
+    desk.settle()
+    desk.count(there=True)
+    desk.settle()
+    desk.prove()
+    desk.receipt()
+    desk.settle()
+    assert desk.wish(TurnGate).hold is Hold.NONE
+
+
+def test_a_job_that_its_owner_requeued_held_is_handed_to_him(desk: HoldDesk) -> None:
+    """Scontrol requeuehold."""
+    desk.come(OUT)
+    desk.settle()
+    desk.act()
+    desk.start()
+    desk.requeue(hold=Hold.OWNER)
+    desk.settle()
+    desk.act()
+    desk.settle()
+    assert desk.hold_of() is Hold.OWNER
+    assert not desk.wished(TurnGate)
+
+
+def test_an_export_under_way_is_finished_before_the_next_run(desk: HoldDesk) -> None:
+    """A finished job that is requeued waits behind its gate."""
+    desk.come(OUT)
+    desk.settle()
+    desk.act()
+    desk.start()
+    desk.alter(job_state="COMPLETED")
+    desk.settle()
+    desk.prove_out(unproved("/jobs/7/"))
+    desk.settle()
+    Desk.start(desk)
+    assert desk.out().phase is Phase.EXPORTING
+    desk.requeue()
+    desk.go()
+    assert desk.act() == [TurnGate(7, Hold.ADMIN)]
+    assert desk.out().phase is Phase.EXPORTING
+    assert not desk.wished(TurnGate)
+    desk.archived()
+    desk.settle()
+    assert desk.job().run is not None
+    assert desk.job().run.number == 1
+    assert desk.wish(TurnGate).hold is Hold.NONE
+
+
+def test_a_job_waits_for_what_it_depends_on(desk: HoldDesk) -> None:
+    """For the other's end, and then for the other's exports, which are likely what it brings in."""
+    desk.come(OUT)
+    desk.come("stage_in prefix=/jobs/7/", job_id=8, after=frozenset({JobName(7)}))
+    desk.settle()
+    desk.act()
+    desk.settle()
+    assert desk.stage(8).phase is Phase.DECLARED
+    assert desk.board(8).message == "waiting for job 7, which it depends on"
+    desk.start()
+    desk.alter(job_state="COMPLETED")
+    desk.come("stage_in prefix=/jobs/7/", job_id=8, hold=Hold.ADMIN)
+    desk.settle()
+    assert desk.stage(8).phase is Phase.DECLARED
+    assert desk.board(8).message == "waiting for the exports of job 7, which it depends on"
+    desk.prove_out(proved())
+    desk.settle()
+    assert desk.stage(8).phase is not Phase.DECLARED
+
+
+def test_a_job_is_staged_shortly_before_its_begin_time(desk: HoldDesk) -> None:
+    """And the pass that begins it comes by itself."""
+    desk.come(begins=desk.now + timedelta(hours=1))
+    desk.settle()
+    assert desk.stage().phase is Phase.DECLARED
+    assert desk.decision is not None
+    assert desk.decision.wake is not None
+    desk.go(after=(desk.decision.wake - desk.now).total_seconds())
+    assert desk.stage().phase is Phase.WAITING
+
+
+def test_an_arrays_record_stays_shut_and_its_tasks_are_jobs(desk: HoldDesk) -> None:
+    """By the names that scontrol takes for just these."""
+    desk.come(tasks=90, name="7_[10-99]")
+    desk.come(job_id=8)
+    desk.settle()
+    assert desk.wished(TurnGate) == [TurnGate(7, Hold.ADMIN, "7_[10-99]"), TurnGate(8, Hold.ADMIN)]
+    desk.bring()
+    assert desk.wish(TurnGate) == TurnGate(8, Hold.NONE)
+    assert 7 not in desk.records.jobs
+
+
+def test_a_heterogeneous_job_is_let_go_when_all_its_parts_may(desk: HoldDesk) -> None:
+    """To release one is to release all."""
+    desk.come(leader=7)
+    desk.come(OUT, job_id=8, leader=7)
+    desk.settle()
+    desk.act()
+    desk.settle()
+    assert not desk.wished(TurnGate)
+    desk.bring()
+    assert {it.hold for it in desk.wished(TurnGate)} == {Hold.NONE}
+
+
+def test_a_daemon_without_memory_knows_running_jobs_again(desk: HoldDesk) -> None:
+    """So that their inputs are needed, and their exports known; gates of jobs that run are nobody's business."""
+    desk.come(hold=Hold.NONE)
+    desk.alter(job_state="RUNNING")
+    desk.settle()
+    assert desk.job().life is Life.RUNNING
+    assert not desk.wished(TurnGate)
+    desk.alter(job_state="COMPLETED")
+    desk.settle()
+    assert desk.out().phase is Phase.WAITING
+
+
+def test_a_note_with_directives_is_enough(desk: HoldDesk) -> None:
+    """Memory and record are gone; one without any, of a job that nobody knows, is passed over."""
+    desk.come(hold=Hold.NONE)
+    whole, bare = desk.note(RequestKind.DATA_OUT, 7, 0, IN, OUT), desk.note(RequestKind.DATA_OUT)
+    del desk.roll[7]
+    desk.go(bare)
+    assert not desk.records.jobs
+    desk.go(whole)
+    desk.settle()
+    assert desk.wished(ProveOut)
+
+
+def test_a_note_tells_that_a_cancelled_job_had_run(desk: HoldDesk) -> None:
+    """Its record alone does not, when it came and went between two looks."""
+    desk.come(IN, OUT)
+    desk.bring()
+    desk.act()
+    desk.alter(job_state="CANCELLED")
+    desk.go(desk.note(RequestKind.DATA_OUT))
+    desk.settle()
+    assert desk.out().phase is Phase.WAITING
+
+
+def test_silence_turns_nothing(desk: HoldDesk) -> None:
+    """While Slurm does not answer, nothing is known."""
+    desk.come()
+    desk.silent = True
+    desk.go()
+    assert not desk.wished(TurnGate)
+    assert not desk.records.jobs
+
+
+def test_an_import_that_fails_keeps_the_gate_shut(desk: HoldDesk) -> None:
+    """However it ended."""
+    desk.come(IN + " conflict=fail")
+    desk.settle()
+    desk.act()
+    desk.drop_receipts()
+    desk.go()
+    desk.count()
+    Desk.start(desk)
+    desk.land(ImportState.FAILED, conflicts=3, message="conflicts")
+    desk.settle()
+    assert all(it.hold is Hold.ADMIN for it in desk.wished(TurnGate))
+    assert desk.hold_of() is Hold.ADMIN
