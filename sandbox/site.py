@@ -27,10 +27,12 @@ from sandbox.munge import munge_socket, munged
 from sandbox.options import Options
 from sandbox.ports import Ports
 from sandbox.service import Service
-from sandbox.slurm import Slurm, release
+from sandbox.slurm import CommandError, Slurm, release
 from sandbox.slurm_files import Place, install
 from sandbox.strays import end_strays
 from slurm_amlfs.emulator.control import Control
+from slurm_amlfs.entrypoints import status
+from slurm_amlfs.errors import AmlfsError
 
 TEMPORARY = Path("/run")
 """The cell's own, so what is made there ends with the cell."""
@@ -159,12 +161,16 @@ class Site:
         return self.slurm.job(job_id)
 
     def status(self, job_id: int) -> dict[str, Any]:
-        """Read `slurm-amlfs status JOB --json`.
+        """Read what `slurm-amlfs status JOB --json` tells, without the second that a new Python takes to begin.
 
         Raises:
             CommandError: nothing is known of the job.
         """
-        told: dict[str, Any] = json.loads(self.run(None, [*self.cli, "status", str(job_id), "--json"]))
+        try:
+            boards = status.read(self.state_dir, job_id)
+        except AmlfsError as error:
+            raise CommandError(error.message) from error
+        told: dict[str, Any] = json.loads(status.as_json(boards, single=True))
         return told
 
     def wait(self, done: Callable[[], object], seconds: float, what: str) -> None:
