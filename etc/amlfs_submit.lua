@@ -5,7 +5,7 @@ return function(amlfs)
   local submit = {}
 
   local text, grammar, options, script, state = amlfs.text, amlfs.grammar, amlfs.options, amlfs.script, amlfs.state
-  local hints, pools = amlfs.hints, amlfs.pools
+  local hints, pools, dependency = amlfs.hints, amlfs.pools, amlfs.dependency
 
   local OPTION = "^_SLURM_SPANK_OPTION_amlfs_amlfs_([a-z_]+)=(.*)$"
   local INVALID_BURST_BUFFER_REQUEST = 2094 -- slurm_errno.h, 22.05 to 26.05; not in the slurm table everywhere
@@ -90,6 +90,15 @@ return function(amlfs)
     return asks, problem or burst_buffer
   end
 
+  local function imports(asks)
+    for _, ask in ipairs(asks) do
+      if ask.direction == "stage_in" then
+        return true
+      end
+    end
+    return false
+  end
+
   -- Let a job with directives or options pass, with the burst_buffer it needs.
   local function check(job_desc, given, theirs, body)
     local asks, burst_buffer = asks_of(given, theirs, body)
@@ -106,6 +115,10 @@ return function(amlfs)
       return grammar.too_long(#burst_buffer)
     elseif burst_buffer and burst_buffer ~= "" then
       job_desc.burst_buffer = burst_buffer
+    end
+    local longer = imports(asks) and dependency.with_exports(job_desc.dependency)
+    if longer then
+      job_desc.dependency = longer
     end
     return true
   end

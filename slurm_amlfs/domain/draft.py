@@ -14,6 +14,7 @@ from typing import Any
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.errand import EVICTS, Errand
 from slurm_amlfs.domain.lease import Lease, LeaseKey
+from slurm_amlfs.domain.outgoing import Outgoing
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace, covers, overlaps
 from slurm_amlfs.domain.records import Event, Job, Records, Stage, StageKey, Transfer
@@ -35,7 +36,8 @@ class Draft:
     whose imports may overwrite, `foreseen` those that jobs will need which have not asked yet. `backlog` are the blobs
     that each user has waiting, by file system, once somebody asks, `by_prefix` the leases that do not rest, likewise,
     `shown` what those say who ride on the same leases. `evicting` are leases whose bytes are being given back while the
-    pass is made, `evicts` likewise, one for each file system, or whose this pass wishes to be.
+    pass is made, `evicts` likewise, one for each file system, or whose this pass wishes to be, `outgoing` the exports
+    on each file system that somebody has asked for.
     """
 
     rules: Rules
@@ -54,6 +56,7 @@ class Draft:
     backlog: Counter[tuple[str, int]] | None = None
     by_prefix: dict[tuple[str, str], list[LeaseKey]] | None = None
     shown: dict[tuple[LeaseKey, ...], tuple[list[Lease], dict[str, Any]]] = field(default_factory=dict)
+    outgoing: dict[str, Outgoing] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
     spoken_for: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)

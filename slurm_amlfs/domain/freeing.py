@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from slurm_amlfs.domain import ranking
+from slurm_amlfs.domain.ask import Ask, Conflict, Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Evict, Free
 from slurm_amlfs.domain.lease import Lease, LeaseKey
@@ -93,15 +94,27 @@ def freed(draft: Draft, stage: Stage, freed_bytes: int) -> None:
     draft.change(replace(it, held_bytes=max(it.held_bytes - freed_bytes, 0)) for it in around.values() if not it.pinned)
 
 
+def leave_behind(draft: Draft, stage: Stage, freed_bytes: int) -> None:
+    """Remember what of an export stays whole for others, who may never come for it: room is made from leases only."""
+    left_bytes = max(stage.bytes_done - freed_bytes, 0)
+    prefixes = reduce(draft.namespace(stage.fs), stage.ask.prefixes)
+    for prefix in prefixes if left_bytes else ():
+        key = LeaseKey(stage.fs, prefix, Conflict.SKIP, Ask(Direction.IN, (prefix,)).max_errors)
+        held = draft.find_lease(key) or Lease(key, draft.now, draft.now, generation=int(draft.now.timestamp() * 1e6))
+        most_bytes = left_bytes if len(prefixes) == 1 else 1
+        draft.change([replace(held, used=draft.now, held_bytes=max(held.held_bytes, most_bytes))])
+
+
 def pinned(draft: Draft, fs: str) -> set[str]:
     """List the prefixes that an admin wants kept on a file system."""
     return {it.key.prefix for it in draft.leases.values() if it.pinned and it.key.fs == fs}
 
 
 def spared(draft: Draft, stage: Stage) -> tuple[str, ...]:
-    """List the prefixes on the same file system that living stages of other jobs need, or that are to stay."""
+    """List the prefixes on the same file system that other jobs need or will need, or that are to stay."""
     others = (it for it in draft.stages.values() if it.fs == stage.fs and _spares(stage, it))
     kept = {prefix for other in others for prefix in other.ask.prefixes}
+    kept |= {key.prefix for key in draft.foreseen if key.fs == stage.fs}
     return tuple(sorted(kept | pinned(draft, stage.fs)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import admission, freeing, freshness, keeping, overwriting, ranking, riding, sizing
+from slurm_amlfs.domain import admission, chaining, freeing, freshness, keeping, overwriting, ranking, riding, sizing
 from slurm_amlfs.domain.ask import Conflict, Hydrate
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Probe, ProveIn
@@ -41,8 +41,9 @@ def _step(draft: Draft, held: Lease) -> Lease | None:
             held = draft.put_lease(replace(held, let_in=False))
         if not keeping.wanted(draft, held):
             return keeping.rest(draft, held)
-    if draft.ready(held):
-        _go_on(draft, held, stages)
+    going = [it for it in stages if chaining.awaits(draft, it, surely=True) is None]
+    if draft.ready(held) and (going or not stages):
+        _go_on(draft, held, going)
     return None
 
 

@@ -49,10 +49,13 @@ def rest(draft: Draft, held: Lease) -> Lease | None:
         if not held.landed and not held.ahead:
             draft.put_lease(replace(held.begun_anew(draft.now), parts=(), ahead=True))
         return None
-    if not held.landed:
+    if held.landed:
+        return held
+    if not held.held_bytes:
         del draft.leases[held.key]
         return None
-    return held
+    # Nobody else may remember the bytes, so that room can be made of them.
+    return draft.put_lease(replace(held.begun_anew(draft.now), parts=(), ahead=True))
 
 
 def forget(draft: Draft) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from slurm_amlfs.domain import freshness, overwriting, riding, sizing
+from slurm_amlfs.domain import chaining, freshness, overwriting, riding, sizing
 from slurm_amlfs.domain.draft import Draft, names_some
 from slurm_amlfs.domain.errand import Count
 from slurm_amlfs.domain.lease import Lease
-from slurm_amlfs.domain.report import Counted
+from slurm_amlfs.domain.report import Counted, Fault, Trouble
 
 
 def counted(draft: Draft, held: Lease, errand: Count, result: Counted) -> None:
@@ -25,6 +25,9 @@ def counted(draft: Draft, held: Lease, errand: Count, result: Counted) -> None:
         return
     where = held.key.prefix
     if errand.lists and not result.files:
+        if not_yet := chaining.not_out_yet(draft, held):
+            riding.tell(draft, draft.lease_waits(held, Trouble(Fault.TEMPORARY, not_yet)))
+            return
         riding.fail(draft, held, f"no blobs under {where}; check its spelling, scancel this job and submit again")
         return
     if errand.overwrites and result.unsaved_files and overwriting.user(draft, held) is None:

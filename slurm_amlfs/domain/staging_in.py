@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from slurm_amlfs.domain import freeing, freshness, lease, overwriting, riding
+from slurm_amlfs.domain import chaining, freeing, freshness, lease, overwriting, riding
 from slurm_amlfs.domain.ask import Direction, Hydrate
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease
@@ -22,10 +22,20 @@ def step(draft: Draft, stage: Stage) -> None:
         if draft.ready(stage):
             draft.want(freeing.free(draft, stage))
     elif stage.phase in riding.WAITS:
+        if (out := chaining.awaits(draft, stage)) is not None:
+            _hold_back(draft, stage, chaining.why(out))
+            return
         held = riding.serving(draft, stage)
         stage = _show(draft, stage, held)
         if stage.ask.hydrate is not Hydrate.ALL or not _too_large(draft, stage, held):
             _follow(draft, stage, held)
+
+
+def _hold_back(draft: Draft, stage: Stage, why: str) -> None:
+    if stage.phase is not Phase.WAITING:
+        draft.move(stage, Phase.WAITING, message=why)
+    elif stage.message != why:
+        draft.put(replace(stage, message=why))
 
 
 def _follow(draft: Draft, stage: Stage, held: list[Lease]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from slurm_amlfs.domain import by_hsm, freeing, lateness, ranking
+from slurm_amlfs.domain import by_hsm, chaining, freeing, lateness, ranking
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.draft import Draft, names_some
@@ -129,6 +129,7 @@ def exported(draft: Draft, stage: Stage, result: Exported) -> None:
     if not result.files:
         draft.move(stage, Phase.SETTLED, "nothing to export", f"no files under {where}{_symlinks(result)}")
     elif not left:
+        chaining.doubt(draft, stage)
         release = stage.ask.release is not False
         detail = f"{result.files} files, {result.bytes_done} bytes under {where}{_symlinks(result)}"
         draft.move(stage, Phase.RELEASING if release else Phase.SETTLED, "exported", detail)
@@ -176,6 +177,8 @@ def freed(draft: Draft, stage: Stage, result: Freed) -> None:
     """Settle a stage whose space was given back."""
     if stage.phase is Phase.RELEASING and result.settled:
         freeing.freed(draft, stage, result.freed_bytes)
+        if result.needed:
+            freeing.leave_behind(draft, stage, result.freed_bytes)
         draft.move(stage, Phase.SETTLED, "released", f"{result.files} files, {result.freed_bytes} bytes{_kept(result)}")
 
 

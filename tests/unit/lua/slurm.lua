@@ -74,7 +74,14 @@ if info then
   args[count] = info
 end
 if name:find("^slurm_job_") then
-  args, count = { job_desc, {}, 0 }, 3
+  local shown = setmetatable({}, {
+    __index = job_desc,
+    __newindex = function(_, key, value)
+      assert(type(value) == "string", "Slurm takes no " .. type(value) .. " for " .. key) -- luaL_checkstring
+      job_desc[key] = value
+    end,
+  })
+  args, count = { shown, {}, 0 }, 3
 end
 
 local unpack = table.unpack or unpack
@@ -90,6 +97,9 @@ local function report(...)
   end
   if job_desc.burst_buffer then
     print("burst_buffer=" .. wire.escape(job_desc.burst_buffer))
+  end
+  if job_desc.dependency then
+    print("dependency=" .. wire.escape(job_desc.dependency))
   end
 end
 report(_G[name](unpack(args, 1, count)))

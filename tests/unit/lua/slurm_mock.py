@@ -23,6 +23,7 @@ class Returned:
     values: tuple[str, ...]
     said: tuple[str, ...] = ()
     burst_buffer: str = ""
+    dependency: str = ""
 
 
 class SlurmMock:
@@ -110,5 +111,8 @@ def finish(process: subprocess.Popen[str] | subprocess.CompletedProcess[str], ou
     for key, value in lines:
         by_key.setdefault(key, []).append(wire.unescape(value))
     return Returned(
-        tuple(by_key.get("value", ())), tuple(by_key.get("said", ())), "".join(by_key.get("burst_buffer", ()))
+        tuple(by_key.get("value", ())),
+        tuple(by_key.get("said", ())),
+        "".join(by_key.get("burst_buffer", ())),
+        "".join(by_key.get("dependency", ())),
     )
