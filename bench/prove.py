@@ -47,6 +47,7 @@ WINDOW = 2000
 FoundT = TypeVar("FoundT", Examined, Exported)
 WHOLE = str(lfs_program.EXISTS | lfs_program.ARCHIVED).encode()
 CASES = ("in", "out", "absent", "count", "bounded")
+TMPFS = ("tmpfs",)
 EMPTY = "empty"
 """Where a file system is mounted that has nothing."""
 BOUND = 100_000
@@ -116,12 +117,14 @@ def prove(case: str, url: str, mount: Path, program: Path) -> dict[str, float]:
     Raises:
         SystemExit: the proof did not prove what is there.
     """
-    blobs, lustre = BlobContainer(url, _no_credential), reach_lustre("bench", mount, program, Limits())
+    blobs, lustre = BlobContainer(url, _no_credential), reach_lustre("bench", mount, program, Limits(), types=TMPFS)
     before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     started = time.perf_counter()
     if case == "absent":
-        found = _prove_in(blobs, reach_lustre("bench", mount.with_name(EMPTY), program, Limits()), f"/{FOLDER}/", 100)
+        found = _prove_in(
+            blobs, reach_lustre("bench", mount.with_name(EMPTY), program, Limits(), types=TMPFS), f"/{FOLDER}/", 100
+        )
         if not found.missing_count:
             raise SystemExit("bench prove: nothing is missing where nothing is")
         return {"absent_told_after_seconds": time.perf_counter() - started}

@@ -24,9 +24,11 @@ class Mount(IntFlag):
     """How to mount (linux/mount.h, MS_*)."""
 
     NOTHING = 0
+    READ_ONLY = 0x1
     NOSUID = 0x2
     NODEV = 0x4
     NOEXEC = 0x8
+    REMOUNT = 0x20
     BIND = 0x1000
     RECURSIVE = 0x4000
     PRIVATE = 0x40000

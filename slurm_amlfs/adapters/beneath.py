@@ -85,7 +85,9 @@ class Beneath:
         root = os.open(self._mount, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         if not self.mounted():
             os.close(root)
-            raise TemporaryError(f"{self._mount} is not mounted; mount the file system there, it goes on by itself")
+            raise TemporaryError(
+                f"no Lustre is mounted at {self._mount}; mount the file system there, it goes on by itself"
+            )
         return root
 
 

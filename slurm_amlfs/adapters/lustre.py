@@ -31,6 +31,9 @@ OPEN_FOLDERS = 200
 _Find = Callable[[ExitStack, dict[str, int | None], str], OpenName | None]
 """Names a path by its directory, which is kept open."""
 
+_ONE_FILES_FAULT = {errno.EIO, errno.EREMOTEIO, errno.ENODATA, errno.EINVAL, errno.ESHUTDOWN}
+"""What a stat fails with where the objects of a file are not to be reached; a client that was evicted gets the last."""
+
 _NO_RIGHT = {errno.EPERM, errno.EACCES}
 
 
@@ -79,7 +82,7 @@ class LustreMount:
         """Stream everything that is not a directory whose path begins with `prefix`; follows no link.
 
         The prefix is a string: "/a/b" also takes "/a/bc". Our own folder is left out. What comes or goes meanwhile
-        may be in it or not.
+        may be in it or not. A file that cannot be looked at is told as unreadable.
 
         Raises:
             TemporaryError: the file system is not mounted, or does not answer.
@@ -221,7 +224,7 @@ class LustreMount:
             for entry in stack.enter_context(os.scandir(listed)):
                 if entry.name.startswith(begins):
                     with suppress(FileNotFoundError):
-                        yield view_of(f"{folder}/{entry.name}", entry.stat(follow_symlinks=False))
+                        yield _view(f"{folder}/{entry.name}", entry)
 
     def _request(self, action: Action, paths: Sequence[str]) -> dict[str, HsmState]:
         """Request an action; return the states of the files that were refused for want of a right or of an archive.
@@ -279,6 +282,16 @@ class LustreMount:
                 raise _not_ours(self._mount)
             os.fchmod(folder, FOLDER_MODE)
         return folder
+
+
+def _view(path: str, entry: os.DirEntry[str]) -> FileView:
+    """Look at what was met; one file that cannot be looked at must not end the walk past all others."""
+    try:
+        return view_of(path, entry.stat(follow_symlinks=False))
+    except OSError as error:
+        if error.errno not in _ONE_FILES_FAULT:
+            raise
+        return FileView(path, FileKind.UNREADABLE, 0)
 
 
 def _complain(verb: str, paths: Sequence[str], check: str) -> None:

@@ -16,7 +16,7 @@ from slurm_amlfs.application.restore_room import RestoreRoom, RestoreShare
 from slurm_amlfs.domain.evidence import Verdict
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.report import Archived
-from slurm_amlfs.domain.view import HsmState
+from slurm_amlfs.domain.view import FileKind, HsmState
 
 _SLICE_SECONDS = 1.0
 """How long a slice goes on before it reports."""
@@ -120,7 +120,10 @@ class OutArchive:
         for judged in batch[1]:
             if judged.verdict is Verdict.PROVED:
                 continue
-            if not judged.hsm_state.clean:
+            if judged.file.kind is FileKind.UNREADABLE:
+                self._files += 1
+                self._fail(judged.file.path, "cannot be read; see that the OSTs that it lies on are well")
+            elif not judged.hsm_state.clean:
                 self._files += 1
                 self._archives.add(judged.file.path, judged.hsm_state)
             elif not self._has_blob(judged):

@@ -5,6 +5,7 @@ What has become of them their owner finds out: it says what has ended.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,10 @@ class Requests(Generic[WhatT]):
     def over(self) -> bool:
         """Say whether nothing is left to wait for."""
         return not (self._found or self.asked or self._alone)
+
+    def longest(self, most: int) -> tuple[str, ...]:
+        """Name some of what is in flight: what was sent most often, and then longest ago."""
+        return tuple(heapq.nlargest(most, self.asked, key=lambda path: self.asked[path].tries))
 
     def give_up(self) -> None:
         """Send nothing more, and only wait for what is in flight."""

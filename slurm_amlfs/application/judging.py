@@ -30,8 +30,12 @@ _MOST_FINDS = 100
 _KEY_BYTES = 32
 
 
+_UNREAD = HsmState.NONE
+"""What a file that cannot be looked at is taken for: new, so nothing of it is proved and nothing is released."""
+
+
 class Judged(NamedTuple):
-    """A regular file, its HSM state, and what is proved of it."""
+    """A regular file or an unreadable one, its HSM state, and what is proved of it."""
 
     file: FileView
     hsm_state: HsmState
@@ -71,15 +75,15 @@ class Judging:
                     listed.add(blob.name, blob.size_bytes)
                 yield prefix, []
             there = under(self._lustre, prefix, self._namespace, self.kinds)
-            regular = (file for file in there if file.kind is FileKind.REGULAR)
-            while files := list(islice(regular, _BATCH)):
-                states = self._lustre.hsm_states([file.path for file in files])
+            files = (file for file in there if file.kind in {FileKind.REGULAR, FileKind.UNREADABLE})
+            while some := list(islice(files, _BATCH)):
+                states = self._lustre.hsm_states([file.path for file in some if file.kind is FileKind.REGULAR])
                 yield (
                     prefix,
                     [
                         Judged(file, state, self._verdict(file, state, listed))
-                        for file in files
-                        if (state := states.get(file.path)) is not None
+                        for file in some
+                        if (state := _UNREAD if file.kind is FileKind.UNREADABLE else states.get(file.path)) is not None
                     ],
                 )
 
@@ -105,9 +109,13 @@ def under(lustre: Lustre, prefix: str, namespace: Namespace, kinds: Counter[File
 
 
 def unsaved(lustre: Lustre, prefix: str, namespace: Namespace) -> Iterator[str]:
-    """Stream the regular files under a prefix whose bytes are on Lustre only: new, dirty, or lost in the archive."""
+    """Stream the regular files under a prefix whose bytes are on Lustre only: new, dirty, or lost in the archive.
+
+    Those that cannot be looked at are among them: nobody knows what they hold.
+    """
     there = under(lustre, prefix, namespace, Counter())
-    regular = (file.path for file in there if file.kind is FileKind.REGULAR)
-    while paths := list(islice(regular, _BATCH)):
-        states = lustre.hsm_states(paths)
-        yield from (path for path in paths if path in states and not states[path].clean)
+    while files := list(islice(there, _BATCH)):
+        states = lustre.hsm_states([file.path for file in files if file.kind is FileKind.REGULAR])
+        for file in files:
+            if file.kind is FileKind.UNREADABLE or (file.path in states and not states[file.path].clean):
+                yield file.path

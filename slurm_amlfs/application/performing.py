@@ -177,7 +177,9 @@ class Performer:
     def _fs(self, name: str) -> FileSystem:
         fs = self._file_systems[name]
         if not fs.lustre.mounted():
-            raise TemporaryError(f"the file system {name} is not mounted on the daemon's host; mount it")
+            raise TemporaryError(
+                f"the file system {name} is not mounted on the daemon's host; mount it, it goes on by itself"
+            )
         return fs
 
     def _count(self, errand: Count) -> Counted:

@@ -84,7 +84,10 @@ class Lustre(Protocol):
         """Look at many paths at once, cheapest where neighbours follow each other; what is not there is absent."""
 
     def walk(self, prefix: str) -> Iterator[FileView]:
-        """Stream everything that is not a directory whose path begins with `prefix`; never follows links."""
+        """Stream everything that is not a directory whose path begins with `prefix`; never follows links.
+
+        What is there and cannot be looked at is told as unreadable, and the walk goes on.
+        """
 
     def hsm_states(self, paths: Sequence[str]) -> dict[str, HsmState]:
         """Read the HSM state of many files at once; a path that is gone is absent from the answer."""

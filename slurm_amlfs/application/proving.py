@@ -155,7 +155,8 @@ class InProof:
         if self._settled():
             self.close()
         self._seconds += self._clock() - began
-        return replace(self._tally.examined(settled=self._settled()), seconds=self._seconds)
+        waiting = () if self._settled() else self._restores.longest
+        return replace(self._tally.examined(settled=self._settled()), seconds=self._seconds, waiting=waiting)
 
     def close(self) -> None:
         """Leave the room for restores to others. Twice is success."""

@@ -13,6 +13,9 @@ from slurm_amlfs.domain.view import HsmState
 _ASK_AGAIN_SECONDS = 60.0
 """A restore that has shown nothing for so long is asked for again: the coordinator can drop requests unheard."""
 
+_LONGEST = 3
+"""Files named that are waited for."""
+
 
 def lost(hsm_state: HsmState) -> bool:
     """Say whether the bytes are nowhere: neither on Lustre nor, as Lustre knows, in the archive."""
@@ -56,6 +59,11 @@ class Restores:
     def over(self) -> bool:
         """Say whether nothing is left to wait for."""
         return self._requests.over
+
+    @property
+    def longest(self) -> tuple[str, ...]:
+        """Name some files whose restore is waited for longest."""
+        return self._requests.longest(_LONGEST)
 
     def send(self, until: float, *, alone: bool = True) -> list[str]:
         """Ask for more, until the clock says `until` at the latest; return the paths that will never be whole.

@@ -141,7 +141,7 @@ def examined(draft: Draft, held: Lease, errand: ProveIn, result: Examined) -> No
     )
     if not result.settled:
         again = draft.now + (timedelta(0) if moved else _LOOK_AGAIN)
-        draft.put_lease(replace(_unstick(draft, held), not_before=again))
+        draft.put_lease(replace(_unstick(draft, held, result), not_before=again))
         draft.wake_at(again)
         return
     held = replace(held, files_total=result.files, bytes_total=result.total_bytes, progressed=None, not_before=None)
@@ -188,13 +188,19 @@ def spend_turn(draft: Draft, held: Lease, message: str) -> None:
         riding.tell(draft, held)
 
 
-def _unstick(draft: Draft, held: Lease) -> Lease:
-    """Begin a proof anew that has not come forward for long: what it waits for may be gone from Blob by now."""
+def _unstick(draft: Draft, held: Lease, result: Examined) -> Lease:
+    """Begin a proof anew that has not come forward for long: what it waits for may be gone from Blob by now.
+
+    It never fails for that: who mends Lustre's copytools has the restores go on.
+    """
     if held.progressed is None or draft.now - held.progressed < draft.rules.stall:
         return held
     minutes = round(draft.rules.stall.total_seconds() / 60)
     left = held.files_total - held.files_done
-    message = f"no restore of the last {left} files has ended for {minutes} minutes; see the HSM of {held.key.fs}"
+    named = f" ({names_some(result.waiting)})" if result.waiting else ""
+    message = (
+        f"no restore of the last {left} files{named} has ended for {minutes} minutes; see the HSM of {held.key.fs}"
+    )
     return replace(held, proof=held.proof + 1, proving=None, progressed=draft.now, message=message)
 
 

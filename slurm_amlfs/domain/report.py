@@ -60,7 +60,8 @@ class Examined:
     `settled` says that every blob has been looked at and no restore is outstanding, or that more are missing than was
     asked to be found. `missing` names blobs without a file of their size, `newer` those that changed after the import
     began; `kept` names files that differ and stay, as `skip` says. Of each the first are named; `..._unnamed` counts
-    the others, `..._count` all. `seconds` are what looking took, without any waiting.
+    the others, `..._count` all. `waiting` names files whose restore has been waited for longest. `seconds` are what
+    looking took, without any waiting.
     """
 
     settled: bool
@@ -75,6 +76,7 @@ class Examined:
     newer_unnamed: int = 0
     kept_unnamed: int = 0
     seconds: float = 0.0
+    waiting: tuple[str, ...] = ()
 
     @property
     def missing_count(self) -> int:

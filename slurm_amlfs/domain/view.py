@@ -109,12 +109,13 @@ class Children:
 
 
 class FileKind(Enum):
-    """What a path on Lustre is."""
+    """What a path on Lustre is. UNREADABLE is there, but to look at it is an error: its OST is gone."""
 
     REGULAR = "regular"
     DIRECTORY = "directory"
     SYMLINK = "symlink"
     OTHER = "other"
+    UNREADABLE = "unreadable"
 
 
 class FileView(NamedTuple):

@@ -99,7 +99,7 @@ def running(settings: Settings) -> Iterator[Emulator]:
         rate = RestoreRate(settings.rates.restore_bytes_per_second)
         hsm = MarkedHsm(settings.folder, contents, settings.capacity_bytes, rate, settings.max_requests)
         stack.callback(hsm.close)
-        mounted = Mounted(hsm, settings.mount, settings.cache_seconds) if settings.mount else None
+        mounted = Mounted(hsm, settings.mount, settings.cache_seconds, faults) if settings.mount else None
         if mounted:
             stack.callback(mounted.stop)
         service = Service(

@@ -31,6 +31,7 @@ class Name(StrEnum):
     SLOW_RELEASE   the slot stays taken `seconds` after its action has ended (the 15 s sleeps of microsoft/mcp's tests)
     EARLY          an archive says Completed before its files are exported (known-issues-amlfs-preview.md)
     MAINTENANCE    health says Maintenance (create-file-system-portal.md); requests are answered as usual
+    BROKEN         to stat or open the files whose names match `blobs` fails with EIO, as when their OST is gone
     """
 
     REFUSE = "refuse"
@@ -47,6 +48,7 @@ class Name(StrEnum):
     SLOW_RELEASE = "slow-release"
     EARLY = "archive-early"
     MAINTENANCE = "maintenance"
+    BROKEN = "broken"
 
 
 FOR_EVER = -1
@@ -112,6 +114,16 @@ class Faults:
         with self._changed:
             fault = self._set.get(name)
             return fault if fault and _due(fault, operation) else None
+
+    @property
+    def breaks_files(self) -> bool:
+        """Say whether BROKEN is set: each call of the mount asks this."""
+        return Name.BROKEN in self._set
+
+    def broken(self, path: str) -> bool:
+        """Say whether BROKEN is set for a file."""
+        fault = self._set.get(Name.BROKEN)
+        return fault is not None and any(fnmatch.fnmatchcase(path, pattern) for pattern in fault.blobs)
 
     def strikes(self, operation: str, blob: str) -> Fault | None:
         """Say whether PARTIAL makes this blob fail."""

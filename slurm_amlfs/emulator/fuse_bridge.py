@@ -44,6 +44,8 @@ class Bridge(mfusepy.FUSE):  # type: ignore[misc]
     def fgetattr(self, path: bytes | None, buffer: Any, info: Any) -> int:  # noqa: ANN401 - ctypes pointers
         """Fill FUSE's stat; negative is an errno."""
         mount = self.operations
+        if mount.faults.breaks_files and path is not None and mount.faults.broken(os.fsdecode(path[1:])):
+            return -errno.EIO
         if _fstat(info.contents.fh, buffer) if path is None else _lstat(mount.where(path), buffer):
             return -ctypes.get_errno()
         if mount.shown:
@@ -78,7 +80,8 @@ class Bridge(mfusepy.FUSE):  # type: ignore[misc]
             names = [b".", b"..", *map(os.fsencode, os.listdir(folder))]  # noqa: PTH208 - an open directory
             self.operations.listings[folder] = names
         seen = mfusepy.c_stat()
-        fill = FILL_DIR_PLUS if flags & READDIR_PLUS else 0
+        # Without attributes each name is looked up by itself, and a broken one is found so.
+        fill = FILL_DIR_PLUS if flags & READDIR_PLUS and not self.operations.faults.breaks_files else 0
         for number in range(offset, len(names)):
             name = names[number]
             if _fstatat(folder, name, seen, AT_SYMLINK_NOFOLLOW):

@@ -20,6 +20,7 @@ import mfusepy
 
 from slurm_amlfs.emulator.caller import Caller
 from slurm_amlfs.emulator.door import PREFIX, Door
+from slurm_amlfs.emulator.faults import Faults
 from slurm_amlfs.emulator.hsm import Hsm
 from slurm_amlfs.emulator.inodes import Times
 from slurm_amlfs.emulator.kernel_cache import KernelCache
@@ -50,7 +51,8 @@ class Mount(mfusepy.Operations):  # type: ignore[misc]
 
     use_ns = True
 
-    def __init__(self, hsm: Hsm, cache_seconds: float = CACHE_SECONDS) -> None:
+    def __init__(self, hsm: Hsm, cache_seconds: float = CACHE_SECONDS, faults: Faults | None = None) -> None:
+        self.faults = faults or Faults()
         self._cache_seconds = cache_seconds
         self.ready = threading.Event()
         self._root = os.fsencode(hsm.tree.root)
@@ -194,6 +196,8 @@ class Mount(mfusepy.Operations):  # type: ignore[misc]
 
     def open(self, path: str, flags: int) -> int:
         """Open a file; blocks while a released one is fetched for reading."""
+        if self.faults.breaks_files and self.faults.broken(path[1:]):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
         return self._files.open(path[1:], flags)
 
     def read(self, path: str | None, size: int, offset: int, fh: int) -> bytes:

@@ -11,6 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
+from slurm_amlfs.emulator.faults import Faults
 from slurm_amlfs.emulator.fuse_bridge import Bridge
 from slurm_amlfs.emulator.hsm import Hsm
 from slurm_amlfs.emulator.mount import CACHE_SECONDS, Mount
@@ -48,10 +49,12 @@ class Mounted:
         TemporaryError: FUSE did not answer in time.
     """
 
-    def __init__(self, hsm: Hsm, mount_point: Path, cache_seconds: float = CACHE_SECONDS) -> None:
+    def __init__(
+        self, hsm: Hsm, mount_point: Path, cache_seconds: float = CACHE_SECONDS, faults: Faults | None = None
+    ) -> None:
         self.mount_point = mount_point.resolve() if not _is_stale(mount_point) else mount_point.absolute()
         self._hsm = hsm
-        self._operations = Mount(hsm, cache_seconds)
+        self._operations = Mount(hsm, cache_seconds, faults)
         self._failure: BaseException | None = None
         clear_stale(self.mount_point)
         self.mount_point.mkdir(parents=True, exist_ok=True)

@@ -152,7 +152,7 @@ class TestLustreApart(LustreContract):
     @pytest.fixture
     def lustre(self, world: ApartWorld, lfs: Path) -> Iterator[LustreApart]:
         """Make the port."""
-        lustre = reach_lustre("lustre", world.mount, lfs, Limits(), lustre_process.__name__)
+        lustre = reach_lustre("lustre", world.mount, lfs, Limits(), program=lustre_process.__name__)
         yield lustre
         lustre.close()
 

@@ -54,6 +54,10 @@ class FakeLustre:
         known = self.states.get(path, HsmState.NONE) & ~HsmState.RELEASED
         self.states[path] = known | HsmState.DIRTY if known & HsmState.EXISTS else HsmState.NONE
 
+    def spoil(self, path: str) -> None:
+        """Let a file be there and not to be looked at."""
+        self.files[path] = FileView(path, FileKind.UNREADABLE, 0)
+
     def add_released(self, path: str, size_bytes: int, uid: int = 0) -> None:
         """Add a file as an import does."""
         self._mtime_ns += 1

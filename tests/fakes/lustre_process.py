@@ -14,7 +14,7 @@ MARK = ".mounted"
 
 def main() -> None:
     """Serve."""
-    mount, lfs, seconds, descriptor = sys.argv[1:]
+    mount, _, lfs, seconds, descriptor = sys.argv[1:]
     mark = Path(mount + MARK)
     serve(socket.socket(fileno=int(descriptor)), Path(mount), Path(lfs), float(seconds), lambda _: mark.exists())
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
+from sandbox import kernel
 from sandbox.daemon import SECOND
 from sandbox.options import Options
 from sandbox.service import Service
 from sandbox.site import Site
+from slurm_amlfs.config import Limits
+from slurm_amlfs.domain.view import FileKind
+from slurm_amlfs.emulator.faults import Fault, Name
+from slurm_amlfs.entrypoints.reaching import reach_lustre
 from tests.integration import seeing
 from tests.integration.conftest import FAST
 
@@ -103,3 +108,49 @@ def test_a_hang_in_the_midst_and_a_restart_of_the_daemon(bad_site: Site, name: s
     seeing.wait_until_closed(site, job)
     assert seeing.blob(site, f"jobs/{name}/out") == b"x"
     assert len(seeing.imports_of(site, name)) == 1
+
+
+def test_gone_and_something_else_in_its_place(bad_site: Site, name: str) -> None:
+    """Nothing is written where Lustre should be and is not; when it is back, the job gets its data."""
+    site = bad_site
+    seeing.put_blob(site, f"{name}/in", b"x")
+    with seeing.held(site, "restore"):
+        job = site.submit("alice", COPY, f"--amlfs-import=/{name}/", f"--amlfs-export=/jobs/{name}/")
+        site.wait(lambda: seeing.phase(site, job) == "restoring", seeing.LONG, "it restores")
+        site.emulator.stop()
+        wait_until_it_says(site, job, "not mounted on the daemon's host; mount it")
+        kernel.mount("tmpfs", str(site.mount), "tmpfs", kernel.Mount.NOTHING)
+        wait_until_it_says(site, job, "is tmpfs and not Lustre")
+        written = list(site.mount.iterdir())
+        kernel.unmount(str(site.mount))
+        assert written == list(site.mount.iterdir()) == []
+        site.emulator.start()
+    seeing.wait_until_closed(site, job)
+    assert seeing.blob(site, f"jobs/{name}/out") == b"x"
+
+
+def test_one_file_is_broken(bad_site: Site, name: str) -> None:
+    """A walk goes past it; only its own job waits, with its name on the board, until it can be read."""
+    site = bad_site
+    for blob in ("one/in", "one/bad", "two/in"):
+        seeing.put_blob(site, f"{name}/{blob}", b"x")
+    site.faults.set(Fault(Name.BROKEN, blobs=(f"{name}/one/bad",)))
+    try:
+        waits, goes = (
+            site.submit("alice", TRUE, f"--amlfs-import=/{name}/{one}/", f"--amlfs-export=/jobs/{name}/")
+            for one in ("one", "two")
+        )
+        seeing.wait_until_closed(site, goes)
+        wait_until_it_says(site, waits, "one/bad")
+        assert says(site, waits, "Input/output error")
+        assert site.job(waits)["JobState"] == "PENDING"
+        with closing(reach_lustre("lustre", site.mount, site.lfs, Limits())) as lustre:
+            found = {view.path: view.kind for view in lustre.walk(f"/{name}/")}
+        assert found == {
+            f"/{name}/one/in": FileKind.REGULAR, f"/{name}/two/in": FileKind.REGULAR,
+            f"/{name}/one/bad": FileKind.UNREADABLE,
+        }  # fmt: skip
+    finally:
+        site.faults.clear([Name.BROKEN])
+    seeing.wait_until_closed(site, waits)
+    assert seeing.words(site, waits).count("imported") == 1

@@ -17,7 +17,8 @@ from pathlib import Path
 from slurm_amlfs.config import Limits
 from slurm_amlfs.entrypoints.reaching import reach_lustre
 folder = Path(sys.argv[1])
-reach_lustre("lustre", folder / "mount", folder / "lfs", Limits(), "{lustre_process.__name__}").hsm_states(["/f"])
+program = "{lustre_process.__name__}"
+reach_lustre("lustre", folder / "mount", folder / "lfs", Limits(), program=program).hsm_states(["/f"])
 """
 
 

@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from slurm_amlfs.application.exporting import Freeing, OutProof
+from slurm_amlfs.application.judging import unsaved
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.errand import Free, ProveOut
 from slurm_amlfs.domain.prefix import Namespace
@@ -211,3 +212,31 @@ def test_a_blob_that_was_archived_after_the_listing_is_looked_up() -> None:
 
     assert (listing.settled, listing.files) == (False, 0)
     assert (found.files, found.files_done, found.todo) == (2, 2, ())
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_proved() -> None:
+    """It is named, and the others are proved all the same."""
+    blobs, lustre = exported("a", "b", "c")
+    lustre.spoil("/jobs/7/b")
+
+    told = prove_out(blobs, lustre, PROVE, Namespace.FLAT)
+    assert (told.files, told.files_done, told.names) == (3, 2, ("/jobs/7/b",))
+    assert told.settled
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_released() -> None:
+    """Nobody knows what it holds; the space of the others is given back."""
+    blobs, lustre = exported("a", "b", "c")
+    lustre.spoil("/jobs/7/b")
+
+    told = free(blobs, lustre, FREE, Namespace.FLAT)
+    assert (told.files, told.dirty) == (2, 1)
+    assert not lustre.states["/jobs/7/b"] & HsmState.RELEASED
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_overwritten() -> None:
+    """What might be on Lustre only is told before an import that would destroy it."""
+    _, lustre = exported("a", "b", "c")
+    lustre.spoil("/jobs/7/b")
+
+    assert list(unsaved(lustre, "/jobs/7/", Namespace.FLAT)) == ["/jobs/7/b"]

@@ -152,6 +152,20 @@ def test_a_restore_that_shows_nothing_is_asked_for_again() -> None:
     assert bench.lustre.restoring == ["/a/x"]
 
 
+def test_restores_that_are_waited_for_longest_are_named() -> None:
+    """Three of them, and none when all is there."""
+    bench = Bench(tuple(f"a/{number}" for number in range(9)))
+    proof = bench.begin()
+    first = proof.slice()
+    bench.lustre.restoring.clear()
+    bench.seconds += 61
+    told = proof.slice()
+
+    assert (len(first.waiting), len(told.waiting)) == (3, 3)
+    assert set(told.waiting) <= {f"/a/{number}" for number in range(9)}
+    assert bench.settle(proof).waiting == ()
+
+
 def test_a_slice_ends_after_a_second() -> None:
     """A walk of many blobs reports on the way."""
     bench = Bench(tuple(f"a/{number:05}" for number in range(4000)))

@@ -57,6 +57,22 @@ def test_restores_that_never_end_are_looked_into_anew() -> None:
     assert desk.answers()[0] is Answer.BUSY
 
 
+def test_restores_that_never_come_are_named_and_never_fail() -> None:
+    """However long it takes, the job waits, the board names files, and in the end they come."""
+    desk = imported()
+    waiting = looked_at(settled=False, files_done=1, waiting=("/genomes/b", "/genomes/c"))
+    for _ in range(30):
+        desk.prove(waiting)
+        desk.go(after=301)
+    named = "no restore of the last 2 files ('/genomes/b', '/genomes/c') has ended for 10 minutes; see the HSM of amlfs"
+    assert desk.board().message == named
+    assert desk.answers()[0] is Answer.BUSY
+
+    desk.prove()
+    desk.go()
+    assert desk.stage().phase is Phase.STAGED_IN
+
+
 @pytest.mark.parametrize(
     ("line", "errors", "missing", "well"),
     [

@@ -62,7 +62,7 @@ class TestMetadata:
         seen = metadata.read(written)
         assert (seen.uid, seen.gid, seen.mode) == (owner, owner, mode & 0o1777)
         assert seen.mtime_ns == mtime_ns // 10**9 * 10**9
-        assert seen.kind is (FileKind.REGULAR if kind is FileKind.OTHER else kind)
+        assert seen.kind is (FileKind.REGULAR if kind in {FileKind.OTHER, FileKind.UNREADABLE} else kind)
 
     @pytest.mark.parametrize(
         ("text", "mode"),
