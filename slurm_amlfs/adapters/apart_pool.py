@@ -94,6 +94,13 @@ class ApartPool:
         with self._changed:
             return len(self._all) - len(self._free)
 
+    @property
+    def stuck(self) -> int:
+        """Count the processes that were killed and have not gone."""
+        with self._changed:
+            self._stuck = [it for it in self._stuck if not it.over]
+            return len(self._stuck)
+
     def close(self) -> None:
         """End all processes, and with them the calls under way; begin none. Twice is success."""
         with self._changed:

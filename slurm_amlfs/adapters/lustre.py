@@ -10,29 +10,23 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
-from slurm_amlfs.adapters.beneath import NOT_THERE, Beneath, parts_of
+from slurm_amlfs.adapters.beneath import Beneath
 from slurm_amlfs.adapters.lfs import STATE_FILES, Action, Lfs, OpenName
-from slurm_amlfs.adapters.looks import folder_of, looks, stat_path, view_of
+from slurm_amlfs.adapters.looks import folder_of, looks, stat_path
+from slurm_amlfs.adapters.receipts import OWN_FOLDER, Receipts
+from slurm_amlfs.adapters.walking import walk
 from slurm_amlfs.domain.quote import quote_list
-from slurm_amlfs.domain.view import FileKind, FileView, HsmState, SpaceView
+from slurm_amlfs.domain.view import FileView, HsmState, SpaceView
 from slurm_amlfs.errors import PermanentError
 
-OWN_FOLDER = ".amlfs"
-"""Our own folder in the root of the file system; walks leave it out."""
-RECEIPTS = "receipts"
-FOLDER_MODE = 0o711
-RECEIPT_MODE = 0o400
 OPEN_FOLDERS = 200
 """Directories held open for one lfs command; far below the usual limit of 1,024 descriptors."""
 
 _Find = Callable[[ExitStack, dict[str, int | None], str], OpenName | None]
 """Names a path by its directory, which is kept open."""
-
-_ONE_FILES_FAULT = {errno.EIO, errno.EREMOTEIO, errno.ENODATA, errno.EINVAL, errno.ESHUTDOWN}
-"""What a stat fails with where the objects of a file are not to be reached; a client that was evicted gets the last."""
 
 _NO_RIGHT = {errno.EPERM, errno.EACCES}
 
@@ -54,9 +48,9 @@ class LustreMount:
         is_mount: Callable[[Path], bool] = os.path.ismount,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
-        self._mount = mount
         self._lfs = lfs
         self._tree = Beneath(mount, is_mount, alive)
+        self._receipts = Receipts(mount, self._tree)
 
     def mounted(self) -> bool:
         """Say whether the mount is there."""
@@ -88,17 +82,7 @@ class LustreMount:
             TemporaryError: the file system is not mounted, or does not answer.
             PermanentError: the prefix is no path.
         """
-        above, _, begins = prefix.rpartition("/")
-        if not prefix.startswith("/") or (above and parts_of(above) is None):
-            raise PermanentError(f"{prefix!r} is no path on a file system; write it from / on")
-        pending = [(above, begins)]
-        while pending:
-            self._tree.alive()
-            for view in self._list(*pending.pop()):
-                if view.kind is not FileKind.DIRECTORY:
-                    yield view
-                elif view.path != f"/{OWN_FOLDER}":
-                    pending.append((view.path, ""))
+        return walk(self._tree, prefix, OWN_FOLDER)
 
     def hsm_states(self, paths: Sequence[str]) -> dict[str, HsmState]:
         """Read the HSM state of many regular files at once; a path that is gone, or is none, is absent.
@@ -188,19 +172,7 @@ class LustreMount:
             TemporaryError: it cannot be written, as on a full file system.
             PermanentError: somebody else owns our folder.
         """
-        draft = f".{job_id}.tmp"
-        with self._tree.explained(f"/{OWN_FOLDER}/{RECEIPTS}/{job_id}"), ExitStack() as stack:
-            folder = self._receipts(stack)
-            with suppress(FileNotFoundError):
-                os.unlink(draft, dir_fd=folder)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(draft, flags, RECEIPT_MODE, dir_fd=folder), "wb") as file:
-                file.write(text.encode("utf-8", "surrogateescape"))
-                file.flush()
-                os.fchown(file.fileno(), uid, gid)
-                os.fchmod(file.fileno(), RECEIPT_MODE)
-                os.fsync(file.fileno())
-            os.rename(draft, str(job_id), src_dir_fd=folder, dst_dir_fd=folder)
+        self._receipts.put(job_id, uid, gid, text)
 
     def drop_receipt(self, job_id: int) -> None:
         """Remove a job's receipt. Gone is success.
@@ -208,23 +180,7 @@ class LustreMount:
         Raises:
             TemporaryError: the file system is not mounted, or does not answer.
         """
-        with self._tree.explained(f"/{OWN_FOLDER}/{RECEIPTS}/{job_id}"), ExitStack() as stack:
-            folder = self._tree.folder(stack, [OWN_FOLDER, RECEIPTS])
-            if folder is not None:
-                with suppress(FileNotFoundError):
-                    os.unlink(str(job_id), dir_fd=folder)
-
-    def _list(self, folder: str, begins: str) -> Iterator[FileView]:
-        with self._tree.explained(folder or "/"), ExitStack() as stack:
-            parent = self._tree.folder(stack, parts_of(folder or "/") or [])
-            if parent is None:
-                return
-            listed = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
-            stack.callback(os.close, listed)
-            for entry in stack.enter_context(os.scandir(listed)):
-                if entry.name.startswith(begins):
-                    with suppress(FileNotFoundError):
-                        yield _view(f"{folder}/{entry.name}", entry)
+        self._receipts.drop(job_id)
 
     def _request(self, action: Action, paths: Sequence[str]) -> dict[str, HsmState]:
         """Request an action; return the states of the files that were refused for want of a right or of an archive.
@@ -266,33 +222,6 @@ class LustreMount:
             opened = folder_of(self._tree, stack, folders, path)
         return OpenName(*opened) if opened else None
 
-    def _receipts(self, stack: ExitStack) -> int:
-        folder = self._tree.root(stack)
-        for name in (OWN_FOLDER, RECEIPTS):
-            with suppress(FileExistsError):
-                os.mkdir(name, FOLDER_MODE, dir_fd=folder)
-            try:
-                folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-            except OSError as error:
-                if error.errno in NOT_THERE:
-                    raise _not_ours(self._mount) from error
-                raise
-            stack.callback(os.close, folder)
-            if os.fstat(folder).st_uid != os.geteuid():
-                raise _not_ours(self._mount)
-            os.fchmod(folder, FOLDER_MODE)
-        return folder
-
-
-def _view(path: str, entry: os.DirEntry[str]) -> FileView:
-    """Look at what was met; one file that cannot be looked at must not end the walk past all others."""
-    try:
-        return view_of(path, entry.stat(follow_symlinks=False))
-    except OSError as error:
-        if error.errno not in _ONE_FILES_FAULT:
-            raise
-        return FileView(path, FileKind.UNREADABLE, 0)
-
 
 def _complain(verb: str, paths: Sequence[str], check: str) -> None:
     if paths:
@@ -300,7 +229,3 @@ def _complain(verb: str, paths: Sequence[str], check: str) -> None:
             f"Lustre refuses to {verb} {quote_list(paths)}; see that {check}, and that this host is in"
             " noSquashNidLists if root is squashed"
         )
-
-
-def _not_ours(mount: Path) -> PermanentError:
-    return PermanentError(f"{mount}/{OWN_FOLDER} is somebody else's; move it away, the daemon makes its own")

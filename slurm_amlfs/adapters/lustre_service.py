@@ -7,6 +7,7 @@ says now and then that it lives.
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -116,6 +117,9 @@ def serve(end: socket.socket, mount: Path, lfs: Path, lfs_seconds: float, is_mou
     for number in (signal.SIGTERM, signal.SIGINT):
         # It is the daemon that ends this, when its errands are done.
         signal.signal(number, lambda *_: None)
+    # A walk that is not at its end keeps its directory open, and there may be hundreds.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     threading.Thread(target=_end_with, args=(end,), daemon=True).start()
 
     def make(alive: Callable[[], None]) -> LustreMount:

@@ -102,6 +102,7 @@ def running(settings: Settings) -> Iterator[Emulator]:
         mounted = Mounted(hsm, settings.mount, settings.cache_seconds, faults) if settings.mount else None
         if mounted:
             stack.callback(mounted.stop)
+        stack.callback(faults.clear)
         service = Service(
             tree=hsm,
             contents=contents,

@@ -32,6 +32,7 @@ class Name(StrEnum):
     EARLY          an archive says Completed before its files are exported (known-issues-amlfs-preview.md)
     MAINTENANCE    health says Maintenance (create-file-system-portal.md); requests are answered as usual
     BROKEN         to stat or open the files whose names match `blobs` fails with EIO, as when their OST is gone
+    HANGING        to stat or open them is not answered until let go, as when their OST is being failed over
     """
 
     REFUSE = "refuse"
@@ -49,6 +50,7 @@ class Name(StrEnum):
     EARLY = "archive-early"
     MAINTENANCE = "maintenance"
     BROKEN = "broken"
+    HANGING = "hanging"
 
 
 FOR_EVER = -1
@@ -117,12 +119,18 @@ class Faults:
 
     @property
     def breaks_files(self) -> bool:
-        """Say whether BROKEN is set: each call of the mount asks this."""
-        return Name.BROKEN in self._set
+        """Say whether BROKEN or HANGING is set: each call of the mount asks this."""
+        return Name.BROKEN in self._set or Name.HANGING in self._set
 
     def broken(self, path: str) -> bool:
-        """Say whether BROKEN is set for a file."""
-        fault = self._set.get(Name.BROKEN)
+        """Say whether BROKEN is set for a file; wait while HANGING is."""
+        with self._changed:
+            while self._names(Name.HANGING, path):
+                self._changed.wait()
+            return self._names(Name.BROKEN, path)
+
+    def _names(self, name: Name, path: str) -> bool:
+        fault = self._set.get(name)
         return fault is not None and any(fnmatch.fnmatchcase(path, pattern) for pattern in fault.blobs)
 
     def strikes(self, operation: str, blob: str) -> Fault | None:

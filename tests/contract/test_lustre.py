@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,20 +142,32 @@ class ApartWorld(FolderWorld):
         self._mark.unlink()
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one folder for all, because to start processes takes most of the time."""
+    return tmp_path_factory.mktemp("apart") / "mount"
+
+
+@pytest.fixture(scope="module")
+def apart(folder: Path, lfs: Path) -> Iterator[LustreApart]:
+    lustre = reach_lustre("lustre", folder, lfs, Limits(), program=lustre_process.__name__)
+    yield lustre
+    lustre.close()
+
+
 class TestLustreApart(LustreContract):
     @pytest.fixture
-    def world(self, tmp_path: Path) -> ApartWorld:
-        """Stand behind it."""
-        mount = tmp_path / "mount"
-        mount.mkdir()
-        return ApartWorld(mount)
+    def world(self, folder: Path) -> ApartWorld:
+        """Stand behind it, with nothing there."""
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+        return ApartWorld(folder)
 
     @pytest.fixture
-    def lustre(self, world: ApartWorld, lfs: Path) -> Iterator[LustreApart]:
-        """Make the port."""
-        lustre = reach_lustre("lustre", world.mount, lfs, Limits(), program=lustre_process.__name__)
-        yield lustre
-        lustre.close()
+    def lustre(self, apart: LustreApart) -> LustreApart:
+        """Give the port."""
+        return apart
 
     def test_a_long_walk_and_another_within(self, lustre: LustreApart, world: ApartWorld) -> None:
         """A walk comes whole in pieces, others go on in between, and one that is left is nobody's burden."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,12 @@ from sandbox.daemon import SECOND
 from sandbox.options import Options
 from sandbox.service import Service
 from sandbox.site import Site
+from slurm_amlfs.adapters.lustre_apart import LustreApart
 from slurm_amlfs.config import Limits
 from slurm_amlfs.domain.view import FileKind
 from slurm_amlfs.emulator.faults import Fault, Name
 from slurm_amlfs.entrypoints.reaching import reach_lustre
+from slurm_amlfs.errors import TemporaryError
 from tests.integration import seeing
 from tests.integration.conftest import FAST
 
@@ -154,3 +157,105 @@ def test_one_file_is_broken(bad_site: Site, name: str) -> None:
         site.faults.clear([Name.BROKEN])
     seeing.wait_until_closed(site, waits)
     assert seeing.words(site, waits).count("imported") == 1
+
+
+def test_read_only(bad_site: Site, name: str) -> None:
+    """Neither restores nor receipts can be written: the board says so, and the job starts when they can."""
+    site = bad_site
+    seeing.put_blob(site, f"{name}/in", b"x")
+    mount = str(site.mount)
+    writable = kernel.Mount.REMOUNT | kernel.Mount.BIND
+    kernel.mount("", mount, "", writable | kernel.Mount.READ_ONLY)
+    try:
+        job = site.submit("alice", TRUE, f"--amlfs-import=/{name}/")
+        names = site.submit("alice", TRUE, f"--amlfs-import=/{name}/", "--amlfs-hydrate=none")
+        for it in (job, names):
+            wait_until_it_says(site, it, "Read-only file system")
+            assert site.job(it)["JobState"] == "PENDING"
+    finally:
+        kernel.mount("", mount, "", writable)
+    for it in (job, names):
+        seeing.wait_until_closed(site, it)
+
+
+def fill_up(path: Path) -> None:
+    """Let a file take all the space that is left, without its bytes."""
+    with path.open("r+b" if path.exists() else "wb") as file:
+        end = file.seek(0, os.SEEK_END)
+        for step in (1 << 40, 1 << 30, 1 << 20, 1 << 10, 1):
+            with suppress(OSError):
+                while True:
+                    os.pwrite(file.fileno(), b"x", end + step - 1)
+                    end += step
+
+
+def test_full(bad_site: Site, name: str) -> None:
+    """One job needs room for its bytes, another only for its receipt; both wait for it, and start when it is there."""
+    site = bad_site
+    seeing.put_blob(site, f"{name}/in", b"x" * 1000)
+    fill = site.mount / f"{name}.fill"
+    fill_up(fill)
+    try:
+        job = site.submit("alice", TRUE, f"--amlfs-import=/{name}/")
+        wait_until_it_says(site, job, "free")
+        # What others had there has given way by now, though it was not enough.
+        fill_up(fill)
+        names = site.submit("alice", TRUE, f"--amlfs-import=/{name}/", "--amlfs-hydrate=none")
+        wait_until_it_says(site, names, "No space left on device")
+        assert {site.job(it)["JobState"] for it in (job, names)} == {"PENDING"}
+    finally:
+        fill.unlink()
+    for it in (job, names):
+        seeing.wait_until_closed(site, it)
+
+
+def test_a_file_that_changes_while_it_is_exported(bad_site: Site, name: str) -> None:
+    """It is exported again until it is stable: what is in Blob in the end is what is on Lustre."""
+    site = bad_site
+    path = site.mount / f"jobs/{name}/out"
+    job = site.submit(
+        "alice",
+        '#!/bin/sh\nmkdir -p "$AMLFS_EXPORT_DIR"\necho 0 > "$AMLFS_EXPORT_DIR/out"\n',
+        f"--amlfs-export=/jobs/{name}/",
+        "--amlfs-release=no",
+    )
+    site.wait(path.exists, seeing.LONG, "the job has run")
+    lines = 0
+    while not seeing.has_word(site, job, "export started") or not seeing.has_blob(site, f"jobs/{name}/out"):
+        lines += 1
+        with path.open("a") as file:
+            file.write(f"{lines}\n")
+        assert lines < 10_000
+    with path.open("a") as file:
+        file.write("last\n")
+    seeing.wait_until_closed(site, job)
+    assert seeing.blob(site, f"jobs/{name}/out") == path.read_bytes()
+    assert path.read_bytes().endswith(b"last\n")
+
+
+def test_a_call_that_cannot_be_killed(bad_site: Site, name: str) -> None:
+    """Its process waits in the kernel and is left there; others look at other files, and it goes when it is let go."""
+    site = bad_site
+    folder = site.mount / name
+    folder.mkdir()
+    for file in ("well", "bad"):
+        (folder / file).touch()
+    limits = Limits(lustre_seconds=float(SILENCE_SECONDS), lustre_processes=2)
+    with closing(reach_lustre("lustre", site.mount, site.lfs, limits)) as lustre:
+        site.faults.set(Fault(Name.HANGING, blobs=(f"{name}/bad",)))
+        try:
+            site.wait(lambda: not looks_in_time(lustre, f"/{name}/bad"), seeing.LONG, "the kernel forgets the file")
+            assert lustre.pool.stuck == 1
+            assert looks_in_time(lustre, f"/{name}/well")
+            assert lustre.pool.stuck == 1
+        finally:
+            site.faults.clear([Name.HANGING])
+        site.wait(lambda: lustre.pool.stuck == 0, seeing.LONG, "the process goes")
+        assert looks_in_time(lustre, f"/{name}/bad")
+
+
+def looks_in_time(lustre: LustreApart, path: str) -> bool:
+    """Look at a file that is there; say whether that is answered."""
+    with suppress(TemporaryError):
+        return lustre.look(path) is not None
+    return False
