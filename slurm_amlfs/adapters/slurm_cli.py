@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from slurm_amlfs.adapters.commands import Outcome, run
+from slurm_amlfs.adapters.slurm_living import LIVING_FIELDS, LIVING_OPTIONS, parse_living
 from slurm_amlfs.adapters.slurm_queue import (
     EACH_RECORD,
     EACH_TASK,
@@ -26,7 +27,7 @@ from slurm_amlfs.adapters.slurm_queue import (
     parse_queue,
 )
 from slurm_amlfs.adapters.slurm_records import RECORD_FIELDS, RECORD_OPTIONS, parse_records
-from slurm_amlfs.domain.view import Hold, JobRecord, JobView, QueuedJob
+from slurm_amlfs.domain.view import Hold, JobRecord, JobView, LivingJob, QueuedJob
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
 TIMEOUT_SECONDS = 30
@@ -90,6 +91,16 @@ class SlurmCommands:
         """
         outcome, mark = self._ask_apart(RECORD_FIELDS, RECORD_OPTIONS, QUEUE_ENVIRONMENT)
         return parse_records(outcome.stdout.decode("utf-8", "surrogateescape"), mark)
+
+    def living(self) -> tuple[LivingJob, ...]:
+        """Read the jobs with directives that use their files now, or may begin to at any moment, by one squeue.
+
+        Raises:
+            TemporaryError: slurmctld does not answer.
+            PermanentError: squeue speaks otherwise than we know.
+        """
+        outcome, mark = self._ask_apart(LIVING_FIELDS, LIVING_OPTIONS, QUEUE_ENVIRONMENT)
+        return parse_living(outcome.stdout.decode("utf-8", "surrogateescape"), mark)
 
     def comment(self, job_id: int, text: str) -> None:
         """Set a job's AdminComment: one line, cut at 1,000 characters. A job that is gone is success.

@@ -187,10 +187,10 @@ def read_job(record: Sequence[str]) -> JobView:
         uid=int(uid),
         job_state=job_state,
         reason=reason,
-        bb_state=_none(bb_state),
+        bb_state=none(bb_state),
         exit_code=code,
         exit_signal=signal,
-        account=_none(account),
+        account=none(account),
         user=_name(user),
         restarts=int(restarts),
         held=int(priority) == 0,
@@ -208,7 +208,7 @@ def _queued(record: Sequence[str]) -> QueuedJob:
         job_id=int(job_id),
         uid=int(uid),
         user=_name(user),
-        account=_none(account),
+        account=none(account),
         priority=int(priority),
         held=int(priority) == 0,
         expected_start=read_time(start),
@@ -243,7 +243,8 @@ def _exit(text: str) -> tuple[int, int]:
     return os.WEXITSTATUS(status), 0
 
 
-def _none(text: str) -> str:
+def none(text: str) -> str:
+    """Read what squeue prints for nothing as nothing."""
     return "" if text in _NO_TEXT else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,11 @@ from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life, Records, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.slot import wants_look
-from slurm_amlfs.domain.view import FileSystemView, JobName, JobRecord, JobView, QueuedJob, SpaceView
+from slurm_amlfs.domain.view import FileSystemView, JobName, JobRecord, JobView, LivingJob, QueuedJob, SpaceView
 from slurm_amlfs.domain.world import Ahead, Foreseen, FsSeen, Rules, Seen
 from slurm_amlfs.errors import AmlfsError
+
+log = logging.getLogger(__name__)
 
 _AUTO_JOBS_EVERY = timedelta(minutes=1)
 """Auto-import and auto-export are set up by admins and stay for days; two ARM reads a minute find them soon enough."""
@@ -40,6 +43,9 @@ _REST_PER_SOON_LOOK = 5
 _REST_PER_ROLL = 20
 """A look that takes a second is made every 75, or every five while a job is about to start: slurmctld's jobs are
 locked meanwhile, and reading thousands of records costs us too."""
+
+
+_LIVING_AGAIN = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,9 @@ class Looks:
     awaited: Mapping[JobName, tuple[QueuedJob, ...]] = field(default_factory=dict)
     queue_looked: datetime | None = None
     queue_took: timedelta = timedelta(0)
+    living: tuple[LivingJob, ...] | None = None
+    living_looked: datetime | None = None
+    living_trouble: str = ""
 
     def seen(self, now: datetime, running: Iterable[str], spaces: Mapping[str, SpaceView]) -> Seen:
         """Put the latest looks together for a pass."""
@@ -100,7 +109,17 @@ class Looks:
             awaited=self.awaited,
             spaces=dict(spaces),
             declared=self.declared,
+            living=self.living or (),
+            unadopted=self.living is None,
         )
+
+    def living_due(self, now: datetime) -> bool:
+        """Say whether to ask Slurm which jobs use their files: once, as soon as it answers. Hold mode sees all jobs."""
+        return self.living is None and not self.holds and is_over(self.living_looked, _LIVING_AGAIN, now)
+
+    def adopted(self) -> None:
+        """Forget the jobs that a pass has made known: later they may be over, and forgotten."""
+        self.living = self.living and ()
 
     def doubt(self, job_ids: frozenset[int]) -> None:
         """Forget what was seen of jobs that a hook has spoken of since: the look may be older than what it told."""
@@ -224,6 +243,26 @@ def look_at_queue(looks: Looks, slurm: Slurm, rules: Rules) -> Callable[[], bool
     return put
 
 
+def look_at_living(looks: Looks, slurm: Slurm) -> Callable[[], bool]:
+    """Read which jobs use their files; return what puts the answer in place. Until there is one, nothing is given back.
+
+    No answer is no news: it is asked for again soon.
+    """
+    try:
+        living: tuple[LivingJob, ...] | None = slurm.living()
+        trouble = ""
+    except AmlfsError as error:
+        living, trouble = None, error.message
+
+    def put() -> bool:
+        if trouble not in {"", looks.living_trouble}:
+            log.warning("living-jobs-unknown", extra={"amlfs_pairs": {"error": trouble}})
+        looks.living, looks.living_trouble = living, trouble
+        return living is not None
+
+    return put
+
+
 def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callable[[], bool]:
     """Read the jobs now; return what puts the answer in place, to be called by the loop's own thread.
 
@@ -244,6 +283,8 @@ def look_at_slurm(looks: Looks, slurm: Slurm, job_ids: frozenset[int]) -> Callab
         asked = (job_ids | frozenset(declared)) - looks.doubted
         was = (looks.jobs, looks.asked_jobs, looks.slurm_trouble, looks.declared)
         looks.slurm_took = took
+        if looks.holds and looks.living is None and jobs is not None:
+            looks.living = ()
         looks.jobs, looks.asked_jobs, looks.slurm_trouble, looks.declared = jobs, asked, trouble, declared
         return was != (jobs, asked, trouble, declared)
 

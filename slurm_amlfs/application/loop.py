@@ -19,6 +19,7 @@ from slurm_amlfs.application.failures import Failures
 from slurm_amlfs.application.looking import (
     Looks,
     Pace,
+    look_at_living,
     look_at_queue,
     look_at_slot,
     look_at_slurm,
@@ -193,6 +194,7 @@ class Loop:
             log.info(event.word.replace(" ", "-").replace("_", "-"), extra={"amlfs_pairs": pairs})
         self._looks.doubt(frozenset(self._new))
         self._new.clear()
+        self._looks.adopted()
         self._spaces.plan(self._records)
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
         self._performer.keep(
@@ -285,6 +287,9 @@ class Loop:
 
     def _look(self, now: datetime) -> None:
         looks, slurm = self._looks, self._outside.slurm
+        if looks.living_due(now) and "look living" not in self._running:
+            looks.living_looked = now
+            self._running.look("look living", lambda: look_at_living(looks, slurm))
         if looks.slurm_due(now) and "look slurm" not in self._running:
             job_ids = looks.begin_slurm(now)
             self._running.look("look slurm", lambda: look_at_slurm(looks, slurm, job_ids))

@@ -21,6 +21,7 @@ from slurm_amlfs.domain.view import (
     ImportView,
     JobRecord,
     JobView,
+    LivingJob,
     QueuedJob,
     SpaceView,
 )
@@ -134,6 +135,12 @@ class Slurm(Protocol):
 
     def queue(self) -> tuple[QueuedJob, ...]:
         """Read every pending job of the cluster that has directives, in no promised order."""
+
+    def living(self) -> tuple[LivingJob, ...]:
+        """Read the jobs with directives that use their files now, or may begin to at any moment, in no promised order.
+
+        They are staged, run, or stage out (`LivingJob.uses_files`).
+        """
 
     def comment(self, job_id: int, text: str) -> None:
         """Set a job's AdminComment; slurmctld schedules after it (_slurm_rpc_update_job). A gone job is success."""

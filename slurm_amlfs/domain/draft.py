@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import EVICTS, Errand
+from slurm_amlfs.domain.errand import EVICTS, Errand, Evict, Free
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.outgoing import Outgoing
 from slurm_amlfs.domain.phases import Phase
@@ -108,8 +108,8 @@ class Draft:
         self.remarks.append(Event(0, self.now, word, detail))
 
     def want(self, *errands: Errand) -> None:
-        """Have something done."""
-        self.errands += errands
+        """Have something done; but nothing is given back before it is known which jobs run."""
+        self.errands += [it for it in errands if not (self.seen.unadopted and isinstance(it, (Evict, Free)))]
 
     def speak_for(self, job_id: int) -> None:
         """Believe a hook rather than what was seen before of its job; look at that again in the next pass."""

@@ -49,6 +49,8 @@ def is_checked(draft: Draft, held: Lease) -> bool:
 
 def hinders(draft: Draft, held: Lease) -> str:
     """Say in words for whom a lease's import has to wait; empty if for nobody."""
+    if draft.seen.unadopted and overwrites(held.key):
+        return f"{WAITING}s that run: Slurm has not told yet which do"
     other = user(draft, held)
     if other is not None:
         why = f"uses what conflict={held.key.conflict.value} may overwrite"

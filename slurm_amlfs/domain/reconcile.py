@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from slurm_amlfs.domain import (
+    adopting,
     by_hsm,
     gating,
     holding,
@@ -95,6 +96,7 @@ def decide(
         _take(draft, report)
     unheard = _hear_all(draft, requests)
     holding.follow(draft)
+    adopting.adopt(draft)
     for job in list(draft.jobs.values()):
         watch(draft, job)
     riding.take_stock(draft)

@@ -224,6 +224,39 @@ class JobView:
         return frozenset({mine} if self.task is None else {mine, self.task, JobName(self.task.job_id)})
 
 
+_USE_NOTHING = frozenset({
+    "CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY",
+    "REVOKED", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "REQUEUE_FED",
+})  # fmt: skip
+_NOT_ASKED = frozenset({"", "pending"})
+"""Burst buffer states in which Slurm has not asked for the stage-in yet (burst_buffer_common: bb_state_string)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LivingJob:
+    """A job as Slurm shows it to a daemon that may never have heard of it; the fields are those of JobView.
+
+    `directives` are its `#AMLFS` lines without `#AMLFS `, as the hooks send them in requests.
+    """
+
+    job_id: int
+    uid: int
+    gid: int
+    directives: tuple[str, ...]
+    job_state: str
+    bb_state: str = ""
+
+    @property
+    def uses_files(self) -> bool:
+        """Say whether it may use its files without asking again: it is, or may just be, staged in, or it has started.
+
+        A hook may have had its answer while Slurm still shows the stage-in.
+        """
+        if self.job_state == "PENDING":
+            return self.bb_state not in _NOT_ASKED
+        return self.job_state not in _USE_NOTHING
+
+
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
     """A pending job with directives, or one that waits for another's exports, as Slurm's queue shows it.

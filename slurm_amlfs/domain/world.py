@@ -11,7 +11,16 @@ from slurm_amlfs.domain.belief import AgeLimit
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.view import FileSystemView, ImportView, JobName, JobRecord, JobView, QueuedJob, SpaceView
+from slurm_amlfs.domain.view import (
+    FileSystemView,
+    ImportView,
+    JobName,
+    JobRecord,
+    JobView,
+    LivingJob,
+    QueuedJob,
+    SpaceView,
+)
 
 
 class ExportBy(StrEnum):
@@ -118,7 +127,9 @@ class Seen:
 
     `jobs` is None while Slurm does not answer; a job of `asked_jobs` that it lacks is gone. `running` are the keys of
     errands under way, `foreseen` what the queue will need, `awaited` who waits for the end of which job,
-    `spaces` the room on each file system, `declared` in hold mode the records of all jobs with directives.
+    `spaces` the room on each file system, `declared` in hold mode the records of all jobs with directives. `living` are
+    jobs that use their files, known here or not; `unadopted` says that Slurm has not told them since the daemon was
+    started, so that nothing may be given back.
     """
 
     now: datetime
@@ -130,6 +141,8 @@ class Seen:
     awaited: Mapping[JobName, tuple[QueuedJob, ...]] = field(default_factory=dict)
     spaces: Mapping[str, SpaceView] = field(default_factory=dict)
     declared: Mapping[int, JobRecord] = field(default_factory=dict)
+    living: tuple[LivingJob, ...] = ()
+    unadopted: bool = False
 
 
 def backoff(waits_in_a_row: int, retry_after: timedelta, longest: timedelta) -> timedelta:

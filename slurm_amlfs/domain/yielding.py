@@ -41,7 +41,9 @@ class _Yields(NamedTuple):
 
 def make_room(draft: Draft, line: Sequence[Claim], short: Sequence[Short]) -> set[int]:
     """Have bytes given back, one lease at a time on each file system; return for which places of the line."""
-    made = set()
+    made: set[int] = set()
+    if draft.seen.unadopted:
+        return made
     for fs in sorted({it.fs for it in short}):
         mine = [it for it in short if it.fs == fs]
         if any(key.fs == fs for key in draft.evicting):

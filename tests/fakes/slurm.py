@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from slurm_amlfs.domain.view import Hold, JobRecord, JobView, QueuedJob
+from slurm_amlfs.domain.view import Hold, JobRecord, JobView, LivingJob, QueuedJob
 from slurm_amlfs.errors import AmlfsError, TemporaryError
 
 
 class FakeSlurm:
     """The Slurm port over a dict of jobs. `faults` are raised by the next calls, one each.
 
-    `queued` is what waits, by job id; what has a record that is not pending has left the queue.
+    `queued` is what waits, by job id; what has a record that is not pending has left the queue. `lives` are all jobs
+    with directives that use their files or not, but for their state, which their record tells.
     """
 
     def __init__(self) -> None:
         self.records: dict[int, JobView] = {}
         self.queued: dict[int, QueuedJob] = {}
+        self.lives: dict[int, LivingJob] = {}
         self.comments: dict[int, list[str]] = {}
         self.notices: dict[int, list[str]] = {}
         self.turns: list[tuple[int, Hold, str]] = []
@@ -41,6 +43,13 @@ class FakeSlurm:
         """Read what waits and has directives."""
         self._called()
         return tuple(job for job in self.queued.values() if (job.directives or job.after) and self._pending(job.job_id))
+
+    def living(self) -> tuple[LivingJob, ...]:
+        """Read what uses its files and has directives."""
+        self._called()
+        jobs = [replace(it, job_state=view.job_state, bb_state=view.bb_state) for it in self.lives.values()
+                if (view := self.records.get(it.job_id)) is not None]  # fmt: skip
+        return tuple(job for job in jobs if job.uses_files)
 
     def comment(self, job_id: int, text: str) -> None:
         """Keep a comment on a job that is there."""

@@ -80,7 +80,7 @@ class Ground:
         self.deaths = self.starts = 0
         self._requests = 0
         install(self.folder / "bin")
-        for part in ("jobs", "queue", "comments", "terminals"):
+        for part in ("jobs", "living", "queue", "comments", "terminals"):
             (self.folder / "slurm" / part).mkdir(parents=True)
         (self.folder / "slurm.conf").touch()
 

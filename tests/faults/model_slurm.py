@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from slurm_amlfs.adapters.slurm_living import LIVING_FIELDS
 from slurm_amlfs.adapters.slurm_queue import JOB_FIELDS, QUEUE_FIELDS
 from slurm_amlfs.domain.view import HsmState
 from slurm_amlfs.wire import Answer, Request, RequestKind
@@ -285,8 +286,8 @@ class ModelSlurm:
     def _show(self, job: Job) -> None:
         there = self.ground.folder / "slurm"
         if job.place == "purged":
-            (there / "jobs" / str(job.job_id)).unlink(missing_ok=True)
-            (there / "queue" / str(job.job_id)).unlink(missing_ok=True)
+            for part in ("jobs", "living", "queue"):
+                (there / part / str(job.job_id)).unlink(missing_ok=True)
             return
         # A requeue drops STAGE_OUT, and data_out waits nonetheless (seen on 22.05).
         out = "PENDING" if job.again else "STAGE_OUT"
@@ -295,6 +296,7 @@ class ModelSlurm:
         told = {
             "JobID": str(job.job_id),
             "UserID": str(ALICE),
+            "GroupID": str(ALICE),
             "State": job_state,
             "BurstBufferState": {"staging": "staging-in", "staged": "staged-in"}.get(job.place, "N/A"),
             "exit_code": f"{job.code if job.place in {'out', 'over'} and not job.again else 0}:0",
@@ -310,6 +312,7 @@ class ModelSlurm:
             "BurstBuffer": "\n".join(f"#AMLFS {line}" for line in job.lines),
         }
         _replace(there / "jobs" / str(job.job_id), [told.get(name, "N/A") for name in JOB_FIELDS])
+        _replace(there / "living" / str(job.job_id), [told.get(name, "N/A") for name in LIVING_FIELDS])
         if job_state == "PENDING":
             _replace(there / "queue" / str(job.job_id), [told.get(name, "N/A") for name in QUEUE_FIELDS])
         else:

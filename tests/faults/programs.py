@@ -1,7 +1,8 @@
 """squeue and scontrol, as far as the daemon uses them: shell scripts that read the records of a model Slurm as files.
 
-`SLURM_CONF` names a file beside a folder `slurm`: in `jobs/ID` and `queue/ID` lie the records with a control character
-where squeue prints its mark, `comments/ID` takes what scontrol says; while `silent` is there, nobody answers.
+`SLURM_CONF` names a file beside a folder `slurm`: in `jobs/ID`, `living/ID` and `queue/ID` lie the records with a
+control character where squeue prints its mark, `comments/ID` takes what scontrol says; while `silent` is there, nobody
+answers.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ jobs=
 folder=jobs
 for word in "$@"; do
     case $word in
+    --Format=*GroupID*) mark=${word##*:0} folder=living ;;
     --Format=*) mark=${word##*:0} ;;
     --jobs=*) jobs=$(echo "${word#--jobs=}" | tr , ' ') ;;
     --states=PENDING) folder=queue ;;

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from slurm_amlfs.adapters.slurm_cli import SlurmCommands, one_line
+from slurm_amlfs.adapters.slurm_living import parse_living
 from slurm_amlfs.adapters.slurm_queue import count_tasks, directive_lines, parse_jobs, parse_queue
 from slurm_amlfs.adapters.slurm_records import OWNERS_HOLD, parse_records
-from slurm_amlfs.domain.view import Hold, JobName, JobRecord, JobView, QueuedJob
+from slurm_amlfs.domain.view import Hold, JobName, JobRecord, JobView, LivingJob, QueuedJob
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
 MARK = "|m|"
@@ -411,3 +412,20 @@ def test_a_gate_is_turned_by_name(tmp_path: Path) -> None:
     slurm.turn_gate(8, Hold.OWNER)
     assert (tmp_path / "said").read_text() == "hold 7\nrelease 7_[2-3]\nuhold 8\n"
     assert calls.exists()
+
+
+def test_jobs_that_use_their_files() -> None:
+    """Those with directives that are staged, run or end; of an interactive one the directives are found as hooks do."""
+    lines = "#AMLFS stage_in prefix=/a/\n#AMLFS stage_out prefix=/jobs/7/"
+    told = [
+        ("7", "61001", "61002", "RUNNING", "running", "1", "N/A", lines),
+        ("8", "61001", "61002", "PENDING", "staged-in", "0", "N/A", "#AMLFS stage_in prefix=/b/\n#other"),
+        ("9", "61001", "61002", "PENDING", "pending", "1", "N/A", lines),
+        ("10", "61001", "61002", "COMPLETED", "(null)", "1", "N/A", lines),
+        ("11", "61001", "61002", "RUNNING", "(null)", "1", "N/A", ""),
+    ]
+
+    assert parse_living("".join(record(*it) for it in told), MARK) == (
+        LivingJob(7, 61001, 61002, ("stage_in prefix=/a/", "stage_out prefix=/jobs/7/"), "RUNNING", "running"),
+        LivingJob(8, 61001, 61002, ("stage_in prefix=/b/",), "PENDING", "staged-in"),
+    )

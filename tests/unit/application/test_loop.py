@@ -10,11 +10,11 @@ import pytest
 from slurm_amlfs.application import loop as loop_module
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Records
-from slurm_amlfs.domain.view import HsmState, JobView
+from slurm_amlfs.domain.view import HsmState, JobView, LivingJob
 from slurm_amlfs.domain.world import Rules
 from slurm_amlfs.errors import InvariantError, TemporaryError
 from slurm_amlfs.wire import Answer, Request, RequestKind
-from tests.unit.application.loop_site import ALICE, RULES, Site
+from tests.unit.application.loop_site import ALICE, LINES, RULES, Site
 
 
 @pytest.fixture
@@ -124,6 +124,35 @@ def test_a_daemon_killed_while_parts_are_listed_goes_on(tmp_path: Path) -> None:
     assert len([line for line in board.timeline if "counted: more than" in line]) == 1
 
 
+def test_a_lost_memory_gives_nothing_back_that_a_running_job_needs(site: Site) -> None:
+    """However long Slurm does not answer; when it does, the job is known again, and keeps its files."""
+    site.submit()
+    site.bring_in()
+    site.slurm.records[7] = JobView(7, ALICE, "RUNNING", bb_state="running")
+    site.slurm.lives[7] = LivingJob(7, ALICE, ALICE, LINES, "RUNNING")
+    site.ask(RequestKind.PRE_RUN)
+    site.turn()
+    site.end()
+    for file in site.path.parent.glob("amlfs.db*"):
+        file.unlink()
+    site.slurm.faults += [TemporaryError("slurmctld is down")] * 99
+    site.begin()
+    evict = Request(RequestKind.EVICT, 0, fs="amlfs", prefix="/a/", sender_uid=0)
+    site.inbox.drop(evict)
+    for _ in range(9):
+        site.turn(3)
+    assert site.slurm.faults
+    assert not site.lustre.states["/a/x"] & HsmState.RELEASED
+    site.slurm.faults.clear()
+    site.until(lambda: 7 in site.board.boards)
+    for _ in range(9):
+        site.turn(3)
+
+    assert not site.lustre.states["/a/x"] & HsmState.RELEASED
+    assert any("adopted" in line for line in site.board.boards[7].timeline)
+    assert site.lustre.receipts[7]
+
+
 def test_a_killed_daemon_goes_on_where_it_was(site: Site) -> None:
     """From the store and the world alone: one import, one answer."""
     site.submit()
@@ -148,11 +177,13 @@ def test_with_the_daemon_down_requests_wait(site: Site) -> None:
 
 def test_a_request_that_waits_for_slurm_is_heard_once_and_kept_meanwhile(site: Site) -> None:
     """The inbox gives it at every turn; it must not pile up, and is done only when it is in the store."""
-    site.slurm.faults += [TemporaryError("slurmctld is down")] * 3
+    site.slurm.faults += [TemporaryError("slurmctld is down")] * 9
     site.slurm.records[7] = JobView(7, ALICE, "PENDING")
     handle = site.ask(RequestKind.DATA_IN, "1-1", uid=-1)
     for _ in range(3):
         site.turn(3)
+    assert site.slurm.faults, "it was down all the time"
+    site.slurm.faults.clear()
     kept, heard = handle in site.inbox.waiting, len(site.loop._heard)  # noqa: SLF001 - what must not grow
     site.until(lambda: site.answer("1-1") is Answer.BUSY)
 

@@ -29,6 +29,7 @@ from slurm_amlfs.domain.view import (
     ImportView,
     JobName,
     JobView,
+    LivingJob,
     QueuedJob,
     SpaceView,
 )
@@ -69,6 +70,9 @@ class Desk:
         self.queue: list[QueuedJob] = []
         self.foreseen: dict[LeaseKey, Foreseen] = {}
         self.awaited: Mapping[JobName, tuple[QueuedJob, ...]] = {}
+        self.living: tuple[LivingJob, ...] = ()
+        self.unadopted = False
+        self.remarks: list[Event] = []
         self._tokens = 0
 
     # One pass.
@@ -94,10 +98,13 @@ class Desk:
             foreseen={**foresee(self.queue, self.rules), **self.foreseen},
             awaited=self.awaited,
             spaces=spaces,
+            living=self.living,
+            unadopted=self.unadopted,
         )
         self.decision = decide(self.records, self.rules, world, requests, reports)
         self.records = self.decision.records
         self.events += self.decision.events
+        self.remarks += self.decision.remarks
         return self.decision
 
     def report(self, errand: Errand, result: Result, *, after: float = 1) -> Decision:
