@@ -25,8 +25,14 @@ demo: setup ## a Slurm job with --amlfs-import and --amlfs-export, watched; DEMO
 	@$(IN_CELL) $(BIN)/python -m sandbox.demo
 
 .PHONY: test
-test: setup statics ## every check and every test, from a fresh machine on
+test: setup ## every check and every test, from a fresh machine on
+	@$(MAKE) --jobs=2 --keep-going --output-sync=target statics newest
+	@$(BIN)/python -m sandbox.matrix --on=$(NEWEST) $(ON_THE_NEWEST)
 	@$(IN_CELL) true && $(BIN)/pytest --no-skips $(SIDE_BY_SIDE) tests/integration tests/faults tests/contract tests/unit
+
+.PHONY: matrix
+matrix: setup release-tools ## the tests on real daemons, on Slurm 22.05, 24.11 and 26.05; MATRIX=trixie, TESTS=... for some
+	@$(BIN)/python -m sandbox.matrix $(if $(MATRIX),--on=$(MATRIX)) $(TESTS)
 
 .PHONY: check
 check: setup ## the fast gate: format, lint, types, import contracts, unit and property tests
@@ -69,6 +75,30 @@ build/lfs: $(wildcard slurm_amlfs/emulator/*.c slurm_amlfs/emulator/*.h) | packa
 	@echo "setup: $@"
 	@mkdir -p build
 	@$(CC) -std=c11 -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$^)
+
+# Root folders with other releases of Debian and Slurm. `make test` runs the tests that differ most between releases on the
+# newest one; the folder is made while the checks run.
+
+NEWEST := forky
+ON_THE_NEWEST := tests/integration/test_releases.py
+
+.PHONY: release-tools newest
+release-tools:
+	@tools/install-packages mmdebstrap
+newest: setup release-tools
+	@tools/release-root $(NEWEST)
+
+# Root folders with other releases of Debian and Slurm. `make test` runs the tests of what differs most between releases on
+# the newest one too; its folder is made while the checks run.
+
+NEWEST := forky
+ON_THE_NEWEST := tests/integration/test_releases.py
+
+.PHONY: release-tools newest
+release-tools:
+	@tools/install-packages mmdebstrap
+newest: setup release-tools
+	@tools/release-root $(NEWEST)
 
 # The parts of the gate that run nothing of the project. Each is a target, so that make runs them side by side.
 

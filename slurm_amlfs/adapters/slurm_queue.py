@@ -49,7 +49,8 @@ QUEUE_OPTIONS: Final = ("--all", "--states=PENDING")
 EACH_RECORD: Final = "--array-unique"
 """Without it, squeue puts pending tasks that have a record of their own back into their array's. Gone from 23.02 on."""
 EACH_TASK: Final = "--array"
-"""The same on every release, but an array's own record is printed once for each task that it stands for."""
+"""The same on every release, but an array's own record is printed once for each task that it stands for, less the last
+one of an array with a step (bitstring.c: bitfmt2int): a weight among thousands."""
 QUEUE_ENVIRONMENT: Final[Mapping[str, str]] = {**JOB_ENVIRONMENT, "SLURM_BITSTR_LEN": "0"}
 """And an array's tasks not cut at 64 characters (xlate_array_task_str)."""
 

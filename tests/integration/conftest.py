@@ -10,12 +10,22 @@ import pytest
 from sandbox import cell
 from sandbox.options import Options
 from sandbox.site import Site
-from tests.integration import seeing
+from sandbox.slurm import release
+from tests.integration import releases, seeing
 
 FAST = ("--import-overhead=0.2", "--operation-seconds=0.1", "--cancel-seconds=0.2", "--archive-overhead=0.2")
 """The emulator's times where they are only waited for."""
 
 MakeSite = Callable[[Options], Site]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what the mark says is for other releases of Slurm; `make matrix` tells whether it ran on those."""
+    for mark in item.iter_markers("slurm"):
+        why = releases.not_for(release(Options().slurm_prefix), **mark.kwargs)
+        if why:
+            item.user_properties.append((releases.ELSEWHERE, why))
+            pytest.skip(why)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -14,6 +14,7 @@ import pytest
 
 from sandbox.options import Options
 from sandbox.site import Site
+from sandbox.slurm import release
 from slurm_amlfs.adapters.slurm_cli import MANY, SlurmCommands
 from slurm_amlfs.domain import directive
 from slurm_amlfs.domain.view import JobName, QueuedJob
@@ -108,8 +109,10 @@ def test_an_array_that_is_being_staged(quiet: Site, queue: Queue) -> None:
     array = quiet.submit("alice", script("stage_in prefix=/a/"), "--array=0-998:2%50")
     quiet.wait(lambda: len(queue()) > 5, seeing.LONG, "tasks of their own")
     jobs = queue()
-    assert jobs[array].tasks >= 400
-    assert sum(job.tasks for job in jobs.values()) == 500
+    # Where squeue prints each task by itself, it leaves out the last of those with a step (bitstring.c: bitfmt2int).
+    lost = 0 if release(Path("/usr")) < (23, 2) else 1
+    assert jobs[array].tasks >= 400 - lost
+    assert sum(job.tasks for job in jobs.values()) == 500 - lost
     assert {job.directives for job in jobs.values()} == {("stage_in prefix=/a/",)}
 
 

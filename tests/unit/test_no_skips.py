@@ -34,6 +34,17 @@ import pytest
 
 pytest.skip("no moon", allow_module_level=True)
 """
+ELSEWHERE = """
+import pytest
+
+@pytest.fixture(autouse=True)
+def releases(request):
+    request.node.user_properties.append(("elsewhere", "for Slurm from 23.11"))
+    pytest.skip("for Slurm from 23.11")
+
+def test_newer():
+    pass
+"""
 
 
 def run(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -70,7 +81,15 @@ def test_a_skip_passes_elsewhere(tmp_path: Path) -> None:
     assert run(tmp_path, MARKED).returncode == 0
 
 
+def test_a_test_for_other_releases_is_no_skip(tmp_path: Path) -> None:
+    """Only the mark that says so does that, and the matrix tells of it."""
+    result = run(tmp_path, ELSEWHERE, "--no-skips")
+    assert result.returncode == 0
+    assert "1 skipped" in result.stdout
+
+
 def test_make_test_lets_nothing_be_skipped() -> None:
     """The option is where it counts."""
-    [line] = [line for line in (PROJECT / "Makefile").read_text(encoding="utf-8").splitlines() if "integration" in line]
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    [line] = [line for line in makefile.splitlines() if "pytest" in line and "tests/integration" in line]
     assert "--no-skips" in line
