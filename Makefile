@@ -88,18 +88,6 @@ release-tools:
 newest: setup release-tools
 	@tools/release-root $(NEWEST)
 
-# Root folders with other releases of Debian and Slurm. `make test` runs the tests of what differs most between releases on
-# the newest one too; its folder is made while the checks run.
-
-NEWEST := forky
-ON_THE_NEWEST := tests/integration/test_releases.py
-
-.PHONY: release-tools newest
-release-tools:
-	@tools/install-packages mmdebstrap
-newest: setup release-tools
-	@tools/release-root $(NEWEST)
-
 # The parts of the gate that run nothing of the project. Each is a target, so that make runs them side by side.
 
 STATICS := check-format check-lint check-types check-imports check-shell
