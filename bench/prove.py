@@ -23,6 +23,8 @@ from bench.listing import FOLDER, IN_A_FOLDER, name_of, size_of
 from bench.report import Bar, Report, publish
 from sandbox import cell
 from slurm_amlfs.adapters.blob import BlobContainer
+from slurm_amlfs.adapters.clock import SteadyClock
+from slurm_amlfs.adapters.repeats import Repeats
 from slurm_amlfs.application.counting import Counting
 from slurm_amlfs.application.exporting import OutProof
 from slurm_amlfs.application.ports import Lustre
@@ -117,7 +119,8 @@ def prove(case: str, url: str, mount: Path, program: Path) -> dict[str, float]:
     Raises:
         SystemExit: the proof did not prove what is there.
     """
-    blobs, lustre = BlobContainer(url, _no_credential), reach_lustre("bench", mount, program, Limits(), types=TMPFS)
+    blobs = BlobContainer(url, _no_credential, Repeats(600, None, SteadyClock().now))
+    lustre = reach_lustre("bench", mount, program, Limits(), types=TMPFS)
     before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     started = time.perf_counter()

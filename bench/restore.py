@@ -29,7 +29,9 @@ from sandbox.emulator import LFS, PATH, RESOURCE_GROUP, SUBSCRIPTION
 from sandbox.service import Service
 from sandbox.watch import until
 from slurm_amlfs.adapters.arm import ArmFileSystem
+from slurm_amlfs.adapters.clock import SteadyClock
 from slurm_amlfs.adapters.lustre_apart import LustreApart
+from slurm_amlfs.adapters.repeats import Repeats
 from slurm_amlfs.application.proving import InProof
 from slurm_amlfs.config import Limits
 from slurm_amlfs.domain.ask import Conflict, Hydrate
@@ -132,7 +134,8 @@ def _fill(folder: Path, files: int) -> None:
 
 
 def _import(url: str, trees: Sequence[str]) -> None:
-    arm = ArmFileSystem(url, SUBSCRIPTION, RESOURCE_GROUP, AMLFS, _no_credential)
+    repeats = Repeats(600, None, SteadyClock().now)
+    arm = ArmFileSystem(url, SUBSCRIPTION, RESOURCE_GROUP, AMLFS, _no_credential, repeats=repeats)
     arm.create_import("bench", [f"/{name}/" for name in trees], Conflict.SKIP, 0)
     until(lambda: arm.imports()[0].import_state.over, LONGEST_SECONDS, "the import ends")
 

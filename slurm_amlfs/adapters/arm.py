@@ -1,6 +1,7 @@
 """The ARM surface of one AMLFS file system, by azure-mgmt-storagecache: the only module that imports azure.mgmt.
 
-One call is one attempt: the SDK's own retries and its polling are off. The ARM operation behind a PUT ends when an
+One call is one attempt: the SDK's own retries, redirects and polling are off, and so is its registration of resource
+providers, which asks every ten seconds without end. The ARM operation behind a PUT ends when an
 import has started, so nothing waits for it; `status.state` is read again later (recorded traffic: Azure-powershell
 src/StorageCache recordings, ascOperations endTime before lastCompletionTime).
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from http import HTTPStatus
@@ -17,15 +19,21 @@ from typing import TypeVar
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline import PipelineResponse
-from azure.core.pipeline.policies import RetryPolicy, SansIOHTTPPolicy
+from azure.core.pipeline.policies import (
+    ContentDecodePolicy,
+    CustomHookPolicy,
+    ProxyPolicy,
+    RequestIdPolicy,
+    SansIOHTTPPolicy,
+    UserAgentPolicy,
+)
 from azure.core.rest import HttpResponse
+from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 from azure.mgmt.storagecache import StorageCacheManagementClient, models
 
-from slurm_amlfs.adapters.azure_errors import (
-    CONNECTION_TIMEOUT_SECONDS,
-    READ_TIMEOUT_SECONDS,
-    translated,
-)
+from slurm_amlfs.adapters.azure_errors import translated
+from slurm_amlfs.adapters.azure_transport import CountedTransport
+from slurm_amlfs.adapters.repeats import Repeats
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.endpoint import is_safe
 from slurm_amlfs.domain.view import (
@@ -63,32 +71,42 @@ class ArmFileSystem:
         resource_group: Resource group.
         amlfs: The AMLFS resource's name.
         credential: Makes the credential; called for https only.
+        repeats: Counts the requests.
 
     Raises:
         PermanentError: http to another machine.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - an address has so many parts
         self,
         arm_url: str,
         subscription: str,
         resource_group: str,
         amlfs: str,
         credential: Callable[[], TokenCredential],
+        *,
+        repeats: Repeats,
     ) -> None:
         plain = not arm_url.lower().startswith("https://")
         if not is_safe(arm_url):
             raise PermanentError(f"arm_url {arm_url!r} would send data in the clear; use https")
+        url = arm_url.rstrip("/")
+        known = _NoCredential() if plain else credential()
         self._client = StorageCacheManagementClient(
-            _NoCredential() if plain else credential(),
+            known,
             subscription,
-            arm_url.rstrip("/"),
-            credential_scopes=[f"{arm_url.rstrip('/')}/.default"],
-            authentication_policy=SansIOHTTPPolicy() if plain else None,
-            retry_policy=RetryPolicy.no_retries(),
-            connection_timeout=CONNECTION_TIMEOUT_SECONDS,
-            read_timeout=READ_TIMEOUT_SECONDS,
+            url,
+            policies=[
+                RequestIdPolicy(),
+                UserAgentPolicy("slurm-amlfs"),
+                ProxyPolicy(),
+                ContentDecodePolicy(),
+                SansIOHTTPPolicy() if plain else ARMChallengeAuthenticationPolicy(known, f"{url}/.default"),
+                CustomHookPolicy(),
+            ],
+            transport=CountedTransport(repeats),
         )
+        self._repeats = repeats
         self._where = (resource_group, amlfs)
         self._location = ""
 
@@ -100,19 +118,19 @@ class ArmFileSystem:
             AmlfsError: as `azure_errors.translated` says.
         """
         correlation = _Correlation()
-        with translated(f"show the file system {self._where[1]}"):
+        with self._told(f"show the file system {self._where[1]}"):
             resource = self._client.aml_filesystems.get(*self._where, raw_response_hook=correlation)
             self._location = resource.location or self._location
             return _file_system(resource, correlation.text)
 
     def imports(self) -> tuple[ImportView, ...]:
         """List every import job that ARM knows, all pages of them."""
-        with translated("list import jobs"):
+        with self._told("list import jobs"):
             return tuple(_import(job, "") for job in self._client.import_jobs.list_by_aml_filesystem(*self._where))
 
     def auto_jobs(self) -> tuple[str, ...]:
         """Name the auto-import and auto-export jobs that hold the slot."""
-        with translated("list auto jobs"):
+        with self._told("list auto jobs"):
             exports = self._client.auto_export_jobs.list_by_aml_filesystem(*self._where)
             imports = self._client.auto_import_jobs.list_by_aml_filesystem(*self._where)
             return (*_holding("autoExport", exports), *_holding("autoImport", imports))
@@ -136,7 +154,7 @@ class ArmFileSystem:
             ),
         )
         correlation = _Correlation()
-        with translated(f"create the import job {name}"):
+        with self._told(f"create the import job {name}"):
             poller = self._client.import_jobs.begin_create_or_update(
                 *self._where, name, job, polling=False, raw_response_hook=correlation
             )
@@ -145,7 +163,7 @@ class ArmFileSystem:
     def cancel_import(self, name: str) -> None:
         """Ask a running import to stop. Gone or finished is success."""
         wish = models.ImportJobUpdate(properties=models.ImportJobUpdateProperties(admin_status="Cancel"))
-        with translated(f"cancel the import job {name}"):
+        with self._told(f"cancel the import job {name}"):
             try:
                 # No result() here and below: the request is done, and a 202 has no body that could be one.
                 self._client.import_jobs.begin_update(*self._where, name, wish, polling=False)
@@ -159,7 +177,7 @@ class ArmFileSystem:
         Raises:
             TemporaryError: 409, it still runs.
         """
-        with translated(f"delete the import job {name}"):
+        with self._told(f"delete the import job {name}"):
             try:
                 self._client.import_jobs.begin_delete(*self._where, name, polling=False)
             except HttpResponseError as error:
@@ -175,18 +193,23 @@ class ArmFileSystem:
         """
         info = models.AmlFilesystemArchiveInfo(filesystem_path=path)
         correlation = _Correlation()
-        with translated(f"archive {path!r}"):
+        with self._told(f"archive {path!r}"):
             self._client.aml_filesystems.archive(*self._where, info, raw_response_hook=correlation)
         return correlation.text
 
     def cancel_archive(self) -> None:
         """Ask the running archive to stop. None running is success."""
-        with translated("cancel the archive"):
+        with self._told("cancel the archive"):
             try:
                 self._client.aml_filesystems.cancel_archive(*self._where)
             except HttpResponseError as error:
                 if error.status_code not in _NOTHING_TO_CANCEL or self._is_archiving():
                     raise
+
+    @contextmanager
+    def _told(self, doing: str) -> Iterator[None]:
+        with translated(doing, self._repeats.spoiled):
+            yield
 
     def _is_running(self, name: str) -> bool:
         try:

@@ -6,7 +6,7 @@ Kinds are told by HTTP status and error.code, never by message text. This module
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -24,15 +24,18 @@ LONGEST_RETRY_AFTER = timedelta(hours=1)
 _SERVER_ERRORS = 500
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 """An error.code is a word; for a body that is no error of Azure's, the SDK puts a whole text there."""
+LET_IN_AGAIN = timedelta(seconds=30)
+"""Who was not let in asks again after this: somebody has to mend it, and a role takes minutes to work."""
 _NOT_LET_IN = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translated(doing: str, spoiled: Callable[[], None]) -> Iterator[None]:
     """Turn azure.core's errors into ours.
 
     Args:
         doing: What was tried, for the message: "Azure refused to {doing}".
+        spoiled: Is told when an answer came and makes no sense: it is no success.
 
     Raises:
         ThrottledError: 429.
@@ -44,9 +47,12 @@ def translated(doing: str) -> Iterator[None]:
     try:
         yield
     except HttpResponseError as error:
+        if error.status_code is None or error.status_code < HTTPStatus.BAD_REQUEST:
+            spoiled()
         raise from_response(error, doing) from error
     except (AzureError, ValueError, TypeError, AttributeError) as error:
         # The last three are how the SDK's models take an answer that is no JSON, or JSON of another shape.
+        spoiled()
         raise _without_response(error, doing) from error
 
 
@@ -67,7 +73,9 @@ def from_response(error: HttpResponseError, doing: str) -> AmlfsError:
             correlation_id=correlation,
             code=code,
         )
+    retry_after = _retry_after(headers)
     if status in _NOT_LET_IN:
+        retry_after = max(retry_after, LET_IN_AGAIN)
         mend = "give the daemon's identity its roles on the file system and the storage account, it goes on by itself"
     elif status == HTTPStatus.CONFLICT:
         mend = "something else is under way there, it goes on by itself"
@@ -75,12 +83,15 @@ def from_response(error: HttpResponseError, doing: str) -> AmlfsError:
         mend = "wait, it goes on by itself"
     else:
         return PermanentError(f"{said}; see error.code, and the configuration", correlation_id=correlation, code=code)
-    return TemporaryError(f"{said}; {mend}", retry_after=_retry_after(headers), correlation_id=correlation, code=code)
+    return TemporaryError(f"{said}; {mend}", retry_after=retry_after, correlation_id=correlation, code=code)
 
 
 def _without_response(error: Exception, doing: str) -> TemporaryError:
     if isinstance(error, ClientAuthenticationError):
-        return TemporaryError(f"no Azure credential to {doing}; log the daemon's identity in, it goes on by itself")
+        return TemporaryError(
+            f"no Azure credential to {doing}; log the daemon's identity in, it goes on by itself",
+            retry_after=LET_IN_AGAIN,
+        )
     return TemporaryError(
         f"Azure gave no usable answer to {doing} ({type(error).__name__}); wait, it goes on by itself"
     )

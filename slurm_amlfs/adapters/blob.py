@@ -1,20 +1,24 @@
-"""The container behind one file system, by azure-storage-blob. One call is one attempt: the SDK's retries are off."""
+"""The container behind one file system, by azure-storage-blob. The SDK's own retries are off.
+
+A page of a listing is one attempt, or what `retry` makes of it: a listing of thousands of pages need not begin again
+because one of them failed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import ContainerClient, ExponentialRetry
 
-from slurm_amlfs.adapters.azure_errors import (
-    CONNECTION_TIMEOUT_SECONDS,
-    READ_TIMEOUT_SECONDS,
-    translated,
-)
-from slurm_amlfs.adapters.blob_pages import Pages, view_of
+from slurm_amlfs.adapters.azure_errors import translated
+from slurm_amlfs.adapters.azure_transport import CountedTransport
+from slurm_amlfs.adapters.blob_pages import Page, Pages, view_of
+from slurm_amlfs.adapters.repeats import Repeats
+from slurm_amlfs.adapters.retry import Retry
 from slurm_amlfs.domain.endpoint import is_safe
 from slurm_amlfs.domain.view import BlobView, Children
 from slurm_amlfs.errors import PermanentError
@@ -32,12 +36,16 @@ class BlobContainer:
     Args:
         url: https://ACCOUNT.blob.core.windows.net/CONTAINER; http is taken on loopback only (Azurite).
         credential: Makes the credential; called for https only.
+        repeats: Counts the requests.
+        retry: Asks for a page again.
 
     Raises:
         PermanentError: http to another machine.
     """
 
-    def __init__(self, url: str, credential: Callable[[], TokenCredential]) -> None:
+    def __init__(
+        self, url: str, credential: Callable[[], TokenCredential], repeats: Repeats, retry: Retry | None = None
+    ) -> None:
         plain = not url.lower().startswith("https://")
         if not is_safe(url):
             raise PermanentError(f"container_url {url!r} would send data in the clear; use https")
@@ -45,9 +53,10 @@ class BlobContainer:
             url,
             credential=AZURITE_KEY if plain else credential(),
             retry_policy=ExponentialRetry(retry_total=0),
-            connection_timeout=CONNECTION_TIMEOUT_SECONDS,
-            read_timeout=READ_TIMEOUT_SECONDS,
+            transport=CountedTransport(repeats),
         )
+        self._repeats = repeats
+        self._retry = retry or Retry(lambda: False)
 
     def walk(self, prefix: str) -> Iterator[BlobView]:
         """Stream the blobs whose name begins with `prefix`, page by page; nothing is asked before the first is wanted.
@@ -69,13 +78,12 @@ class BlobContainer:
             AmlfsError: as from `walk`.
         """
         begins = prefix.removeprefix("/")
-        with self._explained(f"list blobs under {prefix!r}"):
-            pages = Pages()
-            listing = self._client.list_blobs(
-                name_starts_with=begins or None, results_per_page=PAGE_BLOBS, raw_response_hook=pages.read
-            )
-            for page in pages.stream(listing.by_page()):
-                yield page.blobs
+        pages = Pages()
+        listing = self._client.list_blobs(
+            name_starts_with=begins or None, results_per_page=PAGE_BLOBS, raw_response_hook=pages.read
+        )
+        for page in self._stream(f"list blobs under {prefix!r}", pages, listing.by_page()):
+            yield page.blobs
 
     def children(self, prefix: str) -> Iterator[Children]:
         """Stream, a page at a time, the blobs and folders directly under `prefix`, by the delimiter "/".
@@ -84,16 +92,12 @@ class BlobContainer:
             AmlfsError: as from `walk`.
         """
         begins = prefix.removeprefix("/")
-        with self._explained(f"list what is in {prefix!r}"):
-            pages = Pages()
-            listing = self._client.walk_blobs(
-                name_starts_with=begins or None,
-                delimiter="/",
-                results_per_page=PAGE_BLOBS,
-                raw_response_hook=pages.read,
-            )
-            for page in pages.stream(listing.by_page()):
-                yield Children(tuple(page.blobs), tuple(page.folders))
+        pages = Pages()
+        listing = self._client.walk_blobs(
+            name_starts_with=begins or None, delimiter="/", results_per_page=PAGE_BLOBS, raw_response_hook=pages.read
+        )
+        for page in self._stream(f"list what is in {prefix!r}", pages, listing.by_page()):
+            yield Children(tuple(page.blobs), tuple(page.folders))
 
     def find(self, name: str) -> BlobView | None:
         """Look up one blob by its full name; None if there is none.
@@ -111,9 +115,29 @@ class BlobContainer:
             first = next(iter(self._client.list_blobs(name_starts_with=key, results_per_page=1)), None)
         return view_of(first) if first and first.name == key else None
 
+    def _stream(self, doing: str, pages: Pages, listing: Iterator[Iterator[Any]]) -> Iterator[Page]:
+        failed = False
+
+        def ask() -> Page | None:
+            nonlocal failed
+            with self._explained(doing):
+                try:
+                    page = pages.take(listing)
+                except BaseException:
+                    failed = True
+                    raise
+                if page is None and failed:
+                    # The SDK takes a first page that it could not read for the last one.
+                    raise ValueError("the listing cannot go on")
+            failed = False
+            return page
+
+        while (page := self._retry.call(ask)) is not None:
+            yield page
+
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
-        with translated(doing):
+        with translated(doing, self._repeats.spoiled):
             try:
                 yield
             except HttpResponseError as error:

@@ -35,16 +35,21 @@ class Pages:
     def __init__(self) -> None:
         self._page = Page([], [])
 
-    def stream(self, pages: Iterable[Iterable[BlobProperties | BlobPrefix]]) -> Iterator[Page]:
-        """Yield each page when the SDK has it, with what was left to the SDK."""
-        for rest in pages:
-            page, self._page = self._page, Page([], [])
-            for item in rest:
-                if isinstance(item, BlobPrefix):
-                    page.folders.append(item.name)
-                else:
-                    page.blobs.append(view_of(item))
-            yield page
+    def take(self, pages: Iterator[Iterable[BlobProperties | BlobPrefix]]) -> Page | None:
+        """Give the next page when the SDK has it, with what was left to the SDK; None after the last.
+
+        After an error the next call asks for the same page.
+        """
+        rest = next(pages, None)
+        if rest is None:
+            return None
+        page, self._page = self._page, Page([], [])
+        for item in rest:
+            if isinstance(item, BlobPrefix):
+                page.folders.append(item.name)
+            else:
+                page.blobs.append(view_of(item))
+        return page
 
     def read(self, response: PipelineResponse[Any, Any]) -> None:
         """Take the blobs out of an answer; one that is not understood is left to the SDK, which knows its errors."""

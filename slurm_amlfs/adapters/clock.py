@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 
 
 class SystemClock:
@@ -11,3 +12,15 @@ class SystemClock:
     def now(self) -> datetime:
         """Read the time, aware, in UTC."""
         return datetime.now(UTC)
+
+
+class SteadyClock:
+    """A clock that shows the time of its making at first, and is never set."""
+
+    def __init__(self) -> None:
+        self._began = datetime.now(UTC)
+        self._count = time.monotonic()
+
+    def now(self) -> datetime:
+        """Read the time, aware, in UTC."""
+        return self._began + timedelta(seconds=time.monotonic() - self._count)

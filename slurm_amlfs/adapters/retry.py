@@ -1,4 +1,4 @@
-"""Trying again, within a budget that the whole daemon shares.
+"""Trying again at once, as long as much is left of the budget that the whole daemon shares (repeats.py).
 
 An adapter call is one attempt. This wrapper adds a few quick ones for what passes by itself; anything longer is the
 loop's business, which looks at the world again before it asks again. So calls that start something (create_import,
@@ -8,11 +8,9 @@ nothing (cancel_archive): said again after a lost answer, it may end an archive 
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import ParamSpec, TypeVar
 
 import tenacity
@@ -20,67 +18,30 @@ import tenacity
 from slurm_amlfs.application.ports import Arm
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.view import FileSystemView, ImportView
-from slurm_amlfs.errors import TemporaryError, ThrottledError
+from slurm_amlfs.errors import TemporaryError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-WINDOW = timedelta(hours=1)
 ATTEMPTS = 4
 LONGEST_WAIT = timedelta(seconds=20)
 """A longer Retry-After is handed to the loop, which has other things to do meanwhile."""
 FIRST_WAIT = timedelta(seconds=0.5)
 
 
-class RetryBudget:
-    """At most `per_hour` retries in any hour, whoever asks. Safe to share between threads; the time is an argument."""
-
-    def __init__(self, per_hour: int) -> None:
-        self._per_hour = per_hour
-        self._spent: deque[datetime] = deque()
-        self._lock = threading.Lock()
-
-    def spend(self, now: datetime) -> bool:
-        """Take one retry, or say that none is left."""
-        with self._lock:
-            self._forget(now)
-            if len(self._spent) >= self._per_hour:
-                return False
-            self._spent.append(now)
-            return True
-
-    def free_in(self, now: datetime) -> timedelta:
-        """Say how long until a retry is left, zero if one is."""
-        with self._lock:
-            self._forget(now)
-            if len(self._spent) < self._per_hour:
-                return timedelta(0)
-            return self._spent[0] + WINDOW - now if self._spent else WINDOW
-
-    def _forget(self, now: datetime) -> None:
-        while self._spent and self._spent[0] <= now - WINDOW:
-            self._spent.popleft()
-
-
 class Retry:
-    """Call something again when it raises a TemporaryError, at most `attempts` times in all and within the budget.
+    """Call something again when it raises a TemporaryError, at most `attempts` times in all.
 
     Args:
-        budget: Shared by every Retry of the daemon.
-        now: Reads the time.
+        is_ample: Says whether calls may be repeated at once; else what failed is the loop's, which waits longer.
         sleep: Waits that many seconds in the calling thread.
         attempts: Calls in all.
     """
 
     def __init__(
-        self,
-        budget: RetryBudget,
-        now: Callable[[], datetime],
-        sleep: Callable[[float], None] = time.sleep,
-        attempts: int = ATTEMPTS,
+        self, is_ample: Callable[[], bool], sleep: Callable[[float], None] = time.sleep, attempts: int = ATTEMPTS
     ) -> None:
-        self._budget = budget
-        self._now = now
+        self._is_ample = is_ample
         self._sleep = sleep
         self._attempts = attempts
 
@@ -88,27 +49,19 @@ class Retry:
         """Call `function`, waiting at least what the other side asks for between two tries.
 
         Raises:
-            ThrottledError: the budget of this hour is used up; chained to the error that wanted a retry.
             AmlfsError: whatever the last try raised.
         """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_brief),
+            retry=tenacity.retry_if_exception(self._goes_again),
             stop=tenacity.stop_after_attempt(self._attempts),
             wait=_wait,
-            before_sleep=self._charge,
             sleep=self._sleep,
             reraise=True,
         )
         return retrying(function, *args, **kwargs)
 
-    def _charge(self, state: tenacity.RetryCallState) -> None:
-        now = self._now()
-        if not self._budget.spend(now):
-            raise ThrottledError(
-                "the retry budget of this hour is used up; the daemon goes on by itself, raise retries_per_hour only"
-                " if Azure is well",
-                retry_after=self._budget.free_in(now),
-            ) from _error(state)
+    def _goes_again(self, error: BaseException) -> bool:
+        return isinstance(error, TemporaryError) and error.retry_after <= LONGEST_WAIT and self._is_ample()
 
 
 class RetryingArm:
@@ -153,10 +106,6 @@ class RetryingArm:
 
 def _error(state: tenacity.RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
-
-
-def _is_brief(error: BaseException) -> bool:
-    return isinstance(error, TemporaryError) and error.retry_after <= LONGEST_WAIT
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

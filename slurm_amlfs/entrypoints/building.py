@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import cache
@@ -12,13 +12,17 @@ from azure.core.credentials import TokenCredential
 from azure.identity import DefaultAzureCredential
 
 from slurm_amlfs.adapters.arm import ArmFileSystem
+from slurm_amlfs.adapters.azure_transport import CountedCredential
 from slurm_amlfs.adapters.blob import BlobContainer
 from slurm_amlfs.adapters.board import BoardFolder
-from slurm_amlfs.adapters.clock import SystemClock
+from slurm_amlfs.adapters.clock import SteadyClock
 from slurm_amlfs.adapters.crash_points import Reach, from_environment, mined
 from slurm_amlfs.adapters.inbox import MaildirInbox
 from slurm_amlfs.adapters.pools import PoolsFile
-from slurm_amlfs.adapters.retry import Retry, RetryBudget, RetryingArm
+from slurm_amlfs.adapters.repeats import Repeats
+from slurm_amlfs.adapters.retry import Retry, RetryingArm
+from slurm_amlfs.adapters.retry_ledger import FILE_NAME as RETRIES
+from slurm_amlfs.adapters.retry_ledger import RetryLedger
 from slurm_amlfs.adapters.slurm_cli import SlurmCommands
 from slurm_amlfs.adapters.store import FILE_NAME, SqliteStore
 from slurm_amlfs.application.looking import Pace
@@ -82,19 +86,32 @@ def _pools(config: Config, slurm_gid: int, reach: Reach | None) -> PoolsFile | N
 
 
 def _file_systems(config: Config, mounts: Mapping[str, Lustre], reach: Reach | None) -> dict[str, FileSystem]:
-    retry = Retry(RetryBudget(config.azure.retries_per_hour), SystemClock().now)
-    credential: Callable[[], TokenCredential] = cache(DefaultAzureCredential)
+    clock = SteadyClock()
+    repeats = Repeats(config.azure.retries_per_hour, RetryLedger(config.state_dir / RETRIES, clock.now()), clock.now)
+    retry = Retry(repeats.is_ample)
+
+    @cache
+    def credential() -> TokenCredential:
+        return CountedCredential(DefaultAzureCredential(retry_total=0), repeats)
+
     return {
         it.name: FileSystem(
             arm=RetryingArm(
                 mined(
-                    ArmFileSystem(config.azure.arm_url, it.subscription, it.resource_group, it.amlfs, credential),
+                    ArmFileSystem(
+                        config.azure.arm_url,
+                        it.subscription,
+                        it.resource_group,
+                        it.amlfs,
+                        credential,
+                        repeats=repeats,
+                    ),
                     "arm",
                     reach,
                 ),
                 retry,
             ),
-            blobs=BlobContainer(it.container_url, credential),
+            blobs=BlobContainer(it.container_url, credential, repeats, retry),
             lustre=mined(mounts[it.name], "lustre", reach),
             namespace=it.namespace,
         )

@@ -32,6 +32,7 @@ from tests.contract.arm_contract import ArmContract
 from tests.contract.blobs_contract import BlobsContract, Upload
 from tests.contract.lustre_contract import LustreContract
 from tests.contract.slurm_contract import SlurmContract
+from tests.fakes.counting import counted
 
 __all__ = ["bed"]
 
@@ -76,7 +77,7 @@ class TestArmOnTheEmulator(ArmContract):
     @pytest.fixture
     def arm(self, bed: Bed) -> ArmFileSystem:
         """Make the port."""
-        return ArmFileSystem(bed.emulator.url, SUBSCRIPTION, *PLACE, no_credential)
+        return ArmFileSystem(bed.emulator.url, SUBSCRIPTION, *PLACE, no_credential, repeats=counted())
 
     @pytest.fixture
     def world(self, bed: Bed, arm: ArmFileSystem) -> EmulatedArm:
@@ -121,7 +122,7 @@ class TestBlobsOnAzurite(BlobsContract):
     @pytest.fixture
     def blobs(self, container: ContainerClient) -> BlobContainer:
         """Make the port."""
-        return BlobContainer(container.url, no_credential)
+        return BlobContainer(container.url, no_credential, counted())
 
     @pytest.fixture
     def upload(self, container: ContainerClient) -> Upload:

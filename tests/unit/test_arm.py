@@ -12,6 +12,7 @@ from slurm_amlfs.adapters.arm import ArmFileSystem
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.view import ArchiveState, ImportState
 from slurm_amlfs.errors import AmlfsError, InvariantError, PermanentError, TemporaryError, ThrottledError
+from tests.fakes.counting import counted
 from tests.fakes.http_server import Answer, ScriptedServer, serving
 
 SUBSCRIPTION = "0b2d2d5c-0000-4000-8000-000000000001"
@@ -76,7 +77,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def arm(server: ScriptedServer) -> ArmFileSystem:
-    return ArmFileSystem(server.url, SUBSCRIPTION, "hpc", "amlfs1", no_credential)
+    return ArmFileSystem(server.url, SUBSCRIPTION, "hpc", "amlfs1", no_credential, repeats=counted())
 
 
 def test_file_system(server: ScriptedServer, arm: ArmFileSystem) -> None:
@@ -173,8 +174,8 @@ def test_names_that_arm_cannot_have(arm: ArmFileSystem, name: str) -> None:
         (refusal(500, "InternalServerError"), (TemporaryError, "InternalServerError", 0)),
         (refusal(408, "Timeout"), (TemporaryError, "Timeout", 0)),
         (refusal(409, "Conflict"), (TemporaryError, "Conflict", 0)),
-        (refusal(401, "ExpiredAuthenticationToken"), (TemporaryError, "ExpiredAuthenticationToken", 0)),
-        (refusal(403, "AuthorizationFailed"), (TemporaryError, "AuthorizationFailed", 0)),
+        (refusal(401, "ExpiredAuthenticationToken"), (TemporaryError, "ExpiredAuthenticationToken", 30)),
+        (refusal(403, "AuthorizationFailed"), (TemporaryError, "AuthorizationFailed", 30)),
         (refusal(400, "InvalidParameter"), (PermanentError, "InvalidParameter", 0)),
         (refusal(404, "ResourceNotFound"), (PermanentError, "ResourceNotFound", 0)),
         (Answer(502, "<html>bad\ngateway</html>"), (TemporaryError, "", 0)),
@@ -285,4 +286,4 @@ def test_cancel_archive(server: ScriptedServer, arm: ArmFileSystem) -> None:
 def test_nothing_in_the_clear(url: str) -> None:
     """Only this machine is spoken to without TLS."""
     with pytest.raises(PermanentError, match="use https"):
-        ArmFileSystem(url, SUBSCRIPTION, "hpc", "amlfs1", no_credential)
+        ArmFileSystem(url, SUBSCRIPTION, "hpc", "amlfs1", no_credential, repeats=counted())

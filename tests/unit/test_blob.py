@@ -12,6 +12,7 @@ import pytest
 from slurm_amlfs.adapters.blob import BlobContainer
 from slurm_amlfs.domain.view import BlobView
 from slurm_amlfs.errors import PermanentError, TemporaryError, ThrottledError
+from tests.fakes.counting import counted
 from tests.fakes.http_server import Answer, ScriptedServer, serving
 
 
@@ -45,7 +46,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def blobs(server: ScriptedServer) -> BlobContainer:
-    return BlobContainer(f"{server.url}/devstoreaccount1/data", no_credential)
+    return BlobContainer(f"{server.url}/devstoreaccount1/data", no_credential, counted())
 
 
 def test_walk_follows_the_pages(server: ScriptedServer, blobs: BlobContainer) -> None:
@@ -124,4 +125,4 @@ def test_errors(server: ScriptedServer, blobs: BlobContainer, answer: Answer, ki
 def test_nothing_in_the_clear() -> None:
     """Only this machine is spoken to without TLS."""
     with pytest.raises(PermanentError, match="use https"):
-        BlobContainer("http://account.blob.core.windows.net/data", no_credential)
+        BlobContainer("http://account.blob.core.windows.net/data", no_credential, counted())

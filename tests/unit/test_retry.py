@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_amlfs.adapters.retry import WINDOW, Retry, RetryBudget, RetryingArm
+from slurm_amlfs.adapters.retry import Retry, RetryingArm
+from slurm_amlfs.adapters.retry_budget import WINDOW, RetryBudget
 from slurm_amlfs.application.ports import Arm
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.errors import PermanentError, TemporaryError, ThrottledError
 from tests.fakes.arm import FakeArm
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-class Time:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def read(self) -> datetime:
-        """Read it."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Move it."""
-        self.now += timedelta(seconds=seconds)
+from tests.fakes.counting import NOON, Time, counted
 
 
 def failing(times: int, error: Exception) -> Callable[[], int]:
@@ -54,7 +39,7 @@ def time() -> Time:
 
 @pytest.fixture
 def retry(time: Time) -> Retry:
-    return Retry(RetryBudget(100), time.read, time.sleep, attempts=4)
+    return Retry(lambda: True, time.sleep, attempts=4)
 
 
 def test_what_passes_is_tried_again(retry: Retry, time: Time) -> None:
@@ -87,23 +72,23 @@ def test_retry_after_is_waited(retry: Retry, time: Time) -> None:
     assert time.now - NOON == timedelta(seconds=17)
 
 
-def test_the_budget_is_shared_and_says_when_it_is_back(time: Time) -> None:
-    """Two wrappers spend from one budget; when it is used up, the error says so and for how long."""
-    budget = RetryBudget(3)
-    retries = [Retry(budget, time.read, time.sleep) for _ in range(2)]
-    retries[0].call(failing(2, TemporaryError("x")))
-    with pytest.raises(ThrottledError, match="retry budget of this hour is used up") as caught:
-        retries[1].call(failing(2, TemporaryError("x")))
-    assert isinstance(caught.value.__cause__, TemporaryError)
-    assert caught.value.retry_after == NOON + WINDOW - time.now
-    time.sleep(caught.value.retry_after.total_seconds())
-    assert retries[1].call(failing(1, TemporaryError("x"))) == 2
+def test_what_is_left_for_the_loop_is_not_used_up_at_once(time: Time) -> None:
+    """Quick retries take the first half of the budget; then each error is the loop's, as it came."""
+    repeats = counted(6, time=time)
+    retry = Retry(repeats.is_ample, time.sleep)
+    calls = 0
 
+    def call() -> None:
+        nonlocal calls
+        calls += 1
+        key = repeats.begin("a")
+        repeats.ended(key, well=False)
+        raise TemporaryError("x")
 
-def test_no_budget_means_no_retry(time: Time) -> None:
-    """A budget of none is kept too."""
-    with pytest.raises(ThrottledError):
-        Retry(RetryBudget(0), time.read, time.sleep).call(failing(1, TemporaryError("x")))
+    for _ in range(3):
+        with pytest.raises(TemporaryError, match=r"^x$"):
+            retry.call(call)
+    assert calls == 4 + 1 + 1
 
 
 @given(st.integers(0, 5), st.lists(st.integers(0, 2400), max_size=60))
