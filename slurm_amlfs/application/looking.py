@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.application.ports import Slurm
+from slurm_amlfs.application.tally import Tally
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.batching import waits_for_slot
 from slurm_amlfs.domain.foreseeing import awaited, foresee
@@ -18,8 +19,8 @@ from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life, Records, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.slot import wants_look
 from slurm_amlfs.domain.view import FileSystemView, JobName, JobRecord, JobView, LivingJob, QueuedJob, SpaceView
-from slurm_amlfs.domain.world import Ahead, Foreseen, FsSeen, Rules, Seen
-from slurm_amlfs.errors import AmlfsError
+from slurm_amlfs.domain.world import Ahead, Foreseen, FsSeen, Rules, Seen, backoff
+from slurm_amlfs.errors import AmlfsError, TemporaryError
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,9 @@ _SOON = timedelta(seconds=5)
 
 _REST_PER_QUEUE = 100
 """The whole queue is read for a hundredth of the time at most."""
+
+_LONGEST_PAUSE = timedelta(minutes=1)
+"""After looks that failed, the next is made after 1 s, 2 s, 4 s ... at the usual pace at least; or as Azure asks."""
 
 _OVERDUE_LOOKS = 5
 """An import that is over a minute late is looked at every twelve seconds, if that is more than the usual pace."""
@@ -83,6 +87,8 @@ class Looks:
     declared: Mapping[int, JobRecord] = field(default_factory=dict)
     file_systems: dict[str, FsSeen] = field(default_factory=dict)
     fs_looked: dict[str, datetime] = field(default_factory=dict)
+    fs_failed: Tally = field(default_factory=Tally)
+    fs_pause: dict[str, timedelta] = field(default_factory=dict)
     auto_looked: dict[str, datetime] = field(default_factory=dict)
     doubted: set[int] = field(default_factory=set)
     ends: dict[str, datetime] = field(default_factory=dict)
@@ -176,7 +182,9 @@ class Looks:
 
     def _look_again(self, name: str, looked: datetime) -> datetime:
         """Look when an import should be over, and then more often than usual until it is; else at the usual pace."""
-        again = looked + self.pace.arm
+        again = looked + max(self.pace.arm, self.fs_pause.get(name, timedelta(0)))
+        if name in self.fs_pause:
+            return again
         end = self.ends.get(name)
         if end is None:
             return again
@@ -322,10 +330,13 @@ def look_at_slot(looks: Looks, name: str, fs: FileSystem, now: datetime) -> Call
         imports = fs.arm.imports()
         view = _known_view(looks, name, now, before)
         seen = FsSeen(now, imports, view or fs.arm.file_system(), auto_jobs)
+        trouble = None
     except AmlfsError as error:
         seen = FsSeen(now, auto_jobs=auto_jobs, trouble=error.message)
+        trouble = error
 
     def put() -> bool:
+        _note(looks, name, trouble)
         if seen.view is not None and (before is None or seen.view is not before.view):
             looks.view_looked[name] = now
         # A look at our own transfer is news by its time alone: it may be what is not shown that tells.
@@ -336,3 +347,17 @@ def look_at_slot(looks: Looks, name: str, fs: FileSystem, now: datetime) -> Call
         return news
 
     return put
+
+
+def _note(looks: Looks, name: str, trouble: AmlfsError | None) -> None:
+    """Take how a look at a slot went, for when the next is made; say it in the log, now and then."""
+    if trouble is None:
+        looks.fs_pause.pop(name, None)
+        if times := looks.fs_failed.worked(name):
+            log.info("look-works-again", extra={"amlfs_pairs": {"fs": name, "failed": times}})
+        return
+    asked = trouble.retry_after if isinstance(trouble, TemporaryError) else timedelta(0)
+    looks.fs_pause[name] = backoff(looks.fs_failed.times(name), asked, _LONGEST_PAUSE)
+    if times := looks.fs_failed.failed(name):
+        pairs = {"fs": name, "error": trouble.message, "correlation_id": trouble.correlation_id, "times": times}
+        log.warning("look-failed", extra={"amlfs_pairs": pairs})

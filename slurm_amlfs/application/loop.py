@@ -29,6 +29,7 @@ from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, PoolsPort, Slurm
 from slurm_amlfs.application.running import Running
 from slurm_amlfs.application.spaces import Spaces
+from slurm_amlfs.application.tally import Tally
 from slurm_amlfs.domain.errand import EVICTS, Comment, Errand, TurnGate, key_of
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Records
@@ -46,6 +47,7 @@ _INBOX_EVERY_SECONDS = 0.1
 _AGAIN = timedelta(seconds=1)
 
 _LONGEST_REST = timedelta(seconds=30)
+_MOST_RESTING = 10_000
 
 _END_SECONDS = 4.0
 """How long an errand under way is waited for at the end: a slice of a walk takes a second and a call of a service."""
@@ -103,7 +105,8 @@ class Loop:
         self._new: set[int] = set()
         self._stuck: set[str] = set()
         self._reports: list[Report] = []
-        self._resting: dict[str, tuple[datetime, int]] = {}
+        self._resting: dict[str, datetime] = {}
+        self._failed = Tally()
         self._wake: datetime | None = None
         self._dirty = True
         self._comment_again = False
@@ -236,7 +239,7 @@ class Loop:
         self._wake = moment if self._wake is None else min(self._wake, moment)
 
     def _begin(self, errand: Errand, now: datetime) -> None:
-        until, _ = self._resting.get(key_of(errand), (now, 0))
+        until = self._resting.get(key_of(errand), now)
         if now < until:
             self._wake_at(until)
             return
@@ -250,20 +253,12 @@ class Loop:
     def _comment(self, now: datetime) -> None:
         """Begin the comments that are due; they need no pass."""
         self._comment_again = False
-        resting = {key for key, (until, _) in self._resting.items() if now < until}
+        resting = {key for key, until in self._resting.items() if now < until}
         for comment in self._notices.comments(self._records, now, self._running.futures.keys(), resting):
             self._begin(comment, now)
 
     def _report(self, report: Report) -> bool:
-        if isinstance(report.result, Trouble):
-            trouble = report.result
-            pairs = {
-                "errand": key_of(report.errand),
-                "fault": trouble.fault.value,
-                "error": trouble.message,
-                "correlation_id": trouble.correlation_id,
-            }
-            log.warning("errand-failed", extra={"amlfs_pairs": pairs})
+        self._say(report)
         if isinstance(report.errand, Comment) and not report.errand.announces:
             now = datetime.now(UTC)
             self._notices.said(report.errand, now, well=not isinstance(report.result, Trouble))
@@ -277,13 +272,32 @@ class Loop:
         self._reports.append(report)
         return True
 
+    def _say(self, report: Report) -> None:
+        """Log a failure, and again each time that their number in a row has doubled."""
+        key = key_of(report.errand)
+        if not isinstance(report.result, Trouble):
+            self._failed.worked(key)
+        elif times := self._failed.failed(key):
+            trouble = report.result
+            pairs = {
+                "errand": key,
+                "fault": trouble.fault.value,
+                "error": trouble.message,
+                "correlation_id": trouble.correlation_id,
+                "times": times,
+            }
+            log.warning("errand-failed", extra={"amlfs_pairs": pairs})
+
     def _rest(self, reports: list[Report], now: datetime) -> None:
         """Let what failed rest a little longer each time, so that no wish of every pass becomes a storm."""
         for report in reports:
-            _, times = self._resting.pop(key_of(report.errand), (now, 0))
+            key = key_of(report.errand)
+            self._resting.pop(key, None)
             if isinstance(report.result, Trouble):
-                pause = backoff(times, timedelta(0), _LONGEST_REST)
-                self._resting[key_of(report.errand)] = (now + pause, times + 1)
+                times = max(self._failed.times(key) - 1, 0)
+                self._resting[key] = now + backoff(times, report.result.retry_after, _LONGEST_REST)
+        if len(self._resting) > _MOST_RESTING:
+            self._resting = {key: until for key, until in self._resting.items() if now < until}
 
     def _look(self, now: datetime) -> None:
         looks, slurm = self._looks, self._outside.slurm

@@ -59,8 +59,7 @@ class EmulatedArm:
 
     def hold(self) -> None:
         """Stall what starts."""
-        self._bed.control.stall("import")
-        self._bed.control.stall("archive")
+        self._bed.control.stall("*")
 
     def let_end(self) -> None:
         """Let it go, and wait for its end."""

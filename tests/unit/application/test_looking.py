@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -202,6 +203,33 @@ def test_a_slot_is_looked_at_while_somebody_cares() -> None:
     assert due == [[], ["amlfs"]]
     assert forgotten == {}
     assert made.slots_due(after(1)) == ["amlfs"]
+
+
+def test_a_slot_that_cannot_be_seen_is_looked_at_less_often(caplog: pytest.LogCaptureFixture) -> None:
+    """After a minute at the most, or as Azure asks; the log has the first failure, and a line each time they double."""
+    caplog.set_level(logging.INFO)
+    made, arm = looks(), FakeArm()
+    at, gaps = NOW, []
+    for _ in range(10):
+        arm.faults = [BROKEN]
+        made.fs_looked["amlfs"] = at
+        look_at_slot(made, "amlfs", file_system(arm), at)()
+        pause = next(it for it in range(1, 100) if made.slots_due(at + timedelta(seconds=it)))
+        gaps.append(pause)
+        at += timedelta(seconds=pause)
+    arm.faults = [TemporaryError("slow down", retry_after=timedelta(seconds=300))]
+    made.fs_looked["amlfs"] = at
+    look_at_slot(made, "amlfs", file_system(arm), at)()
+    asked = [made.slots_due(at + timedelta(seconds=it)) for it in (299, 300)]
+    arm.faults = []
+    look_at_slot(made, "amlfs", file_system(arm), at)()
+
+    assert gaps == [5, 5, 5, 8, 16, 32, 60, 60, 60, 60]
+    assert asked == [[], ["amlfs"]]
+    assert made.slots_due(at + timedelta(seconds=5)) == ["amlfs"]
+    told = [(it.message, getattr(it, "amlfs_pairs")) for it in caplog.records]  # noqa: B009 - it is no field of its type
+    assert [pairs["times"] for word, pairs in told if word == "look-failed"] == [1, 2, 4, 8]
+    assert told[-1] == ("look-works-again", {"fs": "amlfs", "failed": 11})
 
 
 def test_auto_jobs_are_looked_for_once_a_minute_and_remembered() -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -285,6 +287,26 @@ def test_what_fails_is_not_hammered_at(site: Site) -> None:
         site.turn(0.01)
 
     assert 1 <= calls <= 6
+
+
+def test_what_fails_again_and_again_is_logged_ever_less(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """The first failure, then each time their number has doubled; and it rests no less than the other side asks."""
+    site.submit()
+    began: list[datetime] = []
+
+    def refuse(*_: object) -> None:
+        began.append(site.now)
+        raise TemporaryError("slow down", retry_after=timedelta(seconds=20))
+
+    site.arm.create_import = refuse  # type: ignore[assignment,method-assign]
+    for _ in range(300):
+        site.turn(2)
+    told = [getattr(it, "amlfs_pairs") for it in caplog.records if it.message == "errand-failed"]  # noqa: B009 - it is no field of its type
+    gaps = [(later - sooner).total_seconds() for sooner, later in pairwise(began)]
+
+    assert len(began) > 8
+    assert [it["times"] for it in told] == [1, 2, 4, 8]
+    assert min(gaps) >= 20
 
 
 def test_it_runs_until_it_is_told_to_stop(site: Site) -> None:
