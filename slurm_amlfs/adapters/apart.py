@@ -64,8 +64,10 @@ class Apart:
             EOFError, OSError: the process is gone.
             TemporaryError, PermanentError: as told.
         """
-        ended, self._ended = self._ended, []
-        self._channel.send((method, args, ended))
+        ended = []
+        while self._ended:
+            ended.append(self._ended.pop())
+        self._channel.send((method, args, ended), seconds)
         while True:
             word, told = self._channel.receive(seconds)
             match word:

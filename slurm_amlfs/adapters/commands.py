@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import select
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from slurm_amlfs.errors import TemporaryError
+
+_LOOKS = 8
+"""How often it is looked, within the time limit, whether output grows."""
 
 _PASSED_ON = ("PATH", "HOME", "LD_LIBRARY_PATH")
 
@@ -30,13 +34,14 @@ class Outcome:
         return "".join(char if char.isprintable() else "?" for char in lines[-1])[:200]
 
 
-def run(
+def run(  # noqa: PLR0913 - what a run of a command is
     argv: Sequence[str],
     *,
     timeout_seconds: float,
     env: Mapping[str, str] | None = None,
     keep_open: Sequence[int] = (),
     stdin: bytes = b"",
+    alive: Callable[[], None] | None = None,
 ) -> Outcome:
     """Run a command to its end.
 
@@ -46,6 +51,7 @@ def run(
         env: More for its environment, which has little else in it.
         keep_open: File descriptors that it inherits.
         stdin: What it reads.
+        alive: Is called now and then while its output grows; `timeout_seconds` is for silence then, not for all of it.
 
     Raises:
         TemporaryError: not done in time, or it cannot be started: the host is short of memory, processes or files, or
@@ -64,7 +70,7 @@ def run(
                 pass_fds=tuple(keep_open),
             ) as process:
                 try:
-                    _wait(process, timeout_seconds)
+                    _wait(process, timeout_seconds, _Growth(told, alive))
                 except BaseException:
                     process.kill()
                     raise
@@ -92,7 +98,24 @@ def _read(file: BinaryIO) -> bytes:
     return file.read()
 
 
-def _wait(process: subprocess.Popen[bytes], timeout_seconds: float) -> None:
+class _Growth:
+    """Whether a command's output grows, and who is told of it; without anybody to tell, it does not."""
+
+    def __init__(self, output: BinaryIO, alive: Callable[[], None] | None) -> None:
+        self._output = output
+        self._alive = alive
+        self._bytes = 0
+
+    def __call__(self) -> bool:
+        """Say whether it has grown since the last time."""
+        before, self._bytes = self._bytes, os.fstat(self._output.fileno()).st_size
+        if self._alive is None or self._bytes == before:
+            return False
+        self._alive()
+        return True
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_seconds: float, grown: Callable[[], bool]) -> None:
     """Wait for the end. A pidfd tells of it at once, where subprocess looks now and then: a millisecond each time."""
     try:
         pidfd = os.pidfd_open(process.pid)
@@ -103,8 +126,12 @@ def _wait(process: subprocess.Popen[bytes], timeout_seconds: float) -> None:
     try:
         ending = select.poll()
         ending.register(pidfd, select.POLLIN)
-        if not ending.poll(timeout_seconds * 1000):
-            raise subprocess.TimeoutExpired(process.args, timeout_seconds)
+        until = time.monotonic() + timeout_seconds
+        while not ending.poll(timeout_seconds * 1000 / _LOOKS):
+            if grown():
+                until = time.monotonic() + timeout_seconds
+            elif time.monotonic() >= until:
+                raise subprocess.TimeoutExpired(process.args, timeout_seconds)
     finally:
         os.close(pidfd)
     process.wait()

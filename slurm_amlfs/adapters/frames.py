@@ -30,12 +30,14 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
 
-    def send(self, value: Any) -> None:  # noqa: ANN401 - whatever marshal takes
+    def send(self, value: Any, seconds: float | None = None) -> None:  # noqa: ANN401 - whatever marshal takes
         """Send a value; waits while the other end does not read.
 
         Raises:
-            OSError: the other end is gone, or did not read within the socket's time limit (TimeoutError).
+            TimeoutError: the other end did not read all of it in so many seconds.
+            OSError: the other end is gone.
         """
+        self._socket.settimeout(seconds)
         data = marshal.dumps(value)
         self._socket.sendall(_LENGTH.pack(len(data)) + data)
 

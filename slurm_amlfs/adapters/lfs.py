@@ -76,8 +76,8 @@ class Lfs:
     Args:
         program: Its absolute path.
         request_files: Files in one request.
-        timeout_seconds: After which one run of it is ended.
-        alive: Is called whenever one run of it has ended.
+        timeout_seconds: After which one run of it is ended that tells nothing.
+        alive: Is called whenever one run of it has ended, and while one tells more and more.
     """
 
     def __init__(
@@ -175,6 +175,7 @@ class Lfs:
             timeout_seconds=self._timeout_seconds,
             keep_open=sorted({file.directory for file in files}),
             stdin=stdin,
+            alive=self._alive,
         )
         self._alive()
         return outcome

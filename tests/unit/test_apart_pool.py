@@ -121,6 +121,13 @@ def test_silence_is_told_with_its_time_and_tried_by_one(
     assert [call.result(LONG)[1] for call in both] == [[[]], [[]]]
 
 
+def test_a_process_that_does_not_listen(make_pool: MakePool) -> None:
+    """More than fits into the channel is asked of one that hangs at its start: that is bounded as well."""
+    pool = make_pool(most=1, seconds=1.0, start=lambda _: Apart(["/bin/sh", "-c", "exec sleep 1000"]))
+    with pytest.raises(TemporaryError, match="does not answer since"):
+        pool.call("well", "x" * 10_000_000)
+
+
 def test_a_silent_process_is_killed(make_pool: MakePool) -> None:
     """It does not stay."""
     pool = make_pool(most=1)

@@ -60,5 +60,16 @@ def test_all_output_is_read_whatever_goes_in(monkeypatch: pytest.MonkeyPatch, *,
     assert run(["/bin/true"], timeout_seconds=LONG_SECONDS, stdin=content) == Outcome(0, b"", b"")
 
 
+def test_who_tells_more_and_more_may_take_long() -> None:
+    """Whoever waits is told that it lives; and what falls silent is killed."""
+    alive: list[bool] = []
+    line = "for number in 1 2 3 4 5 6; do echo $number; sleep 0.5; done"
+    done = run(["/bin/sh", "-c", line], timeout_seconds=2.0, alive=lambda: alive.append(True))
+    assert done.stdout.split() == [b"1", b"2", b"3", b"4", b"5", b"6"]
+    assert len(alive) > 1
+    with pytest.raises(TemporaryError, match=r"did not end in 0.5 s"):
+        run(["/bin/sh", "-c", "echo; sleep 30 & wait"], timeout_seconds=0.5, alive=lambda: None)
+
+
 def _no_such_call(_: int) -> NoReturn:
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
