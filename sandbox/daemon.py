@@ -22,6 +22,9 @@ conf = "{slurm_conf}"
 arm_url = "http://127.0.0.1:{arm_port}"
 poll_seconds = {poll_seconds}
 
+[standby]
+{standby}
+
 [limits]
 {limits}
 [slot]
@@ -67,6 +70,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
     poll_seconds: float,
     limits: tuple[str, ...],
     slot: tuple[str, ...],
+    standby: tuple[str, ...],
     mount: Path,
     namespace: str,
     container_url: str,
@@ -93,6 +97,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
         poll_seconds=poll_seconds,
         limits="\n".join(limits),
         slot="\n".join(slot),
+        standby="\n".join(standby),
         name=FILE_SYSTEM,
         mount=mount,
         namespace=namespace,
@@ -106,12 +111,20 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
     )
 
 
-def daemon(config: Path, logs: Path) -> Service:
-    """Make the daemon."""
-    argv = [str(PROGRAMS / "slurm-amlfsd"), f"--config={config}"]
+def daemon(config: Path, logs: Path, name: str = "slurm-amlfsd", *, standby: bool = False) -> Service:
+    """Make the daemon, or one that waits to take over; that is ready when it waits."""
+    argv = [str(PROGRAMS / "slurm-amlfsd"), f"--config={config}", *(["--standby"] if standby else [])]
     environment = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **CODE}
-    return Service("slurm-amlfsd", argv, logs, _is_ready, environment)
+    return Service(name, argv, logs, _waits if standby else _is_ready, environment)
 
 
 def _is_ready(said: str) -> bool:
-    return any(" ready " in f" {line} " for line in said.splitlines())
+    return _has_word(said, "ready")
+
+
+def _waits(said: str) -> bool:
+    return _has_word(said, "standby") or _is_ready(said)
+
+
+def _has_word(said: str, word: str) -> bool:
+    return any(f" {word} " in f" {line} " for line in said.splitlines())

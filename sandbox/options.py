@@ -22,6 +22,7 @@ class Options:
         hierarchical: The container has a hierarchical namespace.
         poll_seconds: How often the daemon looks at ARM while a transfer runs.
         limits: Lines of amlfs.toml's [limits].
+        standby: Lines of amlfs.toml's [standby].
         slot: Lines of amlfs.toml's [slot].
         second: There is a second file system, SECOND, mounted by an emulator of its own; ARM does not know it.
         export_by: amlfs.toml's word for who archives exports, "arm" or "hsm".
@@ -39,6 +40,7 @@ class Options:
     poll_seconds: float = 0.5
     limits: tuple[str, ...] = ()
     slot: tuple[str, ...] = ()
+    standby: tuple[str, ...] = ()
     second: bool = False
     export_by: str = "arm"
 

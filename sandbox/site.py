@@ -230,6 +230,7 @@ class Site:
             poll_seconds=self.options.poll_seconds,
             limits=self.options.limits,
             slot=self.options.slot,
+            standby=self.options.standby,
             mount=self.mount,
             namespace="hierarchical" if self.options.hierarchical else "flat",
             container_url=container_url(blob_port),

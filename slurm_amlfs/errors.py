@@ -5,6 +5,7 @@
     ├── TemporaryError      waiting or trying again can put it right; carries `retry_after`
     │   └── ThrottledError  the other side asked us to slow down
     ├── PermanentError      trying again the same way cannot help; an operator has to look
+    ├── FencedError         another daemon has taken our place: do nothing more, and end
     └── InvariantError      one of our own promises is broken: stop, do not guess
 
 Each message is one sentence that a user or an admin can act on. Adapters raise these and nothing of the libraries
@@ -50,6 +51,10 @@ class ThrottledError(TemporaryError):
 
 class PermanentError(AmlfsError):
     """Trying again the same way cannot help."""
+
+
+class FencedError(AmlfsError):
+    """Another daemon acts on the state directory now."""
 
 
 class InvariantError(AmlfsError):

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slurm_amlfs.adapters.damage import damage_in, rescue, set_aside
+from slurm_amlfs.adapters.local_disk import is_local
 from slurm_amlfs.adapters.log import event
-from slurm_amlfs.adapters.migrations import migrate, refuse_newer
+from slurm_amlfs.adapters.migrations import migrate, refuse_newer, transaction
+from slurm_amlfs.errors import FencedError
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,11 +40,12 @@ class DatabaseFile:
 
     Raises:
         PermanentError: the file is of a newer release.
+        FencedError: a daemon of a later term has written to it.
         sqlite3.Error, OSError: it cannot be opened now.
     """
 
-    def __init__(self, path: Path, group: int | None) -> None:
-        self.path, self._group = path, group
+    def __init__(self, path: Path, group: int | None, term: int = 0) -> None:
+        self.path, self._group, self._term = path, group, term
         self._shut = False
         self.open()
 
@@ -59,6 +62,19 @@ class DatabaseFile:
             if value != old:
                 self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, str(value)))
 
+    def claim(self) -> None:
+        """See, inside a transaction, that no later term has written here, and write this daemon's.
+
+        Raises:
+            FencedError: one has.
+        """
+        found = self.db.execute("SELECT value FROM meta WHERE key = 'term'").fetchone()
+        known = int(found[0]) if found is not None and str(found[0]).isdecimal() else 0
+        if known > self._term:
+            raise FencedError(f"{self.path} was written to in term {known} of the state directory, after {self._term}")
+        if known < self._term:
+            self.db.execute("INSERT OR REPLACE INTO meta VALUES ('term', ?)", (str(self._term),))
+
     def open(self) -> None:
         """Open what is there, or make it."""
         refuse_newer(self.path)
@@ -68,6 +84,8 @@ class DatabaseFile:
             set_aside(self.path, why)
         self._connect()
         migrate(self.db, self.path)
+        with transaction(self.db):
+            self.claim()
         self._place = _place(self.path)
 
     def close(self) -> None:
@@ -119,7 +137,7 @@ class DatabaseFile:
         if self._group is not None:
             os.chown(self.path, -1, self._group)
         self.db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
-        self.db.execute("PRAGMA journal_mode=WAL")
+        self.db.execute(f"PRAGMA journal_mode={'WAL' if is_local(self.path.parent) else 'DELETE'}")
         self.db.execute("PRAGMA synchronous=FULL")
 
 

@@ -32,21 +32,25 @@ Loaded = tuple[Records, tuple[Event, ...]]
 class SqliteStore:
     """One database file."""
 
-    def __init__(self, path: Path, now: Callable[[], datetime] = _CLOCK.now, group: int | None = None) -> None:
+    def __init__(
+        self, path: Path, now: Callable[[], datetime] = _CLOCK.now, group: int | None = None, term: int = 0
+    ) -> None:
         """Open and read the database, or make it; a damaged one is set aside, and a new one made.
 
         Args:
             path: The file.
             now: Tells what of its history is old.
             group: Who may read it besides its owner.
+            term: That of this daemon's tenure on the state directory.
 
         Raises:
             PermanentError: the file is of a newer release.
+            FencedError: a daemon of a later term has written to it.
             TemporaryError: it cannot be opened, or is locked; the disk is full.
         """
         self._path, self._now = path, now
         with _told(path):
-            self._file = DatabaseFile(path, group)
+            self._file = DatabaseFile(path, group, term)
             try:
                 self._loaded: Loaded | None = self._load()
             except (sqlite3.DatabaseError, ValueError) as error:
@@ -82,6 +86,7 @@ class SqliteStore:
         meanwhile is written anew.
 
         Raises:
+            FencedError: a daemon of a later term has written meanwhile.
             TemporaryError: the disk is full or read-only, or the file is locked; nothing of it was written.
         """
         with _told(self._path), self._shut_by_errors():
@@ -105,6 +110,7 @@ class SqliteStore:
     def _save(self, before: Records, after: Records, events: tuple[Event, ...]) -> None:
         mark, db = self._mark._replace(saves=self._mark.saves + 1), self._file.db
         with transaction(db):
+            self._file.claim()
             if self._file.mark() != self._mark:
                 # Another database, or an error told too little: all is known here, so all is written.
                 differences.clear(db)

@@ -26,7 +26,7 @@ from slurm_amlfs.application.looking import (
 )
 from slurm_amlfs.application.noticing import Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
-from slurm_amlfs.application.ports import BoardPort, Inbox, PoolsPort, Slurm
+from slurm_amlfs.application.ports import BoardPort, Inbox, PoolsPort, Slurm, TenurePort
 from slurm_amlfs.application.running import Running
 from slurm_amlfs.application.spaces import Spaces
 from slurm_amlfs.application.tally import Tally
@@ -36,7 +36,7 @@ from slurm_amlfs.domain.records import Event, Records
 from slurm_amlfs.domain.report import Report, Trouble
 from slurm_amlfs.domain.staging_out import goes_on
 from slurm_amlfs.domain.world import Rules, Seen, backoff
-from slurm_amlfs.errors import AmlfsError
+from slurm_amlfs.errors import AmlfsError, FencedError
 from slurm_amlfs.wire import Request
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,10 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Everything that the loop reaches. `let_go` has calls to file systems end that are under way."""
+    """Everything that the loop reaches. `let_go` has calls to file systems end that are under way.
+
+    Without a `tenure`, nobody else can have the state directory.
+    """
 
     file_systems: Mapping[str, FileSystem]
     slurm: Slurm
@@ -75,6 +78,7 @@ class Outside:
     store: Store
     pools: PoolsPort | None = None
     let_go: Callable[[], None] = lambda: None
+    tenure: TenurePort | None = None
 
 
 class Loop:
@@ -93,7 +97,9 @@ class Loop:
         """Read the store; nothing outside is touched before `run`."""
         self._outside = outside
         self._rules = rules
-        self._performer = Performer(outside.file_systems, outside.slurm, restore_window, archive_window)
+        self._performer = Performer(
+            outside.file_systems, outside.slurm, restore_window, archive_window, check=self._check
+        )
         self._looks = Looks(pace, tuple(outside.file_systems), holds=rules.holds)
         self._spaces = Spaces(rules, outside.pools)
         self._notices = Notices(outside.board, rules)
@@ -112,7 +118,11 @@ class Loop:
         self._comment_again = False
 
     def run(self, stop: threading.Event) -> bool:
-        """Go round until told to stop; errands under way are finished, not begun. Say whether all have ended."""
+        """Go round until told to stop; errands under way are finished, not begun. Say whether all have ended.
+
+        Raises:
+            FencedError: another daemon has taken over; errands under way are broken off.
+        """
         self.start()
         failures = Failures()
         while not stop.is_set():
@@ -120,6 +130,10 @@ class Loop:
                 self.turn(datetime.now(UTC))
                 if failures.worked():
                     log.info("passes-again", extra={"amlfs_pairs": {}})
+            except FencedError:
+                self._outside.let_go()
+                self._running.close(_LET_GO_SECONDS)
+                raise
             except AmlfsError as error:
                 if failures.failed(error.message):
                     log.error("pass-failed", extra={"amlfs_pairs": {"error": error.message}})  # noqa: TRY400 - a sentence is enough
@@ -150,8 +164,12 @@ class Loop:
         """Take what came; make a pass if there is a reason; look where it is time.
 
         Raises:
+            FencedError: another daemon has taken over.
             AmlfsError: the pass failed, and nothing of it was kept: it is made again at the next turn.
         """
+        if self._outside.tenure is not None:
+            self._outside.tenure.went_on()
+        self._check()
         self._collect()
         # The inbox gives again what is not done, so what still waits to be heard is in there as well.
         known = {handle for handle, _ in self._heard} | self._stuck
@@ -168,6 +186,11 @@ class Loop:
         elif self._comment_again or ((again := self._notices.comments_again) is not None and now >= again):
             self._comment(now)
         self._look(now)
+
+    def _check(self) -> None:
+        """See that this daemon may act, right before it does."""
+        if self._outside.tenure is not None:
+            self._outside.tenure.check()
 
     def _collect(self) -> None:
         for key, future in self._running.collect():

@@ -54,7 +54,7 @@ from slurm_amlfs.domain.report import (
     Started,
     Trouble,
 )
-from slurm_amlfs.errors import AmlfsError, TemporaryError
+from slurm_amlfs.errors import AmlfsError, FencedError, TemporaryError
 
 log = logging.getLogger(__name__)
 
@@ -75,15 +75,21 @@ class FileSystem:
 class Performer:
     """Does errands, each in whatever thread calls. What walks trees goes on from slice to slice."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports, and what a site decides
         self,
         file_systems: Mapping[str, FileSystem],
         slurm: Slurm,
         restore_window: int,
         archive_window: int = 2000,
+        *,
         clock: Callable[[], float] = time.monotonic,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take the ports; the windows are how many restores and how many archives may be in flight on a file system."""
+        """Take the ports; the windows are how many restores and how many archives may be in flight on a file system.
+
+        `check` raises if nothing may be done any more.
+        """
+        self._check = check
         self._clock = clock
         self._file_systems = file_systems
         self._slurm = slurm
@@ -101,9 +107,12 @@ class Performer:
     def perform(self, errand: Errand) -> Report:
         """Do an errand; never raises."""
         try:
+            self._check()
             return Report(errand, self._do(errand))
         except TemporaryError as error:
             return Report(errand, _trouble(Fault.TEMPORARY, error, error.retry_after))
+        except FencedError as error:
+            return Report(errand, _trouble(Fault.TEMPORARY, error))
         except AmlfsError as error:
             return Report(errand, _trouble(Fault.PERMANENT, error))
         except Exception as error:

@@ -184,6 +184,19 @@ class BoardPort(Protocol):
         """Replace the file from which Lua knows file systems and grants."""
 
 
+class TenurePort(Protocol):
+    """That this daemon, and no other, acts on the state directory."""
+
+    def check(self) -> None:
+        """See that this daemon may act, right before it does.
+
+        A FencedError says that another has taken over, a TemporaryError that it is not certain now.
+        """
+
+    def went_on(self) -> None:
+        """Take that the daemon's loop goes on; else another may take over from one that is stuck."""
+
+
 class PoolsPort(Protocol):
     """The file from which slurmctld reads how much space there is, as pools of its own."""
 

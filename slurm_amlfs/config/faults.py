@@ -11,7 +11,7 @@ from types import MappingProxyType
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from slurm_amlfs.config.parts import AgeLimit, Azure, Config, FileSystem, Grant, Limits, Part, Slot, Slurm
+from slurm_amlfs.config.parts import AgeLimit, Azure, Config, FileSystem, Grant, Limits, Part, Slot, Slurm, Standby
 from slurm_amlfs.config.values import shown
 from slurm_amlfs.domain.quote import quote
 
@@ -22,6 +22,7 @@ _PARTS: MappingProxyType[str, type[Part]] = MappingProxyType(
         "azure": Azure,
         "limits": Limits,
         "slot": Slot,
+        "standby": Standby,
         "file_system": FileSystem,
         "grant": Grant,
         "age_limit": AgeLimit,

@@ -90,6 +90,14 @@ class Slot(Part):
     pools: Annotated[bool, Field(strict=True)] = False
 
 
+class Standby(Part):
+    """How one daemon holds the state directory, and another takes over; reasons and units are in the sample."""
+
+    renew_seconds: Annotated[float, Field(strict=True, ge=0.1, le=60)] = 3.0
+    takeover_seconds: Annotated[float, Field(strict=True, ge=1, le=3600)] = 20.0
+    hang_seconds: Annotated[float, Field(strict=True, ge=10, le=86_400)] = 600.0
+
+
 class FileSystem(Part):
     """One AMLFS file system: where it is mounted here, which Azure resource it is, and the container behind it."""
 
@@ -133,6 +141,7 @@ class Config(Part):
     azure: Azure = Azure()
     limits: Limits = Limits()
     slot: Slot = Slot()
+    standby: Standby = Standby()
     file_systems: Annotated[tuple[FileSystem, ...], Field(alias="file_system")] = ()
     grants: Annotated[tuple[Grant, ...], Field(alias="grant")] = ()
     age_limits: Annotated[tuple[AgeLimit, ...], Field(alias="age_limit")] = ()

@@ -18,6 +18,10 @@ _BLANKS = frozenset({"ACCOUNT", "CONTAINER", "PORT"})
 """The sample's words for what an admin fills in. No account or container is named so: theirs are lower case."""
 
 
+_RENEWALS = 5
+"""A holder acts for half of takeover_seconds after it was renewed, and one late or lost renewal must not stop it."""
+
+
 def contradictions(config: Config) -> Iterator[str]:
     """Yield what is wrong between keys that are each right."""
     systems = config.file_systems
@@ -27,6 +31,12 @@ def contradictions(config: Config) -> Iterator[str]:
     yield from _twice("mount", [str(system.mount) for system in systems], "one mount is one file system")
     resources = [f"{one.subscription}/{one.resource_group}/{one.amlfs}".lower() for one in systems]
     yield from _twice("amlfs", resources, "name each Azure resource once, it has one slot only")
+    least = config.standby.renew_seconds * _RENEWALS
+    if config.standby.takeover_seconds < least:
+        yield (
+            f"standby.takeover_seconds: {config.standby.takeover_seconds:g} is too little for renew_seconds = "
+            f"{config.standby.renew_seconds:g}; write {least:g} or more, or renew more often"
+        )
     known = {ANY, *(system.name for system in systems)}
     named = [(f"grant[{number}]", it.file_system) for number, it in enumerate(config.grants, 1)]
     named += [(f"age_limit[{number}]", it.file_system) for number, it in enumerate(config.age_limits, 1)]

@@ -25,6 +25,7 @@ from slurm_amlfs.adapters.retry_ledger import FILE_NAME as RETRIES
 from slurm_amlfs.adapters.retry_ledger import RetryLedger
 from slurm_amlfs.adapters.slurm_cli import SlurmCommands
 from slurm_amlfs.adapters.store import FILE_NAME, SqliteStore
+from slurm_amlfs.adapters.tenure import Tenure
 from slurm_amlfs.application.looking import Pace
 from slurm_amlfs.application.loop import Loop, Outside
 from slurm_amlfs.application.performing import FileSystem
@@ -38,18 +39,19 @@ from slurm_amlfs.entrypoints.ruling import operators, rules_of, user
 from slurm_amlfs.wire import Site
 
 
-def build(config: Config) -> Loop:
-    """Build the daemon.
+def build(config: Config, tenure: Tenure) -> Loop:
+    """Build the daemon, which holds the state directory.
 
     Raises:
         UserError: the configuration names what this host does not have.
+        FencedError: another daemon has taken over meanwhile.
         PermanentError, TemporaryError: the state directory or the database cannot be used.
     """
     slurm_user = user(config.slurm.user, "slurm.user")
     reach = from_environment(os.environ)
     board = mined(BoardFolder(config.state_dir, slurm_user.pw_uid, slurm_user.pw_gid), "board", reach)
     inbox = MaildirInbox(config.state_dir / "inbox", operators(config))
-    store = SqliteStore(config.state_dir / FILE_NAME, group=slurm_user.pw_gid)
+    store = SqliteStore(config.state_dir / FILE_NAME, group=slurm_user.pw_gid, term=tenure.number)
     rules = rules_of(config, store.epoch)
     board.publish_site(_site(rules))
     mounts = {it.name: reach_lustre(it.name, it.mount, it.lfs, config.limits) for it in config.file_systems}
@@ -64,6 +66,7 @@ def build(config: Config) -> Loop:
         store=mined(store, "store", reach),
         pools=_pools(config, slurm_user.pw_gid, reach),
         let_go=stack.close,
+        tenure=tenure,
     )
     pace = Pace(arm=timedelta(seconds=config.azure.poll_seconds))
     return Loop(
