@@ -39,6 +39,9 @@ _REST_PER_QUEUE = 100
 _LONGEST_PAUSE = timedelta(minutes=1)
 """After looks that failed, the next is made after 1 s, 2 s, 4 s ... at the usual pace at least; or as Azure asks."""
 
+_REST_ALONE = timedelta(seconds=15)
+"""Pause between looks at the queue while nobody stages, and something is still foreseen."""
+
 _OVERDUE_LOOKS = 5
 """An import that is over a minute late is looked at every twelve seconds, if that is more than the usual pace."""
 
@@ -194,13 +197,17 @@ class Looks:
     def queue_due(self, now: datetime, ahead: Ahead) -> bool:
         """Say whether to read the whole queue now: while somebody stages, or always, where imports begin early.
 
+        What was foreseen is looked at after that too, less often: it counts as needed as long as its job is there.
         Where nothing is done ahead, it still tells who waits for the exports that wait for the slot.
         """
         ahead = Ahead.OFF if self.holds else ahead  # then every job is known as soon as it is submitted
-        wanted = {Ahead.OFF: self.exports_wait, Ahead.BATCH: bool(self.wanted_jobs), Ahead.SUBMIT: True}
+        some = bool(self.wanted_jobs or self.foreseen)
+        wanted = {Ahead.OFF: self.exports_wait, Ahead.BATCH: some, Ahead.SUBMIT: True}
         if not wanted[ahead]:
             return False
         rest = max(self.pace.queue, self.queue_took * _REST_PER_QUEUE)
+        if ahead is Ahead.BATCH and not self.wanted_jobs:
+            rest = max(rest, _REST_ALONE)
         return is_over(self.queue_looked, rest, now)
 
 

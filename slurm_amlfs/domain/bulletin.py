@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from slurm_amlfs.domain.ask import Direction, Hydrate
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.records import Job, Records, Stage
+from slurm_amlfs.domain.records import Job, Life, Records, Stage
 from slurm_amlfs.domain.world import Rules
 from slurm_amlfs.wire import Answer, Board
 
@@ -35,7 +35,7 @@ def compose(records: Records, rules: Rules, job: Job, now: datetime, timeline: S
         token_out=job.token_out,
         answer_out=_answer_out(job, outs),
         phase_out=_least(outs),
-        message=job.refusal or _with_excess(_message(job, current), current),
+        message=job.refusal or _with_release(_with_excess(_message(job, current), current), job, ins),
         files_done=sum(it.files_done for it in current),
         files_total=sum(it.files_total for it in current),
         bytes_done=sum(it.bytes_done for it in current),
@@ -74,6 +74,17 @@ def _with_excess(message: str, current: list[Stage]) -> str:
             note = f"{measured:,.1f} GiB are measured, more than the capacity= of {asked:,.1f} GiB"
             return f"{message}; {note}" if message else note
     return message
+
+
+def _with_release(message: str, job: Job, ins: list[Stage]) -> str:
+    """Add what to do where Slurm tore a job down that waits: its StageInTimeout holds it, though nothing has failed.
+
+    A restart of slurmctld does so too, and asks again by itself.
+    """
+    if job.life is not Life.PENDING or not job.torn_down or not any(not it.phase.over for it in ins):
+        return message
+    note = "Slurm has stopped waiting for this, and it goes on; if the job is held, an admin can release it"
+    return f"{message}; {note}" if message else note
 
 
 def _answer_in(job: Job, ins: list[Stage]) -> Answer:

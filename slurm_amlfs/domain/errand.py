@@ -190,11 +190,11 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Say to whoever waits at a terminal, in srun or salloc, why the job does not start; `failed` is since when."""
+    """Say to whoever waits at a terminal, in srun or salloc, why the job does not start; `since` is since when."""
 
     job_id: int
     text: str
-    failed: datetime
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)

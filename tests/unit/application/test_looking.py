@@ -298,6 +298,22 @@ def test_the_queue_is_read_while_somebody_stages() -> None:
     assert [made.queue_due(after(seconds), Ahead.BATCH) for seconds in (99, 100)] == [False, True]
 
 
+def test_what_was_foreseen_is_looked_at_when_nobody_stages_any_more() -> None:
+    """Else what a cancelled job would have needed counted as needed until the next one comes."""
+    made = looks()
+    slurm = FakeSlurm()
+    slurm.queued[9] = QueuedJob(9, 61001, ("stage_in prefix=/b/",))
+    look_at_queue(made, slurm, RULES)()
+    made.plan(Records(), frozenset())
+    made.queue_looked = NOW
+    due = [made.queue_due(after(seconds), Ahead.BATCH) for seconds in (14, 15)]
+    slurm.queued.clear()
+    look_at_queue(made, slurm, RULES)()
+
+    assert due == [False, True]
+    assert not made.queue_due(after(1000), Ahead.BATCH)
+
+
 def test_where_nothing_is_done_ahead_the_queue_is_read_while_an_export_waits() -> None:
     """It says who waits for the export's end; what jobs will need is not taken from it."""
     key = StageKey(7, Direction.OUT, 0)

@@ -13,7 +13,7 @@ from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import Records, StageKey
 from slurm_amlfs.domain.report import Done, Examined
 from slurm_amlfs.domain.world import FsRules
-from slurm_amlfs.wire import Answer
+from slurm_amlfs.wire import Answer, RequestKind
 from tests.unit.domain.desk import BUSY, RULES, Desk, counted
 
 IN = "stage_in prefix=/a/"
@@ -178,6 +178,21 @@ def test_capacity_that_is_enough_is_not_spoken_of(more: str) -> None:
     desk.go()
     assert "capacity" not in desk.board().message
     assert desk.board().charge_bytes == 10 * GIB
+
+
+def test_a_job_that_slurm_tore_down_while_it_waits_is_told_what_to_do() -> None:
+    """Its stage-in goes on after StageInTimeout, and what is there serves when Slurm asks again."""
+    desk = Desk()
+    desk.submit(IN)
+    desk.count()
+    desk.start()
+    desk.go(desk.request(RequestKind.TEARDOWN, hurry=True))
+    told = desk.board().message
+    desk.submit(IN)
+
+    assert told.endswith("it goes on; if the job is held, an admin can release it")
+    assert "an admin" not in desk.board().message
+    assert desk.stage().phase is Phase.IMPORTING
 
 
 def test_a_pool_of_another_file_system_is_refused() -> None:

@@ -103,3 +103,22 @@ def test_many_failures_go_out_a_few_at_a_time() -> None:
     assert first == [7, 8]
     assert full == []
     assert [notice.job_id for notice in desk.wished(Notify)] == [9]
+
+
+def test_an_interactive_job_hears_why_it_waits() -> None:
+    """Once, and not in the first moments; how far it is the board says. A failure is told after it."""
+    desk = Desk()
+    desk.submit(LINE)
+    desk.show("PENDING", interactive=True)
+    desk.count(files=3000)
+    silent = desk.wished(Notify)
+    desk.go(after=3)
+    first = desk.wish(Notify)
+    desk.report(first, Done())
+    desk.go(after=100)
+    again = desk.wished(Notify)
+    desk.go(replace(desk.request(RequestKind.RETRY), sender_uid=ALICE))
+
+    assert silent == again == []
+    assert first.text.startswith("amlfs: job 7 waits for its data: ")
+    assert first.text.endswith(", 3,000 files; slurm-amlfs status 7 says how far it is")
