@@ -28,6 +28,9 @@ return function(state_dir)
     submit = function(amlfs)
       return part("submit")(amlfs)
     end,
+    hold = function(amlfs)
+      return part("hold")(amlfs.script)
+    end,
     pools = function(amlfs)
       return part("pools")(amlfs.text, state_dir .. "/pools.json")
     end,

@@ -5,7 +5,7 @@ return function(amlfs)
   local submit = {}
 
   local text, grammar, options, script, state = amlfs.text, amlfs.grammar, amlfs.options, amlfs.script, amlfs.state
-  local hints, pools, dependency = amlfs.hints, amlfs.pools, amlfs.dependency
+  local hints, pools, dependency, hold = amlfs.hints, amlfs.pools, amlfs.dependency, amlfs.hold
 
   local OPTION = "^_SLURM_SPANK_OPTION_amlfs_amlfs_([a-z_]+)=(.*)$"
   local INVALID_BURST_BUFFER_REQUEST = 2094 -- slurm_errno.h, 22.05 to 26.05; not in the slurm table everywhere
@@ -109,6 +109,10 @@ return function(amlfs)
     if allowed then
       allowed, problem = pools.check(asks)
     end
+    local held = (site() or {}).mode == "hold"
+    if held then
+      burst_buffer = hold.burst_buffer(job_desc, burst_buffer or theirs)
+    end
     if not allowed then
       return nil, problem
     elseif burst_buffer and #burst_buffer > grammar.LONGEST_BYTES then
@@ -116,9 +120,12 @@ return function(amlfs)
     elseif burst_buffer and burst_buffer ~= "" then
       job_desc.burst_buffer = burst_buffer
     end
-    local longer = imports(asks) and dependency.with_exports(job_desc.dependency)
+    local longer = not held and imports(asks) and dependency.with_exports(job_desc.dependency)
     if longer then
       job_desc.dependency = longer
+    end
+    if held then
+      hold.put(job_desc)
     end
     return true
   end

@@ -15,6 +15,7 @@ state_dir = "{state_dir}"
 log_level = "info"
 
 [slurm]
+mode = "{mode}"
 bin_dir = "{bin_dir}"
 conf = "{slurm_conf}"
 
@@ -75,6 +76,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
     namespace: str,
     container_url: str,
     export_by: str,
+    mode: str,
     second: Path | None,
 ) -> str:
     """Write amlfs.toml; `second` is where the second file system is mounted, if there is one."""
@@ -107,6 +109,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
         container_url=container_url,
         lfs=LFS,
         export_by=export_by,
+        mode=mode,
         second=more,
     )
 

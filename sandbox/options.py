@@ -26,6 +26,7 @@ class Options:
         slot: Lines of amlfs.toml's [slot].
         second: There is a second file system, SECOND, mounted by an emulator of its own; ARM does not know it.
         export_by: amlfs.toml's word for who archives exports, "arm" or "hsm".
+        hold: Hold mode: a Slurm without burst_buffer/lua.
     """
 
     plugins: bool = True
@@ -43,6 +44,7 @@ class Options:
     standby: tuple[str, ...] = ()
     second: bool = False
     export_by: str = "arm"
+    hold: bool = False
 
 
 PLAIN = Options(plugins=False, lustre=False, daemon=False)

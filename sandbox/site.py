@@ -235,5 +235,6 @@ class Site:
             namespace="hierarchical" if self.options.hierarchical else "flat",
             container_url=container_url(blob_port),
             export_by=self.options.export_by,
+            mode="hold" if self.options.hold else "burst-buffer",
             second=self.second_mount if self.options.second else None,
         )

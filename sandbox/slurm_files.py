@@ -58,7 +58,7 @@ def install(place: Place, options: Options) -> None:
     if place.release >= CGROUP_CAN_BE_DISABLED:
         (place.etc / "cgroup.conf").write_text("CgroupPlugin=disabled\n", encoding="ascii")
     if options.plugins:
-        lines += _plugins(place)
+        lines += _plugins(place, options)
     place.conf.write_text("\n".join([*lines, *options.slurm_conf, ""]), encoding="utf-8")
 
 
@@ -89,19 +89,20 @@ def _nodes(place: Place, cpus: int) -> Iterator[str]:
     yield "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP"
 
 
-def _install_hooks(place: Place, name: str) -> None:
+def _install_hooks(place: Place, name: str, options: Options) -> None:
     """Put the hooks of one folder into place with the modes of an installation, whatever those of a clone are."""
     (place.etc / name).mkdir()
     for path in (ROOT / name).iterdir():
         made = Path(shutil.copyfile(path, place.etc / name / path.name))
         made.chmod(0o755)
     conf = place.etc / name / "amlfs-hooks.conf"
-    lines = [f"AMLFS_STATE_DIR={place.state_dir}", f'AMLFS_MOUNTS="{place.mount}"', "AMLFS_FLUSH_SECONDS=10", ""]
+    lines = [f"AMLFS_STATE_DIR={place.state_dir}", f'AMLFS_MOUNTS="{place.mount}"', "AMLFS_FLUSH_SECONDS=10"]
+    lines += [f"AMLFS_SLURM_BIN={options.slurm_prefix}/bin", f"AMLFS_SLURM_CONF={place.conf}", ""]
     conf.write_text("\n".join(lines), encoding="utf-8")
     conf.chmod(0o644)
 
 
-def _plugins(place: Place) -> Iterator[str]:
+def _plugins(place: Place, options: Options) -> Iterator[str]:
     """Install our files; yield slurm.conf's lines for them."""
     for path in (ROOT / "etc").glob("*.lua"):
         text = path.read_text(encoding="utf-8").replace(SHIPPED_STATE_DIR, str(place.state_dir))
@@ -113,9 +114,10 @@ def _plugins(place: Place) -> Iterator[str]:
     shutil.copy(SPANK_PLUGIN, place.etc)
     (place.etc / "plugstack.conf").write_text(f"optional {place.etc / SPANK_PLUGIN.name}\n", encoding="utf-8")
     for name in ("prolog", "epilog"):
-        _install_hooks(place, name)
+        _install_hooks(place, name, options)
     yield "JobSubmitPlugins=lua"
-    yield "BurstBufferType=burst_buffer/lua"
+    if not options.hold:
+        yield "BurstBufferType=burst_buffer/lua"
     yield f"Prolog={place.etc}/prolog/amlfs"
     yield f"Epilog={place.etc}/epilog/amlfs"
     yield f"PrologSlurmctld={place.etc}/prolog/amlfs-slurmctld"

@@ -76,8 +76,8 @@ class Board:
 
     `token_in` and `token_out` name the asks that `answer_in` and `answer_out` belong to. `epoch` is the store's (see
     `Site`). `poll_seconds` is how soon a waiting hook need look again. `charge_bytes` are what stage-ins with
-    capacity= take of Slurm's pool, 0 without any. `env` are NAME=value lines for the job. `timeline` are "EPOCH WORD"
-    lines.
+    capacity= take of Slurm's pool, 0 without any. `env` are NAME=value lines for the job, `directives` in hold mode its
+    own, for EpilogSlurmctld. `timeline` are "EPOCH WORD" lines.
     """
 
     job_id: int
@@ -100,6 +100,7 @@ class Board:
     env: tuple[str, ...] = ()
     timeline: tuple[str, ...] = ()
     charge_bytes: int = 0
+    directives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,15 @@ class Site:
     """What Lua may know of the configuration.
 
     `epoch` changes when the daemon's database is new, so that hooks whose asks it no longer knows ask again.
-    `file_systems`: "NAME MOUNT", the default first. `import_grants`, `export_grants`: "FS UID PREFIX", UID may be "*".
+    `file_systems`: "NAME MOUNT", the default first. `mode` is "hold" where jobs wait in Slurm's hold, else
+    "burst-buffer". `import_grants`, `export_grants`: "FS UID PREFIX", UID may be "*".
     """
 
     epoch: str
     file_systems: tuple[str, ...] = ()
     import_grants: tuple[str, ...] = ()
     export_grants: tuple[str, ...] = ()
+    mode: str = "burst-buffer"
 
 
 Pairs = Iterable[tuple[str, str]]
@@ -213,6 +216,7 @@ def dump_board(board: Board) -> bytes:
             ("poll_seconds", str(board.poll_seconds)),
             ("charge_bytes", str(board.charge_bytes)),
             *(("env", line) for line in board.env),
+            *(("directive", line) for line in board.directives),
             *(("timeline", line) for line in board.timeline),
         ],
     )
@@ -246,6 +250,7 @@ def load_board(data: bytes) -> Board:
             poll_seconds=int(one.get("poll_seconds", "1")),
             charge_bytes=int(one.get("charge_bytes", "0")),
             env=tuple(many.get("env", ())),
+            directives=tuple(many.get("directive", ())),
             timeline=tuple(many.get("timeline", ())),
         )
     except (KeyError, ValueError) as error:
@@ -258,6 +263,7 @@ def dump_site(site: Site) -> bytes:
         "site",
         [
             ("epoch", site.epoch),
+            ("mode", site.mode),
             *(("fs", line) for line in site.file_systems),
             *(("import_grant", line) for line in site.import_grants),
             *(("export_grant", line) for line in site.export_grants),
@@ -277,6 +283,7 @@ def load_site(data: bytes) -> Site:
         file_systems=tuple(many.get("fs", ())),
         import_grants=tuple(many.get("import_grant", ())),
         export_grants=tuple(many.get("export_grant", ())),
+        mode=one.get("mode", "burst-buffer"),
     )
 
 

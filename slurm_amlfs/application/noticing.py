@@ -134,7 +134,7 @@ class Notices:
         job = records.jobs.get(job_id)
         board = self._posted.get(job_id)
         waits = job is not None and job.life is Life.PENDING and job.closed is None and not job.announced
-        if not waits or board is None or not (board.phase_in or board.phase_out):
+        if not waits or board is None or not (board.phase_in or board.phase_out or board.message):
             self._news.discard(job_id)
             return False
         return True

@@ -23,7 +23,7 @@ from slurm_amlfs.config.values import (
     absolute,
 )
 from slurm_amlfs.domain.prefix import Namespace
-from slurm_amlfs.domain.world import Ahead, ExportBy
+from slurm_amlfs.domain.world import Ahead, ExportBy, Mode
 
 ANY = "*"
 """Stands for every file system, and for every user."""
@@ -42,9 +42,13 @@ class Part(BaseModel):
 
 
 class Slurm(Part):
-    """How to reach Slurm. `user` is slurm.conf's SlurmUser; `conf` is SLURM_CONF for the commands, None for theirs."""
+    """How to reach Slurm, and what keeps jobs from starting.
+
+    `user` is slurm.conf's SlurmUser; `conf` is SLURM_CONF for the commands, None for theirs.
+    """
 
     user: Name = "slurm"
+    mode: Mode = Mode.BURST_BUFFER
     bin_dir: AbsolutePath = Path("/usr/bin")
     conf: Annotated[Path | None, BeforeValidator(lambda text: None if text == "" else absolute(text))] = None
 

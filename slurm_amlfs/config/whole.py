@@ -10,6 +10,7 @@ from uuid import UUID
 from slurm_amlfs.config.parts import ANY, Config
 from slurm_amlfs.domain.endpoint import on_loopback
 from slurm_amlfs.domain.quote import quote
+from slurm_amlfs.domain.world import Mode
 
 _NOBODYS = str(UUID(int=0))
 """The sample's subscription. The emulator may have it: there it names nothing."""
@@ -37,6 +38,8 @@ def contradictions(config: Config) -> Iterator[str]:
             f"standby.takeover_seconds: {config.standby.takeover_seconds:g} is too little for renew_seconds = "
             f"{config.standby.renew_seconds:g}; write {least:g} or more, or renew more often"
         )
+    if config.slurm.mode is Mode.HOLD and config.slot.pools:
+        yield "slot.pools: Slurm counts pools only with its burst buffer plugin; remove it, or slurm.mode"
     known = {ANY, *(system.name for system in systems)}
     named = [(f"grant[{number}]", it.file_system) for number, it in enumerate(config.grants, 1)]
     named += [(f"age_limit[{number}]", it.file_system) for number, it in enumerate(config.age_limits, 1)]

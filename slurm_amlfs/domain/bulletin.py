@@ -45,6 +45,7 @@ def compose(records: Records, rules: Rules, job: Job, now: datetime, timeline: S
         poll_seconds=0 if any(it.phase in _SOON for it in current) else 1,
         charge_bytes=sum(max(it.ask.capacity_bytes, _measured_bytes(it)) for it in ins if it.ask.capacity_bytes),
         env=environment(rules, ins, outs),
+        directives=job.directives if rules.holds else (),
         timeline=tuple(timeline),
     )
 
@@ -160,6 +161,8 @@ def missing_note(stages: Iterable[Stage]) -> str:
 def progress(board: Board) -> str:
     """Say how far a job is in one line for its AdminComment."""
     phase = board.phase_out if board.token_out else board.phase_in
+    if not phase:
+        return f"amlfs: {board.message.removeprefix('amlfs: ')}"
     text = f"amlfs: {phase.replace('_', ' ')}"
     if board.files_total and phase not in {Phase.WAITING.value, Phase.SETTLED.value}:
         text += f", {board.files_done:,} of {board.files_total:,} files"

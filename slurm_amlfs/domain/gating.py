@@ -48,8 +48,8 @@ def _is_proved(draft: Draft, job: Job | None) -> bool:
     if job is None or job.run is None or job.refusal or job.token_in != job.run.token:
         return False
     stages = list(draft.of_job(job.job_id, Direction.IN))
-    seen = job.receipt or all(stage.phase in _HERE - {Phase.STAGED_IN} for stage in stages)
-    return seen and all(stage.phase in _HERE for stage in stages)
+    ran = bool(stages) and all(stage.phase in _HERE - {Phase.STAGED_IN} for stage in stages)
+    return (job.receipt or ran) and all(stage.phase in _HERE for stage in stages)
 
 
 def _turn(draft: Draft, record: JobRecord, job: Job, *, proved: bool) -> None:

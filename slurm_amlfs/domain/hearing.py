@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from slurm_amlfs.domain import keeping, runs
+from slurm_amlfs.domain import keeping, receipts, runs
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.declaring import stages_of
 from slurm_amlfs.domain.draft import Draft
@@ -133,7 +133,7 @@ def _declare(draft: Draft, job: Job) -> Job:
     else:
         for stage in stages:
             draft.put(stage)
-        job = replace(job, stale_receipt=any(stage.key.direction is Direction.IN for stage in stages))
+        job = replace(job, stale_receipt=any(receipts.leaves_receipt(draft, stage) for stage in stages))
         draft.note(job.job_id, "submitted", "; ".join(job.directives))
     draft.jobs[job.job_id] = job
     draft.speak_for(job.job_id)

@@ -14,7 +14,7 @@ from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import DropReceipt, WriteReceipt
 from slurm_amlfs.domain.lease import Lease
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.records import Job, Stage
+from slurm_amlfs.domain.records import Job, Life, Stage
 from slurm_amlfs.domain.report import Done, Result, Trouble
 from slurm_amlfs.escaping import escape
 
@@ -23,21 +23,33 @@ def want(draft: Draft, job: Job) -> None:
     """Have a job's receipt dropped or written, as its stages ask for it."""
     if job.receipt and not job.stale_receipt:
         return
-    stages = list(draft.of_job(job.job_id, Direction.IN))
+    stages = _told_of(draft, job)
     systems = tuple(sorted({it.fs for it in stages if it.fs in draft.rules.file_systems}))
     if job.stale_receipt and not systems:
         draft.jobs[job.job_id] = replace(job, stale_receipt=False)
     elif job.stale_receipt and draft.job_ready(job):
         draft.want(DropReceipt(job.job_id, systems))
-    elif not job.stale_receipt and _proved(stages) and draft.job_ready(job):
-        outs = list(draft.of_job(job.job_id, Direction.OUT))
-        leases = [held for stage in stages for held in riding.serving(draft, stage)]
-        text = _text(environment(draft.rules, stages, outs), leases)
+    elif not job.stale_receipt and _is_proved(draft, job) and draft.job_ready(job):
+        ins, outs = (list(draft.of_job(job.job_id, direction)) for direction in (Direction.IN, Direction.OUT))
+        leases = [held for stage in ins for held in riding.serving(draft, stage)]
+        text = _text(environment(draft.rules, ins, outs), leases)
         draft.want(WriteReceipt(job.job_id, job.generation, job.uid, job.gid, systems, text))
 
 
-def _proved(stages: list[Stage]) -> bool:
-    return bool(stages) and all(stage.phase is Phase.STAGED_IN for stage in stages)
+def leaves_receipt(draft: Draft, stage: Stage) -> bool:
+    """Say whether a receipt of its job is about a stage, too."""
+    return draft.rules.holds or stage.key.direction is Direction.IN
+
+
+def _told_of(draft: Draft, job: Job) -> list[Stage]:
+    """List what a receipt is about: stage-ins, and in hold mode, where no hook tells a job its variables, all else."""
+    return [stage for stage in draft.of_job(job.job_id) if leaves_receipt(draft, stage)]
+
+
+def _is_proved(draft: Draft, job: Job) -> bool:
+    ins = list(draft.of_job(job.job_id, Direction.IN))
+    asked = bool(ins) or (job.run is not None and job.token_in == job.run.token and bool(_told_of(draft, job)))
+    return asked and job.life is Life.PENDING and all(stage.phase is Phase.STAGED_IN for stage in ins)
 
 
 def _text(env: tuple[str, ...], leases: list[Lease]) -> str:
@@ -61,7 +73,7 @@ def written(draft: Draft, job_id: int, generation: int, result: Result) -> None:
         return
     if isinstance(result, Trouble):
         draft.job_waits(job, result)
-    elif isinstance(result, Done) and not job.stale_receipt and _proved(list(draft.of_job(job_id, Direction.IN))):
+    elif isinstance(result, Done) and not job.stale_receipt and _is_proved(draft, job):
         draft.jobs[job_id] = replace(draft.job_goes_on(job), receipt=True)
         draft.note(job_id, "staged in")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_amlfs.domain import riding
+from slurm_amlfs.domain import receipts, riding
 from slurm_amlfs.domain.ask import Direction, ExportOn
 from slurm_amlfs.domain.bulletin import missing_note
 from slurm_amlfs.domain.draft import Draft
@@ -160,7 +160,7 @@ def _close(draft: Draft, job: Job) -> None:
         done = job.life is Life.GONE or (job.life is Life.ENDED and job.torn_down)
         if not done or failed_out or not all(stage.phase.over for stage in stages):
             return
-        littered = any(stage.key.direction is Direction.IN for stage in stages)
+        littered = any(receipts.leaves_receipt(draft, stage) for stage in stages)
         job = replace(job, closed=draft.now, receipt=False, stale_receipt=littered)
         draft.jobs[job.job_id] = job
         draft.note(job.job_id, "closed")

@@ -128,4 +128,5 @@ def _site(rules: Rules) -> Site:
         file_systems=tuple(f"{it.name} {it.mount}" for it in rules.file_systems.values()),
         import_grants=site_lines(rules.grants, Direction.IN),
         export_grants=site_lines(rules.grants, Direction.OUT),
+        mode=rules.mode.value,
     )

@@ -45,6 +45,7 @@ def rules_of(config: Config, epoch: str) -> Rules:
         keep_lease=timedelta(hours=config.slot.keep_hours),
         most_leases=config.slot.most_leases,
         operators=operators(config),
+        mode=config.slurm.mode,
     )
 
 

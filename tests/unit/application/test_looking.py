@@ -343,3 +343,23 @@ def test_what_the_queue_will_need_is_kept_when_slurm_does_not_answer() -> None:
 
     assert [key.prefix for key in known] == ["/b/"]
     assert made.foreseen == known
+
+
+def test_in_hold_mode_all_jobs_with_directives_are_looked_at() -> None:
+    """Also when none is known; until Slurm has answered once nothing is given back, for it may be in use."""
+    made, slurm = Looks(Pace(), ("amlfs",), holds=True), FakeSlurm()
+    slurm.records[9], slurm.records[8] = JobView(9, 61001, "PENDING"), JobView(8, 61001, "PENDING")
+    slurm.queued[9] = QueuedJob(9, 61001, ("stage_in prefix=/a/",))
+    assert made.slurm_due(NOW)
+    slurm.faults.append(BROKEN)
+    look(made, slurm)
+    assert made.seen(NOW, (), {}).unadopted
+    assert made.slurm_due(after(1))
+    look(made, slurm, after(1))
+    seen = made.seen(NOW, (), {})
+    assert not seen.unadopted
+    assert (seen.jobs, seen.asked_jobs) == ({9: slurm.records[9]}, {9})
+    assert seen.declared[9].directives == ("stage_in prefix=/a/",)
+    made.doubt(frozenset({9}))
+    assert not made.seen(NOW, (), {}).asked_jobs
+    assert not made.queue_due(NOW, Ahead.BATCH)

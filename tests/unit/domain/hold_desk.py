@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from slurm_amlfs.domain.errand import TurnGate
+from slurm_amlfs.domain.errand import TurnGate, WriteReceipt
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.report import Done, Fault, Report, Trouble
 from slurm_amlfs.domain.view import FileSystemView, Hold, JobName, JobRecord, JobView, SpaceView
@@ -108,6 +108,21 @@ class HoldDesk(Desk):
         self.hold(hold, job_id)
 
     # Whole stretches.
+
+    def receipt(self) -> None:
+        """Write all receipts that are wished for; first drop what may lie there."""
+        self.drop_receipts()
+        self.go(reports=tuple(Report(it, Done()) for it in self.wished(WriteReceipt)))
+
+    def let_go(self) -> None:
+        """Let a job that only exports start, from its first sight on."""
+        self.settle()
+        self.act()
+        self.settle()
+        self.receipt()
+        self.settle()
+        self.act()
+        self.start()
 
     def bring(self) -> None:
         """Bring a job's data in, from its first sight on, to where it is proved and its nodes can see it."""

@@ -103,8 +103,13 @@ def test_a_turn_that_fails_is_wished_again(desk: HoldDesk) -> None:
 
 
 def test_what_only_exports_is_let_go_when_it_is_known(desk: HoldDesk) -> None:
-    """It may not start before: the policy may refuse it."""
+    """It may not start before: the policy may refuse it, and its variables are in its receipt."""
     desk.come(OUT)
+    desk.settle()
+    desk.act()
+    desk.settle()
+    assert not desk.wished(TurnGate)
+    desk.receipt()
     desk.settle()
     assert desk.wish(TurnGate).hold is Hold.NONE
 
@@ -236,10 +241,12 @@ def test_a_requeued_job_is_held_and_staged_again(desk: HoldDesk) -> None:
 def test_a_job_that_its_owner_requeued_held_is_handed_to_him(desk: HoldDesk) -> None:
     """Scontrol requeuehold."""
     desk.come(OUT)
+    desk.let_go()
+    desk.requeue(hold=Hold.OWNER)
     desk.settle()
     desk.act()
-    desk.start()
-    desk.requeue(hold=Hold.OWNER)
+    desk.settle()
+    desk.receipt()
     desk.settle()
     desk.act()
     desk.settle()
@@ -250,9 +257,7 @@ def test_a_job_that_its_owner_requeued_held_is_handed_to_him(desk: HoldDesk) -> 
 def test_an_export_under_way_is_finished_before_the_next_run(desk: HoldDesk) -> None:
     """A finished job that is requeued waits behind its gate."""
     desk.come(OUT)
-    desk.settle()
-    desk.act()
-    desk.start()
+    desk.let_go()
     desk.alter(job_state="COMPLETED")
     desk.settle()
     desk.prove_out(unproved("/jobs/7/"))
@@ -268,19 +273,21 @@ def test_an_export_under_way_is_finished_before_the_next_run(desk: HoldDesk) -> 
     desk.settle()
     assert desk.job().run is not None
     assert desk.job().run.number == 1
+    desk.receipt()
+    desk.settle()
     assert desk.wish(TurnGate).hold is Hold.NONE
 
 
 def test_a_job_waits_for_what_it_depends_on(desk: HoldDesk) -> None:
     """For the other's end, and then for the other's exports, which are likely what it brings in."""
     desk.come(OUT)
+    desk.let_go()
     desk.come("stage_in prefix=/jobs/7/", job_id=8, after=frozenset({JobName(7)}))
     desk.settle()
     desk.act()
     desk.settle()
     assert desk.stage(8).phase is Phase.DECLARED
     assert desk.board(8).message == "waiting for job 7, which it depends on"
-    desk.start()
     desk.alter(job_state="COMPLETED")
     desk.come("stage_in prefix=/jobs/7/", job_id=8, hold=Hold.ADMIN)
     desk.settle()

@@ -37,8 +37,8 @@ for line in io.lines() do
     job_desc.spank_job_env = job_desc.spank_job_env or {}
     job_desc.spank_job_env[env_count] = value -- from 0, as Slurm does
     env_count = env_count + 1
-  elseif key == "job.user_id" then
-    job_desc.user_id = value + 0.0 -- lua_pushnumber: a float in 5.3 and 5.4
+  elseif key == "job.user_id" or key == "job.priority" then
+    job_desc[key:sub(5)] = value + 0.0 -- lua_pushnumber: a float in 5.3 and 5.4
   else
     job_desc[key:match("^job%.(.*)$")] = value
   end
@@ -77,7 +77,8 @@ if name:find("^slurm_job_") then
   local shown = setmetatable({}, {
     __index = job_desc,
     __newindex = function(_, key, value)
-      assert(type(value) == "string", "Slurm takes no " .. type(value) .. " for " .. key) -- luaL_checkstring
+      local taken = key == "priority" and "number" or "string" -- luaL_checknumber, luaL_checkstring
+      assert(type(value) == taken, "Slurm takes no " .. type(value) .. " for " .. key)
       job_desc[key] = value
     end,
   })
@@ -100,6 +101,9 @@ local function report(...)
   end
   if job_desc.dependency then
     print("dependency=" .. wire.escape(job_desc.dependency))
+  end
+  if job_desc.priority then
+    print("priority=" .. string.format("%.0f", job_desc.priority))
   end
 end
 report(_G[name](unpack(args, 1, count)))

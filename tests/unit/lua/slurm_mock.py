@@ -24,6 +24,7 @@ class Returned:
     said: tuple[str, ...] = ()
     burst_buffer: str = ""
     dependency: str = ""
+    priority: str = ""
 
 
 class SlurmMock:
@@ -115,4 +116,5 @@ def finish(process: subprocess.Popen[str] | subprocess.CompletedProcess[str], ou
         tuple(by_key.get("said", ())),
         "".join(by_key.get("burst_buffer", ())),
         "".join(by_key.get("dependency", ())),
+        "".join(by_key.get("priority", ())),
     )
