@@ -10,6 +10,7 @@ What hooks drop comes first, and only so many files of others are claimed at a t
 
 from __future__ import annotations
 
+import errno
 import heapq
 import logging
 import os
@@ -18,14 +19,14 @@ import shutil
 import stat
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from slurm_amlfs.adapters.folders import make_folder
 from slurm_amlfs.adapters.log import event
 from slurm_amlfs.domain.prefix import validate
-from slurm_amlfs.errors import PermanentError, UserError
+from slurm_amlfs.errors import PermanentError, TemporaryError, UserError
 from slurm_amlfs.wire import MAX_BYTES, OF_LEASES, Request, RequestKind, load_request
 
 _LOG = logging.getLogger(__name__)
@@ -49,6 +50,12 @@ _FS_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 _FROM_ANYBODY = {RequestKind.RETRY, RequestKind.CANCEL}
 """Whose right depends on the job, which is checked where the job is known."""
+
+
+_OF_THE_DISK = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ENOMEM}
+)
+"""Errors that say nothing of the request, which must not be lost by them."""
 
 
 class _File(NamedTuple):
@@ -89,9 +96,14 @@ class MaildirInbox:
         """Claim what has arrived, the hooks' before anybody else's, each oldest first, as (handle, request).
 
         What was claimed before and is not done comes again, first of all after a crash.
+
+        Raises:
+            TemporaryError: the disk does not let it be claimed now, as when it is full; it stays where it is.
         """
-        self._claim()
-        for file in heapq.nsmallest(MOST_AT_ONCE, self._files(self._cur), key=lambda it: (it.other, it.name)):
+        with _told(self._new):
+            self._claim()
+            found = list(self._files(self._cur))
+        for file in heapq.nsmallest(MOST_AT_ONCE, found, key=lambda it: (it.other, it.name)):
             try:
                 request = self._read(self._cur / file.name)
             except UserError as error:
@@ -111,7 +123,7 @@ class MaildirInbox:
                     new.append(file)
         for file in new:
             # A name of our own: under the sender's, a rename could replace somebody else's claimed request.
-            _rename(self._new / file.name, self._cur / f"{max(file.time_ns, 0):020d}.{file.inode}")
+            _take_in(self._new / file.name, self._cur / f"{max(file.time_ns, 0):020d}.{file.inode}")
 
     def _files(self, folder: Path) -> Iterator[_File]:
         with os.scandir(folder) as entries:
@@ -124,8 +136,13 @@ class MaildirInbox:
                     yield _File(other, time_ns, entry.name, facts.st_ino, facts.st_uid)
 
     def done(self, handle: str) -> None:
-        """Forget a request whose effect is in the store. Done twice is success."""
-        (self._cur / handle).unlink(missing_ok=True)
+        """Forget a request whose effect is in the store. Done twice is success.
+
+        Raises:
+            TemporaryError: the disk is read-only, or away; it comes again.
+        """
+        with _told(self._cur):
+            (self._cur / handle).unlink(missing_ok=True)
 
     def _read(self, path: Path) -> Request:
         try:
@@ -171,6 +188,25 @@ def _check_lease(request: Request, operators: Container[int]) -> None:
     if not _FS_NAME.fullmatch(request.fs):
         raise UserError("no file system can have the name that is asked for")
     validate(request.prefix)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Turn the system's errors into ours."""
+    try:
+        yield
+    except OSError as error:
+        raise TemporaryError(f"{folder} cannot be used ({error.strerror}); mend the disk of state_dir") from error
+
+
+def _take_in(old: Path, new: Path) -> None:
+    """Rename a request; only what can never be renamed is removed."""
+    try:
+        old.rename(new)
+    except OSError as error:
+        if error.errno in _OF_THE_DISK:
+            raise
+        _rename(old, new)
 
 
 def _rename(old: Path, new: Path) -> None:

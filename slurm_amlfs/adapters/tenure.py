@@ -70,7 +70,7 @@ class Tenure:
                 raise FencedError(f"term {mine.term} of the state directory is over: {who}; this daemon ends")
             case Standing.LAPSED:
                 raise TemporaryError(
-                    f"the term of the state directory was not renewed for {self._clock() - self._renewed:.0f} s"
+                    f"the term of the state directory was not renewed for {self._timing.fence_seconds:g} s"
                     f"{self._trouble}; see that its disk answers"
                 )
 

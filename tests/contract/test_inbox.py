@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import stat
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from slurm_amlfs.adapters.inbox import MOST_BAD, MOST_OF_ONE, MOST_OF_OTHERS, MaildirInbox
-from slurm_amlfs.errors import PermanentError
+from slurm_amlfs.errors import PermanentError, TemporaryError
 from slurm_amlfs.wire import MAX_BYTES, Request, RequestKind, dump_request
 from tests.contract.inbox_contract import Drop, InboxContract
 from tests.fakes.inbox import FakeInbox
@@ -67,6 +69,32 @@ class TestMaildirInbox(InboxContract):
         drop(ASK)
         assert len(list(inbox.take())) == 1
         assert [request.job_id for _, request in MaildirInbox(folder, {ME}).take()] == [7]
+
+    def test_a_full_disk_costs_no_request(
+        self, inbox: MaildirInbox, folder: Path, drop: Drop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It stays where it is, and is taken in when the disk has room for its name."""
+        drop(ASK)
+
+        def full(*_: object) -> NoReturn:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(Path, "rename", full)
+        for _ in range(2):
+            with pytest.raises(TemporaryError, match="No space left on device"):
+                list(inbox.take())
+        assert len(list((folder / "new").iterdir())) == 1
+        monkeypatch.undo()
+        assert [it.kind for _, it in inbox.take()] == [ASK.kind]
+
+    def test_a_folder_that_is_away_is_told(self, inbox: MaildirInbox, folder: Path) -> None:
+        """As one that can be mended."""
+        away = folder.with_name("away")
+        folder.rename(away)
+        with pytest.raises(TemporaryError, match="cannot be used"):
+            list(inbox.take())
+        away.rename(folder)
+        assert list(inbox.take()) == []
 
     def test_the_sender_is_the_files_owner(self, inbox: MaildirInbox, drop: Drop) -> None:
         """What the file says of its sender counts nothing."""
