@@ -22,7 +22,7 @@ return function(text)
   local CHOICES = {
     conflict = { "fail", "skip", "overwrite-if-dirty", "overwrite-always" },
     hydrate = { "all", "none" },
-    on = { "success", "failure", "always" },
+    on = { "success", "failure", "always", "each-run" },
     release = { "yes", "no" },
     refresh = { "yes", "no" },
   }

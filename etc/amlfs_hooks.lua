@@ -99,8 +99,15 @@ return function(script, state, read_pools)
   end
 
   local function wait(direction, job)
-    local second, looks = os.time(), 0
+    local second, looks, asked = os.time(), 0, false
     while true do
+      local there = state.ask(job.id, direction.way) ~= nil
+      if direction == OUT and asked and not there then
+        -- A teardown took the ask away. `scancel --hurry` does not end a data_out that runs (bb_p_job_cancel), and what
+        -- it has dropped must not be asked for anew.
+        return slurm.SUCCESS
+      end
+      asked = asked or there
       local code, rest = look(direction, job)
       if code then
         return code, rest
@@ -138,6 +145,13 @@ return function(script, state, read_pools)
     return reply(code, rest)
   end
 
+  -- Whether Slurm has done with a job: its base state is one of an end, and it is not staged out (slurm.h:
+  -- JOB_STATE_BASE, JOB_STAGE_OUT). A job that is requeued is pending while its export goes on.
+  local function has_left(job_info)
+    local job_state = job_info and tonumber(job_info.job_state)
+    return job_state and job_state % 256 > 2 and math.floor(job_state / 2 ^ 23) % 2 == 0
+  end
+
   local function job_of(id, path, uid, gid, job_info)
     return { id = digits(id), script = path, uid = uid, gid = gid, info = job_info }
   end
@@ -160,8 +174,13 @@ return function(script, state, read_pools)
     return begin(OUT, job_of(...))
   end
 
+  -- From 24.05 a job whose export is dropped by `scancel --hurry` is polled again after its teardown too.
   function hooks.test_data_out(...)
-    return test(OUT, job_of(...))
+    local job = job_of(...)
+    if has_left(job.info) and not state.ask(job.id, OUT.way) then
+      return slurm.SUCCESS
+    end
+    return test(OUT, job)
   end
 
   -- Hooks that only tell the daemon. What it misses it learns from Slurm, so nothing here is worth failing for.

@@ -39,7 +39,8 @@ static struct spank_option options[] = {
 	       "import: have the bytes on Lustre before the job starts, or names only and the bytes at first read "
 	       "(default: all)"),
 	OPTION("amlfs-export-on", "WHEN",
-	       "export: after which end of the job: success, failure or always (default: always)"),
+	       "export: after which end of the job: success, failure, always, or each-run, which includes runs that are "
+	       "requeued (default: always)"),
 	OPTION("amlfs-export-to", "C/P",
 	       "export: also copy the blobs to prefix P of container C (not available in this release)"),
 	OPTION("amlfs-pack", "tar",

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import struct
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,14 +43,14 @@ class BoardFolder:
     """
 
     def __init__(self, state_dir: Path, slurm_uid: int, slurm_gid: int) -> None:
-        self._boards, self._site = state_dir / "board", state_dir / "site"
+        self._boards, self._site, self._asks = state_dir / "board", state_dir / "site", state_dir / "asks"
         self._gid = slurm_gid
         self._acl_works = True
         try:
             state_dir.mkdir(parents=True, exist_ok=True)
             make_folder(self._boards, BOARD_FOLDER_MODE)
-            make_folder(state_dir / "asks", ASKS_MODE)
-            os.chown(state_dir / "asks", slurm_uid, slurm_gid)
+            make_folder(self._asks, ASKS_MODE)
+            os.chown(self._asks, slurm_uid, slurm_gid)
         except OSError as error:
             raise PermanentError(f"{state_dir} cannot be set up ({error.strerror}); mend state_dir") from error
 
@@ -67,8 +68,19 @@ class BoardFolder:
             replace_file(path, dump_board(board), self._gid, partial(self._let_read, board.uid))
 
     def remove(self, job_id: int) -> None:
-        """Remove a job's board. Gone is success."""
-        (self._boards / str(job_id)).unlink(missing_ok=True)
+        """Remove a job's board, and what the hooks noted of the asks that it answers. Gone is success.
+
+        A teardown takes these notes away; a job that Slurm has lost has none.
+        """
+        path = self._boards / str(job_id)
+        board = self._posted_board(path)
+        tokens = (("in", board.token_in), ("out", board.token_out)) if board is not None else ()
+        for way, token in tokens:
+            note = self._asks / f"{job_id}.{way}"
+            with suppress(OSError):
+                if token and note.read_bytes().startswith(f"{token} ".encode()):
+                    note.unlink()
+        path.unlink(missing_ok=True)
 
     def posted(self) -> tuple[int, ...]:
         """List the jobs that have a board."""

@@ -46,13 +46,14 @@ class SlurmCommands:
     """The Slurm port.
 
     Args:
-        bin_dir: Where squeue and scontrol are, absolute.
+        bin_dir: Where squeue, scontrol and scancel are, absolute.
         conf: SLURM_CONF for them, None for Slurm's default.
     """
 
     def __init__(self, bin_dir: Path, conf: Path | None = None) -> None:
         self._squeue = str(bin_dir / "squeue")
         self._scontrol = str(bin_dir / "scontrol")
+        self._scancel = str(bin_dir / "scancel")
         self._env = {"SLURM_CONF": str(conf)} if conf else {}
         self._apart = ""
 
@@ -150,6 +151,38 @@ class SlurmCommands:
             raise TemporaryError(
                 f"nobody who waits for job {job_id} can be told ({outcome.complaint}); its board says it"
             )
+
+    def restage(self, job_id: int) -> None:
+        """Have a pending batch job that Slurm has left behind staged from the start: cancelled, and then requeued.
+
+        Only a cancel ends a stage-in that slurmctld believes to be under way (burst_buffer_lua.c: bb_p_job_cancel),
+        and a job that is pending is not requeued (job_mgr.c: _job_requeue_op). Slurm lets it begin two minutes later.
+
+        One that meanwhile is staged in, or has begun, is left alone.
+
+        Raises:
+            TemporaryError: slurmctld does not answer, or does not requeue it.
+        """
+        view = self.jobs([job_id]).get(job_id)
+        if view is None or view.job_state not in {"PENDING", "CANCELLED"} or view.bb_state == "staged-in":
+            return
+        self._run([self._scancel, "--state=PENDING", str(job_id)])  # what became of it, the requeue tells
+        outcome = self._run([self._scontrol, "requeue", str(job_id)])
+        if outcome.code != 0:
+            raise TemporaryError(f"Slurm does not requeue job {job_id} ({outcome.complaint}); see slurmctld's log")
+
+    def end_stage_out(self, job_id: int) -> None:
+        """Have Slurm done with a job's stage-out, in a hurry. A job that is over or gone is success.
+
+        Raises:
+            TemporaryError: slurmctld does not answer, or does not do it.
+        """
+        view = self.jobs([job_id]).get(job_id)
+        if view is None or view.job_state != "STAGE_OUT":
+            return
+        outcome = self._run([self._scancel, "--hurry", str(job_id)])
+        if outcome.code != 0:
+            raise TemporaryError(f"Slurm does not end the stage-out of job {job_id} ({outcome.complaint})")
 
     def _one_by_one(self, job_ids: Sequence[int]) -> dict[int, JobView]:
         jobs: dict[int, JobView] = {}

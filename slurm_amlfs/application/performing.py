@@ -27,6 +27,7 @@ from slurm_amlfs.domain.errand import (
     Errand,
     Evict,
     Free,
+    Mend,
     Notify,
     Probe,
     ProveIn,
@@ -171,10 +172,10 @@ class Performer:
             case DropReceipt(job_id, names):
                 for name in names:
                     self._fs(name).lustre.drop_receipt(job_id)
-            case Comment() | Notify() | TurnGate():
+            case Comment() | Notify() | TurnGate() | Mend():
                 self._tell_slurm(errand)
 
-    def _tell_slurm(self, errand: Comment | Notify | TurnGate) -> None:
+    def _tell_slurm(self, errand: Comment | Notify | TurnGate | Mend) -> None:
         match errand:
             case Comment(job_id, text):
                 self._slurm.comment(job_id, text)
@@ -182,6 +183,10 @@ class Performer:
                 self._slurm.notify(job_id, text)
             case TurnGate(job_id, hold, name):
                 self._slurm.turn_gate(job_id, hold, name)
+            case Mend(job_id, restage=True):
+                self._slurm.restage(job_id)
+            case Mend(job_id):
+                self._slurm.end_stage_out(job_id)
 
     def _fs(self, name: str) -> FileSystem:
         fs = self._file_systems[name]

@@ -154,6 +154,16 @@ class Slurm(Protocol):
     def notify(self, job_id: int, text: str) -> None:
         """Say a line at the terminal of the srun or salloc that waits for a job; an error if none is known to."""
 
+    def restage(self, job_id: int) -> None:
+        """Have a pending batch job that Slurm has left behind staged from the start: cancelled, and then requeued.
+
+        One that is cancelled already is requeued, one that is staged in or gone is left. Slurm lets it begin two
+        minutes later. To refuse is an error.
+        """
+
+    def end_stage_out(self, job_id: int) -> None:
+        """Have Slurm done with a job's stage-out, in a hurry. A job that is over or gone is success."""
+
 
 class Inbox(Protocol):
     """The maildir that hooks and users write to."""

@@ -102,6 +102,13 @@ class Standby(Part):
     hang_seconds: Annotated[float, Field(strict=True, ge=10, le=86_400)] = 600.0
 
 
+class Watchdog(Part):
+    """What is done about jobs that Slurm has left behind; the sample has the whole of it."""
+
+    after_seconds: Seconds = 300.0
+    mend: Annotated[bool, Field(strict=True)] = False
+
+
 class FileSystem(Part):
     """One AMLFS file system: where it is mounted here, which Azure resource it is, and the container behind it."""
 
@@ -146,6 +153,7 @@ class Config(Part):
     limits: Limits = Limits()
     slot: Slot = Slot()
     standby: Standby = Standby()
+    watchdog: Watchdog = Watchdog()
     file_systems: Annotated[tuple[FileSystem, ...], Field(alias="file_system")] = ()
     grants: Annotated[tuple[Grant, ...], Field(alias="grant")] = ()
     age_limits: Annotated[tuple[AgeLimit, ...], Field(alias="age_limit")] = ()

@@ -37,11 +37,15 @@ class Hydrate(StrEnum):
 
 
 class ExportOn(StrEnum):
-    """After which end of the job its outputs are exported."""
+    """After which end of the job its outputs are exported.
+
+    A run that Slurm ends to run the job again is no end of the job: what it leaves is exported by EACH_RUN alone.
+    """
 
     SUCCESS = "success"
     FAILURE = "failure"
     ALWAYS = "always"
+    EACH_RUN = "each-run"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,12 @@ def compose(records: Records, rules: Rules, job: Job, now: datetime, timeline: S
         uid=job.uid,
         epoch=rules.epoch,
         token_in=job.token_in,
-        answer_in=_answer_in(job, ins),
+        answer_in=answer_in(job, ins),
         phase_in=_least(ins),
         token_out=job.token_out,
-        answer_out=_answer_out(job, outs),
+        answer_out=answer_out(job, outs),
         phase_out=_least(outs),
-        message=job.refusal or _with_release(_with_excess(_message(job, current), current), job, ins),
+        message=job.refusal or job.alarm or _with_release(_with_excess(_message(job, current), current), job, ins),
         files_done=sum(it.files_done for it in current),
         files_total=sum(it.files_total for it in current),
         bytes_done=sum(it.bytes_done for it in current),
@@ -88,7 +88,8 @@ def _with_release(message: str, job: Job, ins: list[Stage]) -> str:
     return f"{message}; {note}" if message else note
 
 
-def _answer_in(job: Job, ins: list[Stage]) -> Answer:
+def answer_in(job: Job, ins: list[Stage]) -> Answer:
+    """Answer the hook that waits for the stage-ins."""
     if job.refusal or any(it.phase in {Phase.FAILED, Phase.CANCELLED} for it in ins):
         return Answer.ERROR
     if all(it.phase in _BEGUN for it in ins):
@@ -97,7 +98,7 @@ def _answer_in(job: Job, ins: list[Stage]) -> Answer:
     return Answer.DONE if proved and job.receipt else Answer.BUSY
 
 
-def _answer_out(job: Job, outs: list[Stage]) -> Answer:
+def answer_out(job: Job, outs: list[Stage]) -> Answer:
     """Answer when every stage-out is over: after the answer Slurm tears the job down."""
     if job.refusal:
         return Answer.ERROR

@@ -206,6 +206,14 @@ class TurnGate:
     name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Tell Slurm to take up a job that it left behind: to stage it anew, or to have done with its stage-out."""
+
+    job_id: int
+    restage: bool
+
+
 Errand = (
     Count
     | Probe
@@ -222,6 +230,7 @@ Errand = (
     | Comment
     | Notify
     | TurnGate
+    | Mend
 )
 
 
@@ -236,7 +245,9 @@ def key_of(errand: Errand) -> str:
             key = f"{_WORDS[type(errand)]} {stage}"
         case Start(transfer) | Stop(transfer):
             key = f"{_WORDS[type(errand)]} {transfer.fs} {transfer.transfer_id}"
-        case WriteReceipt(job_id) | DropReceipt(job_id) | Comment(job_id) | Notify(job_id) | TurnGate(job_id):
+        case WriteReceipt(job_id) | DropReceipt(job_id) | Comment(job_id) | Notify(job_id):
+            key = f"{_WORDS[type(errand)]} {job_id}"
+        case TurnGate(job_id) | Mend(job_id):
             key = f"{_WORDS[type(errand)]} {job_id}"
         case Clear(fs, transfer_id):
             key = f"clear {fs} {transfer_id}"
@@ -259,7 +270,7 @@ def file_systems_of(errand: Errand) -> tuple[str, ...]:
 _WORDS: Mapping[type, str] = MappingProxyType({
     Count: "count", Probe: "prove", ProveIn: "prove", Evict: "evict", ProveOut: "prove",
     ArchiveFiles: "archive", Free: "free", Start: "start", Stop: "stop", WriteReceipt: "receipt",
-    DropReceipt: "receipt", Comment: "comment", Notify: "notify", TurnGate: "gate",
+    DropReceipt: "receipt", Comment: "comment", Notify: "notify", TurnGate: "gate", Mend: "mend",
 })  # fmt: skip
 """Errands of one word and one object are never done at once."""
 

@@ -26,6 +26,7 @@ from slurm_amlfs.domain import (
     staging_out,
     telling,
     transfers,
+    watchdog,
 )
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
@@ -36,6 +37,7 @@ from slurm_amlfs.domain.errand import (
     DropReceipt,
     Errand,
     Evict,
+    Mend,
     Notify,
     Probe,
     ProveIn,
@@ -99,6 +101,7 @@ def decide(
     adopting.adopt(draft)
     for job in list(draft.jobs.values()):
         watch(draft, job)
+        watchdog.tend(draft, draft.jobs[job.job_id])
     riding.take_stock(draft)
     renewing.renew(draft)
     for fs in rules.file_systems:
@@ -171,16 +174,25 @@ def _take(draft: Draft, report: Report) -> None:
             receipts.dropped(draft, job_id, result)
         case Comment():
             _take_comment(draft, errand, result)
-        case Notify():
-            telling.told(draft, errand)
-        case TurnGate():
-            gating.turned(draft, errand, result)
+        case Notify() | TurnGate() | Mend():
+            _take_told(draft, errand, result)
         case Count() | Probe() | ProveIn():
             _take_lease(draft, errand, result)
         case Evict(lease):
             keeping.left(draft, lease, result)
         case _:
             _take_stage(draft, report)
+
+
+def _take_told(draft: Draft, errand: Notify | TurnGate | Mend, result: Result) -> None:
+    """Take what Slurm made of what it was told of a job."""
+    match errand:
+        case Notify():
+            telling.told(draft, errand)
+        case TurnGate():
+            gating.turned(draft, errand, result)
+        case Mend(job_id):
+            watchdog.mended(draft, job_id, result)
 
 
 def _take_lease(draft: Draft, errand: Count | Probe | ProveIn, result: Result) -> None:

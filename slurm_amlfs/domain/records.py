@@ -107,6 +107,8 @@ class Job:
     Slurm was nudged after it had seen the stage-in done, `receipt` that the nodes can see it, `stale_receipt` that one
     of an earlier ask may still lie there. `refusal` is why the daemon will not do what the directives ask.
     `told` is since when the failure had been that was last told to an interactive job's terminal.
+    `orphaned`: it has run, and Slurm will not ask for its exports. `behind` is since when Slurm was seen to have left
+    it behind, `alarm` what an admin was told of that, `mending` since when it is being mended, and `mends` how often.
     `not_before`, `waits_in_a_row` and `trouble` are the wait after an error with what is done for the job as a whole.
     `run` is its present run in hold mode, None elsewhere.
     """
@@ -132,6 +134,11 @@ class Job:
     commented: datetime | None = None
     exit_note: int = -1
     told: datetime | None = None
+    orphaned: bool = False
+    behind: datetime | None = None
+    alarm: str = ""
+    mending: datetime | None = None
+    mends: int = 0
     not_before: datetime | None = None
     waits_in_a_row: int = 0
     trouble: str = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_amlfs.domain import receipts, riding
+from slurm_amlfs.domain import receipts, riding, watchdog
 from slurm_amlfs.domain.ask import Direction, ExportOn
 from slurm_amlfs.domain.bulletin import missing_note
 from slurm_amlfs.domain.draft import Draft
@@ -27,6 +27,7 @@ _HAVE_RUN = OVER - {"CANCELLED", "DEADLINE", "REVOKED"}
 """Ends that a job does not come to while it is pending."""
 _WAITS_AGAIN = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 """What Slurm shows of a job whose stage-out waits if it was requeued: the requeue drops STAGE_OUT."""
+_ENDED_TO_RUN_AGAIN = "the job was requeued; on=each-run would export what a run leaves"
 _BAD_ENDS = frozenset({"TimeLimit", "NodeDown", "NodeFail", "JobLaunchFailure", "OutOfMemory", "DeadLine"})
 """Reasons of a job in STAGE_OUT whose exit code alone would look well (job_reason_string)."""
 
@@ -48,10 +49,7 @@ def _follow(draft: Draft, job: Job) -> Job:
         return job
     view = (draft.seen.jobs or {}).get(job.job_id)
     if view is None or view.job_state in OVER:
-        if job.life is not Life.GONE:
-            draft.note(job.job_id, "left Slurm", "" if view is None else view.job_state)
-        gone = replace(job, life=Life.GONE, succeeded=job.succeeded if view is None else _well(view))
-        return gone if job.run is None else _ask_for_exports(job, gone, view)
+        return _left(draft, job, view)
     if view.job_state in _RUNS and job.life is Life.PENDING:
         draft.note(job.job_id, "started")
         return replace(job, life=Life.RUNNING)
@@ -62,6 +60,18 @@ def _follow(draft: Draft, job: Job) -> Job:
     if view.bb_state == "staged-in" and not job.announced and _staged_in(draft, job) and draft.job_ready(job):
         draft.want(Comment(job.job_id, summary(draft, job), announces=True))
     return job
+
+
+def _left(draft: Draft, job: Job, view: JobView | None) -> Job:
+    """Take that a job is over, or that Slurm no longer knows it: then whatever it has left of its duties is done."""
+    ran = job.life in {Life.RUNNING, Life.ENDED} and not job.token_out
+    if view is not None and (watchdog.is_being_mended(job, view) or (ran and view.bb_state == "teardown")):
+        # In a teardown: it may be one in a hurry, of which its hook has still to tell.
+        return job
+    if job.life is not Life.GONE:
+        draft.note(job.job_id, "left Slurm", "" if view is None else view.job_state)
+    gone = replace(job, life=Life.GONE, succeeded=job.succeeded if view is None else _well(view))
+    return replace(gone, orphaned=job.orphaned or ran) if job.run is None else _ask_for_exports(job, gone, view)
 
 
 def _ask_for_exports(before: Job, gone: Job, view: JobView | None) -> Job:
@@ -115,14 +125,15 @@ def _pointless(job: Job, stage: Stage) -> bool:
 
 
 def _follow_out(draft: Draft, job: Job, stage: Stage) -> None:
-    if stage.phase in {Phase.DECLARED, Phase.WAITING} and _requeued(draft, job):
-        draft.move(stage, Phase.SETTLED, "not exported", "the job was requeued")
+    waits = stage.phase in {Phase.DECLARED, Phase.WAITING} and stage.ask.on is not ExportOn.EACH_RUN
+    if waits and _requeued(draft, job):
+        draft.move(stage, Phase.SETTLED, "not exported", _ENDED_TO_RUN_AGAIN)
         return
     if stage.phase is not Phase.DECLARED:
         return
     # In hold mode a job that has ended may still be completing: its processes write until it has left Slurm.
-    ended = job.life is Life.ENDED and job.run is None and _seen(draft, job)
-    if job.token_out and (job.life is Life.GONE or ended):
+    ended = job.life is Life.ENDED and job.run is None and _seen(draft, job) and not _is_completing(draft, job)
+    if (job.token_out or job.orphaned) and (job.life is Life.GONE or ended):
         _begin_out(draft, job, stage)
     elif job.life is Life.GONE:
         draft.move(stage, Phase.CANCELLED, "export dropped", "the job is gone and Slurm did not ask for its export")
@@ -141,12 +152,18 @@ def _requeued(draft: Draft, job: Job) -> bool:
     return view is not None and view.job_state in _WAITS_AGAIN
 
 
+def _is_completing(draft: Draft, job: Job) -> bool:
+    """Say whether a job's nodes clean up: its processes may write yet, and whether it was requeued does not show."""
+    view = (draft.seen.jobs or {}).get(job.job_id)
+    return view is not None and view.job_state == "COMPLETING"
+
+
 def _begin_out(draft: Draft, job: Job, stage: Stage) -> None:
-    if job.succeeded is None and stage.ask.on is not ExportOn.ALWAYS and job.life is Life.ENDED:
+    any_end = stage.ask.on in {ExportOn.ALWAYS, ExportOn.EACH_RUN}
+    if job.succeeded is None and not any_end and job.life is Life.ENDED:
         return
     well = job.exit_note == 0 if job.succeeded is None else job.succeeded
-    wanted = {ExportOn.ALWAYS: True, ExportOn.SUCCESS: well, ExportOn.FAILURE: not well}[stage.ask.on]
-    if wanted:
+    if any_end or well is (stage.ask.on is ExportOn.SUCCESS):
         draft.move(stage, Phase.WAITING)
     else:
         draft.move(stage, Phase.SETTLED, "not exported", f"on={stage.ask.on.value} and the job ended otherwise")

@@ -65,7 +65,8 @@ class Rules:
     last needed, and no more than `most_leases` that nobody needs. `reserve` is the part of a file system that no
     stage-in may fill; who has waited longer than `patience` since it asked is not passed by whom it would have to wait
     for. `operators` are the uids whose word counts for what is leased. A prefix is listed no further than `list_blobs`
-    and `list_time` at a time.
+    and `list_time` at a time. A job that Slurm has left behind for `left_behind` is told of, and taken up again by
+    force if `mend` says so.
     """
 
     file_systems: Mapping[str, FsRules]
@@ -94,6 +95,8 @@ class Rules:
     list_time: timedelta = timedelta(seconds=120)
     operators: frozenset[int] = frozenset({0})
     mode: Mode = Mode.BURST_BUFFER
+    left_behind: timedelta = timedelta(minutes=5)
+    mend: bool = False
 
     @property
     def holds(self) -> bool:

@@ -46,6 +46,8 @@ def rules_of(config: Config, epoch: str) -> Rules:
         most_leases=config.slot.most_leases,
         operators=operators(config),
         mode=config.slurm.mode,
+        left_behind=timedelta(seconds=config.watchdog.after_seconds),
+        mend=config.watchdog.mend,
     )
 
 

@@ -131,6 +131,28 @@ class SlurmContract:
         job = slurm.jobs([job_id])[job_id]
         assert (job.exit_code, job.exit_signal) == (3, 0)
 
+    def test_a_job_that_waits_is_staged_anew(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """It is pending again with its script, as after a requeue, and also if the cancel had been made already."""
+        job_id = world.hold()
+        slurm.restage(job_id)
+        world.wait_until(lambda: slurm.jobs([job_id])[job_id].restarts == 1)
+        world.wait_until(lambda: slurm.jobs([job_id])[job_id].job_state == "PENDING")
+        world.cancel(job_id)
+        world.wait_until(lambda: slurm.jobs([job_id])[job_id].job_state == "CANCELLED")
+        slurm.restage(job_id)
+        world.wait_until(lambda: slurm.jobs([job_id])[job_id].job_state == "PENDING")
+
+    def test_what_is_over_or_waits_is_not_hurried(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """Only a stage-out is ended; a job that is over is not staged anew; a gone one is passed over."""
+        waits, over = world.hold(), world.fail(3)
+        world.wait_until(lambda: slurm.jobs([over])[over].job_state == "FAILED")
+        for job_id in (waits, over, NOBODYS_JOB):
+            slurm.end_stage_out(job_id)
+        for job_id in (over, NOBODYS_JOB):
+            slurm.restage(job_id)
+        assert slurm.jobs([over])[over].job_state == "FAILED"
+        assert slurm.jobs([waits])[waits].job_state == "PENDING"
+
     def test_a_batch_job_has_no_terminal(self, slurm: Slurm, world: SlurmWorld) -> None:
         """It is told from srun's and salloc's; to say something there is an error, as for a job that is not there."""
         job_id = world.hold()

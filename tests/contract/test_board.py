@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ class TestBoardFolder(BoardContract):
             port.publish_site(Site(epoch, ("lustre /lustre",), ("* * /",), ("lustre 61001 /jobs/",)))
         assert load_site((tmp_path / "state" / "site").read_bytes()).epoch == "two"
         assert stat.S_IMODE((tmp_path / "state" / "site").stat().st_mode) == 0o640
+
+    def test_the_notes_of_the_hooks_go_with_the_board(self, port: BoardFolder, tmp_path: Path) -> None:
+        """Of the asks that it answered; that of a new ask stays, and so do those of another job."""
+        asks = tmp_path / "state" / "asks"
+        port.post(replace(BOARD, token_out="5-6"))  # noqa: S106 - names an ask, opens nothing
+        (asks / "7.in").write_text("1-2 3\n")
+        (asks / "7.out").write_text("5-67 8\n")
+        (asks / "77.in").write_text("1-2 3\n")
+        port.remove(7)
+        assert sorted(it.name for it in asks.iterdir()) == ["7.out", "77.in"]
 
     def test_a_broken_board_is_replaced(self, port: BoardFolder, tmp_path: Path, shown: Shown) -> None:
         """Half a file after a crash is no board."""

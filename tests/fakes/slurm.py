@@ -74,6 +74,23 @@ class FakeSlurm:
             raise TemporaryError(f"nobody who waits for job {job_id} can be told")
         self.notices.setdefault(job_id, []).append(text)
 
+    def restage(self, job_id: int) -> None:
+        """Cancel and requeue a job that is pending or cancelled."""
+        self._called()
+        record = self.records.get(job_id)
+        if record is None or record.job_state not in {"PENDING", "CANCELLED"} or record.bb_state == "staged-in":
+            return
+        if record.interactive:
+            raise TemporaryError(f"Slurm does not requeue job {job_id}")
+        self.records[job_id] = replace(record, job_state="PENDING", bb_state="complete", restarts=record.restarts + 1)
+
+    def end_stage_out(self, job_id: int) -> None:
+        """Let a job in STAGE_OUT end."""
+        self._called()
+        record = self.records.get(job_id)
+        if record is not None and record.job_state == "STAGE_OUT":
+            self.records[job_id] = replace(record, job_state="COMPLETED", bb_state="complete")
+
     def _pending(self, job_id: int) -> bool:
         return job_id not in self.records or self.records[job_id].job_state == "PENDING"
 

@@ -16,6 +16,13 @@ from tests.integration import releases, seeing
 FAST = ("--import-overhead=0.2", "--operation-seconds=0.1", "--cancel-seconds=0.2", "--archive-overhead=0.2")
 """The emulator's times where they are only waited for."""
 
+GOES_FIRST = (
+    "PreemptType=preempt/partition_prio",
+    "PreemptMode=REQUEUE",
+    "PartitionName=first Nodes=ALL PriorityTier=2 MaxTime=INFINITE State=UP",
+)
+"""A second partition, whose jobs may send others back."""
+
 MakeSite = Callable[[Options], Site]
 
 
@@ -39,7 +46,7 @@ def _in_a_cell() -> None:
 @pytest.fixture(scope="session")
 def site(_in_a_cell: None) -> Iterator[Site]:
     """The shared site. A test that stops a service starts it again, and all use names of their own."""
-    with Site.temporary(Options(emulator=FAST)) as made:
+    with Site.temporary(Options(emulator=FAST, slurm_conf=GOES_FIRST)) as made:
         yield made
 
 

@@ -15,7 +15,7 @@ from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.domain.view import HsmState
 from slurm_amlfs.emulator.faults import Fault, Name
-from slurm_amlfs.wire import Request, dump_request
+from slurm_amlfs.wire import Board, Request, dump_request, load_board
 
 LONG = 60.0
 """Seconds until a wait is called a failure; a wait ends as soon as what it watches is there."""
@@ -50,8 +50,18 @@ def has_blob(site: Site, name: str) -> bool:
     return True
 
 
+def _board(site: Site, job: int) -> Board | None:
+    """Read a job's board as the hooks do: `slurm-amlfs` takes a while to start."""
+    try:
+        return load_board((site.state_dir / "board" / str(job)).read_bytes())
+    except OSError:
+        return None
+
+
 def words(site: Site, job: int) -> list[str]:
     """Read the words of a job's timeline."""
+    if (board := _board(site, job)) is not None:
+        return [line.split(" ", 1)[1].partition(": ")[0] for line in board.timeline]
     return [str(event["word"]) for event in site.status(job)["timeline"]]
 
 
@@ -65,6 +75,8 @@ def has_word(site: Site, job: int, word: str) -> bool:
 
 def phase(site: Site, job: int, direction: str = "in") -> str:
     """Read a job's phase from its board, "" if it has none."""
+    if (board := _board(site, job)) is not None:
+        return board.phase_in if direction == "in" else board.phase_out
     try:
         return str(site.status(job)[f"phase_{direction}"])
     except RuntimeError:
@@ -83,7 +95,10 @@ def wait_until_closed(site: Site, job: int) -> None:
 
 def hasten(site: Site, job: int) -> bool:
     """Let a job begin at once that Slurm has put off: by a minute after its own restart, by two after a requeue."""
-    off = site.job(job).get("Reason") == "BeginTime"
+    try:
+        off = site.job(job).get("Reason") == "BeginTime"
+    except RuntimeError:
+        return False  # Slurm has forgotten it
     if off:
         site.run(None, ["scontrol", "update", f"JobId={job}", "StartTime=now"])
     return off

@@ -51,6 +51,7 @@ def test_files_that_a_living_job_has_still_to_export_are_waited_for() -> None:
     looked = desk.wish(Count).overwrites
     desk.report(desk.wish(Count), UNSAVED)
     held = desk.stage().phase
+    desk.go(desk.request(RequestKind.TEARDOWN, job_id=3, hurry=True))
     desk.leave(3, "CANCELLED")
     looks = desk.wish(Count).overwrites
     started = desk.wished(Start)

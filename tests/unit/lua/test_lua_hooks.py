@@ -250,6 +250,27 @@ def test_data_out_waits_on_old_slurm(old: SlurmMock) -> None:
     assert finish(process, *process.communicate(timeout=20)) == DONE
 
 
+def test_data_out_ends_with_the_teardown_of_a_job_cancelled_in_a_hurry(old: SlurmMock) -> None:
+    """On 22.05 `scancel --hurry` leaves it running: it must not ask anew for what the teardown has dropped."""
+    old.post(Board(7, 61001, "e", poll_seconds=0))
+    process = begin(old, "slurm_bb_data_out", "7", old.script(*BOTH))
+    (request,) = old.requests()
+    assert old.call("slurm_bb_job_teardown", "7", old.script(*BOTH), "true") == DONE
+    assert finish(process, *process.communicate(timeout=20)) == DONE
+    assert [it.token for it in old.requests() if it.kind is RequestKind.DATA_OUT] == [request.token]
+
+
+@pytest.mark.parametrize(
+    ("job_state", "over"), [(4, True), (3, True), (3 + 2**23, False), (0, False), (1 + 2**15, False)]
+)
+def test_a_poll_after_a_teardown_in_a_hurry_asks_nobody(new: SlurmMock, job_state: int, *, over: bool) -> None:
+    """Nor while Slurm polls; a job that is staged out, or requeued, has lost its note of the ask and asks again."""
+    args = ("7", new.script(*BOTH), "61001", "100")
+    answer = new.call("slurm_bb_test_data_out", *args, info_job_state=str(job_state))
+    assert answer == (DONE if over else BUSY)
+    assert bool(new.requests()) is not over
+
+
 def test_paths_adds_only_our_variables(any_release: SlurmMock) -> None:
     """A variable that is not ours, or whose value would make a second line, does not reach the job."""
     path_file = any_release.state / "path"
