@@ -30,6 +30,7 @@ from slurm_amlfs.application.ports import BoardPort, Inbox, PoolsPort, Slurm, Te
 from slurm_amlfs.application.running import Running
 from slurm_amlfs.application.spaces import Spaces
 from slurm_amlfs.application.tally import Tally
+from slurm_amlfs.application.urging import Urge
 from slurm_amlfs.domain.errand import EVICTS, Comment, Errand, TurnGate, key_of
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Records
@@ -113,8 +114,7 @@ class Loop:
         self._reports: list[Report] = []
         self._resting: dict[str, datetime] = {}
         self._failed = Tally()
-        self._wake: datetime | None = None
-        self._dirty = True
+        self._urge = Urge()
         self._comment_again = False
 
     def run(self, stop: threading.Event) -> bool:
@@ -142,7 +142,8 @@ class Loop:
                 # A fault of ours: nothing of the pass was kept, and what is not decided only waits.
                 log.exception("pass-broke")
                 stop.wait(1)
-            self._bell.wait(_INBOX_EVERY_SECONDS)
+            rests = self._urge.rests(datetime.now(UTC)).total_seconds()
+            self._bell.wait(min(rests, _INBOX_EVERY_SECONDS) if rests > 0 else _INBOX_EVERY_SECONDS)
             self._bell.clear()
         return self.close()
 
@@ -179,10 +180,11 @@ class Loop:
         if self._rules.holds:
             # The end of a run, of which a look that is older than its note would tell nothing.
             self._looks.doubt(frozenset(self._new))
-        if new or self._dirty or (self._wake is not None and now >= self._wake):
-            self._dirty = True
-            self._pass(now)
-            self._dirty = False
+        if new:
+            self._urge.decides()
+        if self._urge.due(now):
+            with self._urge.passing(now):
+                self._pass(now)
         elif self._comment_again or ((again := self._notices.comments_again) is not None and now >= again):
             self._comment(now)
         self._look(now)
@@ -196,9 +198,10 @@ class Loop:
         for key, future in self._running.collect():
             try:
                 # What brought no news asks for no pass: thousands of waiting jobs cost nothing while nothing changes.
-                self._dirty = future.result()() or self._dirty
+                if future.result()():
+                    self._urge.decides()
             except Exception:
-                self._dirty = True
+                self._urge.decides()
                 # A fault of ours in a look; whatever it was to tell is looked for again.
                 log.exception("look-broke", extra={"amlfs_pairs": {"look": key}})
 
@@ -209,7 +212,8 @@ class Loop:
         self._records = decision.records
         self._rest(self._reports, now)
         self._reports, heard = [], self._heard
-        self._wake = decision.wake
+        if decision.wake is not None:
+            self._urge.wake_at(decision.wake)
         unheard = {id(request) for request in decision.unheard}
         self._heard = [(handle, request) for handle, request in heard if id(request) in unheard]
         for handle, request in heard:
@@ -232,11 +236,11 @@ class Loop:
         wished = {key_of(it) for it in decision.errands} | {it for it in self._running.futures if it.startswith(EVICTS)}
         if self._running.keep_walks(wished):
             # Somebody may have waited for the end of what will not begin any more.
-            self._wake_at(now + _AGAIN)
+            self._urge.wake_at(now + _AGAIN)
         for errand in decision.errands:
             self._begin(errand, now)
         if again := self._notices.update(before, decision.records, decision.events, now):
-            self._wake_at(again)
+            self._urge.wake_at(again)
         self._comment(now)
 
     def _decide(self, seen: Seen) -> Decision:
@@ -258,13 +262,10 @@ class Loop:
                 self._stuck.add(handle)
         return decide(self._records, self._rules, seen, [it for _, it in self._heard])
 
-    def _wake_at(self, moment: datetime) -> None:
-        self._wake = moment if self._wake is None else min(self._wake, moment)
-
     def _begin(self, errand: Errand, now: datetime) -> None:
         until = self._resting.get(key_of(errand), now)
         if now < until:
-            self._wake_at(until)
+            self._urge.wake_at(until)
             return
 
         def work() -> Callable[[], bool]:
@@ -293,6 +294,9 @@ class Loop:
             self._new.add(report.errand.job_id)
         self._spaces.hear(report)
         self._reports.append(report)
+        if not getattr(report.result, "settled", True):
+            self._urge.comes_forward()
+            return False
         return True
 
     def _say(self, report: Report) -> None:
