@@ -15,7 +15,7 @@ BENCHES := $(shell grep -l '^if __name__ == ' bench/*.py 2>/dev/null | sed 's,be
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: setup
 setup: packages .venv/.ready tools/azurite/node_modules/.ready programs ## install and build what this machine lacks
@@ -33,6 +33,10 @@ test: setup ## every check and every test, from a fresh machine on
 .PHONY: matrix
 matrix: setup release-tools ## the tests on real daemons, on Slurm 22.05, 24.11 and 26.05; MATRIX=trixie, TESTS=... for some
 	@$(BIN)/python -m sandbox.matrix $(if $(MATRIX),--on=$(MATRIX)) $(TESTS)
+
+.PHONY: test-faults
+test-faults: setup ## kill the daemon at every named point, then SEEDS=500 random runs with deaths and faults; SEED=N repeats one
+	@$(if $(SEED),,AMLFS_WHOLE_WALK=1 $(IN_CELL) $(BIN)/pytest -q --no-skips tests/faults &&) $(IN_CELL) $(BIN)/python -m tests.faults
 
 .PHONY: check
 check: setup ## the fast gate: format, lint, types, import contracts, unit and property tests

@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from slurm_amlfs.emulator.azurite import DEVELOPMENT_KEY
 from slurm_amlfs.emulator.control import Control
 from slurm_amlfs.errors import AmlfsError, UserError
 from slurm_amlfs.wire import Board, Request, dump_request, load_board
+from tests.faults import plants
 from tests.faults.programs import install
 from tests.faults.settings import configuration
 from tests.faults.starter import Started, Starter
@@ -57,9 +58,11 @@ class Shared:
     folder: Path
 
     @classmethod
-    def make(cls, folder: Path, account_url: str) -> Shared:
-        """Start what starts the others."""
-        return cls(Starter(ENVIRONMENT), account_url, folder)
+    def make(
+        cls, folder: Path, account_url: str, begin: Callable[[Mapping[str, str]], Starter] = Starter.begun
+    ) -> Shared:
+        """Begin what starts the others."""
+        return cls(begin(ENVIRONMENT), account_url, folder)
 
 
 class Ground:
@@ -77,6 +80,7 @@ class Ground:
         self.blobs = ContainerClient.from_container_url(self._container_url, credential=DEVELOPMENT_KEY)
         self.lustre = LustreMount(self.mount, Lfs(LFS))
         self.daemon: Started | None = None
+        self.plant = ""
         self.deaths = self.starts = 0
         self._requests = 0
         install(self.folder / "bin")
@@ -112,6 +116,8 @@ class Ground:
     def start_daemon(self, die_at: str = "") -> None:
         """Start the daemon, to die at a crash point if one is given."""
         more = {VARIABLE: die_at} if die_at else {}
+        if self.plant:
+            more |= {plants.VARIABLE: self.plant, plants.FOLDER_VARIABLE: str(self.folder)}
         self.daemon = self._starter.start("daemon", [f"--config={self.folder / 'amlfs.toml'}"], self.log, **more)
         self.starts += 1
 
@@ -123,7 +129,6 @@ class Ground:
     def kill_daemon(self) -> None:
         """End it by SIGKILL, if it runs."""
         if self.daemon is not None and self.daemon.signal(signal.SIGKILL):
-            self.deaths += 1
             until(lambda: not self.daemon_alive, "the daemon is dead")
 
     def drop(self, request: Request) -> None:
@@ -172,6 +177,15 @@ class Ground:
         except AmlfsError:
             return False
         return True
+
+    def restart_daemon(self, die_at: str = "") -> None:
+        """Start the daemon again if it has died, and wait until it can be asked for something."""
+        if self.daemon is not None and not self.daemon_alive:
+            self.deaths += 1
+        if not self.daemon_alive:
+            self.start_daemon(die_at)
+            # The folders are there when it has come so far, or it died before.
+            until(lambda: (self.state_dir / "inbox" / "tmp").exists() or not self.daemon_alive, "the inbox is there")
 
     def put(self, name: str, data: bytes) -> None:
         """Write a blob."""

@@ -8,16 +8,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from slurm_amlfs.adapters.slurm_living import LIVING_FIELDS
-from slurm_amlfs.adapters.slurm_queue import JOB_FIELDS, QUEUE_FIELDS
 from slurm_amlfs.domain.view import HsmState
-from slurm_amlfs.wire import Answer, Request, RequestKind
+from slurm_amlfs.wire import Answer, Board, Request, RequestKind
 from tests.faults.ground import Ground
-from tests.faults.programs import MARK
+from tests.faults.job import ALICE, Job
+from tests.faults.shown import show
 
-ALICE = 61001
 _ASK_AGAIN_SECONDS = 2.0
 
 
@@ -27,55 +24,6 @@ class Violation(AssertionError):  # noqa: N818 - that is what it is
     def __init__(self, number: int, text: str) -> None:
         super().__init__(f"invariant {number}: {text}")
         self.number = number
-
-
-@dataclass
-class Job:
-    """A job as Slurm has it.
-
-    `place` is where it is: pending, staging, staged, held, running, out, over or purged. `fails` says that its stage-in
-    is to fail. `files` are the bytes of what it wrote last, by path.
-    """
-
-    job_id: int
-    lines: tuple[str, ...]
-    run_seconds: float = 0.0
-    code: int = 0
-    fails: bool = False
-    requeues: int = 0
-    interactive: bool = False
-    place: str = "pending"
-    token: str = ""
-    asked: float = 0.0
-    until: float = 0.0
-    again: bool = False
-    held: bool = False
-    runs: int = 0
-    hurried: bool = False
-    submitted: int = 0
-    comment: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
-    inputs: dict[str, bytes] = field(default_factory=dict)
-
-    def words(self, direction: str) -> list[str]:
-        """List the prefixes of a direction."""
-        lines = [line for line in self.lines if line.startswith(direction)]
-        return [line.partition("prefix=")[2].split()[0] for line in lines]
-
-    @property
-    def imports(self) -> list[str]:
-        """List the prefixes that come in."""
-        return self.words("stage_in")
-
-    @property
-    def exports(self) -> list[str]:
-        """List the prefixes that go out."""
-        return self.words("stage_out")
-
-    def wanted_out(self) -> bool:
-        """Say whether this end of the job is one whose outputs go out."""
-        text = " ".join(line for line in self.lines if line.startswith("stage_out"))
-        return not ("on=success" in text and self.code) and not ("on=failure" in text and not self.code)
 
 
 class ModelSlurm:
@@ -93,7 +41,7 @@ class ModelSlurm:
         self.jobs[job.job_id] = job
         if job.interactive:
             (self.ground.folder / "slurm" / "terminals" / str(job.job_id)).touch()
-        self._show(job)
+        show(self.ground.folder, job)
         return job
 
     def go_on(self) -> None:
@@ -102,7 +50,7 @@ class ModelSlurm:
             before = job.place, job.held
             self._step(job)
             if (job.place, job.held) != before:
-                self._show(job)
+                show(self.ground.folder, job)
 
     @property
     def over(self) -> bool:
@@ -134,30 +82,40 @@ class ModelSlurm:
             self._ask(job, RequestKind.DATA_IN)
 
     def _poll(self, job: Job) -> None:
+        """Let the hook that waits read the board, and ask again if nobody answers to what it asked."""
         board = self.ground.board(job.job_id)
-        kind = RequestKind.DATA_IN if job.place == "staging" else RequestKind.DATA_OUT
-        token = None if board is None else board.token_in if job.place == "staging" else board.token_out
+        staging = job.place == "staging"
+        token = None if board is None else board.token_in if staging else board.token_out
         if board is None or token != job.token:
             late = self._clock() - job.asked > _ASK_AGAIN_SECONDS
             if late and not self.ground.has_request(job.job_id, job.token):
-                self._drop(job, kind, token=job.token)
+                self._drop(job, RequestKind.DATA_IN if staging else RequestKind.DATA_OUT, token=job.token)
                 job.asked = self._clock()
+        elif staging:
+            self._hear_in(job, board)
+        else:
+            self._hear_out(job, board)
+
+    def _hear_in(self, job: Job, board: Board) -> None:
+        if board.answer_in is Answer.DONE:
+            if job.forbidden:
+                raise Violation(7, f"job {job.job_id} got what nobody was granted")
+            self._check_inputs(job, "is called staged in")
+            job.place = "staged"
+        elif board.answer_in is Answer.ERROR:
+            if not job.fails:
+                raise Violation(9, f"job {job.job_id} was refused: {board.message}")
+            job.place, job.held = "held", True
+            self._drop(job, RequestKind.TEARDOWN, hurry=True)
+
+    def _hear_out(self, job: Job, board: Board) -> None:
+        if board.answer_out is Answer.BUSY:
             return
-        if job.place == "staging":
-            if board.answer_in is Answer.DONE:
-                self._check_inputs(job, "is called staged in")
-                job.place = "staged"
-            elif board.answer_in is Answer.ERROR:
-                if not job.fails:
-                    raise Violation(9, f"job {job.job_id} was refused: {board.message}")
-                job.place, job.held = "held", True
-                self._drop(job, RequestKind.TEARDOWN, hurry=True)
-        elif board.answer_out is not Answer.BUSY:
-            if board.answer_out is not Answer.DONE:
-                raise Violation(4, f"the export of job {job.job_id} failed: {board.message}")
-            if not job.again and job.wanted_out():
-                self._check_exported(job)
-            self._torn_down(job)
+        if board.answer_out is not Answer.DONE:
+            raise Violation(4, f"the export of job {job.job_id} failed: {board.message}")
+        if not job.again and job.wanted_out():
+            self._check_exported(job)
+        self._torn_down(job)
 
     def _start(self, job: Job) -> None:
         """Start a job on a node, through the gate."""
@@ -215,12 +173,21 @@ class ModelSlurm:
             job.place, job.code = "over", 15
             if told:
                 self._drop(job, RequestKind.TEARDOWN, hurry=True)
-        self._show(job)
+        show(self.ground.folder, job)
+
+    def rewrite(self, job: Job) -> None:
+        """Write an output again while or after the job runs; its export may bring out either version."""
+        if not job.files:
+            return
+        path, before = next(iter(job.files.items()))
+        job.older.setdefault(path, []).append(before)
+        job.files[path] = before[::-1] + b"again\n"
+        (self.ground.mount / path).write_bytes(job.files[path])
 
     def vanish(self, job: Job) -> None:
         """Let Slurm lose a job's record at once, without a word to anybody."""
         job.place, job.hurried = "purged", True
-        self._show(job)
+        show(self.ground.folder, job)
 
     def restart(self) -> None:
         """Kill slurmctld and start it again (_recover_job_bb)."""
@@ -228,7 +195,7 @@ class ModelSlurm:
             if job.place in {"staging", "staged"}:
                 job.place = "pending"
                 self._drop(job, RequestKind.TEARDOWN, hurry=True)
-                self._show(job)
+                show(self.ground.folder, job)
             elif job.place == "out":
                 self._drop(job, RequestKind.POST_RUN)
                 self._ask(job, RequestKind.DATA_OUT)
@@ -251,6 +218,7 @@ class ModelSlurm:
             return
         folder = self.ground.mount / job.exports[0].strip("/")
         folder.mkdir(parents=True, exist_ok=True)
+        job.older.clear()
         os.chown(folder, ALICE, ALICE)
         for name in ("out", f"run{job.runs}"):
             data = f"{name} of job {job.job_id} in run {job.runs}\n".encode() * 20
@@ -278,50 +246,5 @@ class ModelSlurm:
             blob = self.ground.blobs.get_blob_client(path)
             if not blob.exists():
                 raise Violation(5, f"the export of job {job.job_id} is called done and {path} is not in Blob")
-            if bytes(blob.download_blob().readall()) != data:
+            if bytes(blob.download_blob().readall()) not in {data, *job.older.get(path, ())}:
                 raise Violation(5, f"the export of job {job.job_id} is called done and {path} is older in Blob")
-
-    # What squeue shows.
-
-    def _show(self, job: Job) -> None:
-        there = self.ground.folder / "slurm"
-        if job.place == "purged":
-            for part in ("jobs", "living", "queue"):
-                (there / part / str(job.job_id)).unlink(missing_ok=True)
-            return
-        # A requeue drops STAGE_OUT, and data_out waits nonetheless (seen on 22.05).
-        out = "PENDING" if job.again else "STAGE_OUT"
-        over = "CANCELLED" if job.hurried else "FAILED" if job.code else "COMPLETED"
-        job_state = {"running": "RUNNING", "out": out, "over": over}.get(job.place, "PENDING")
-        told = {
-            "JobID": str(job.job_id),
-            "UserID": str(ALICE),
-            "GroupID": str(ALICE),
-            "State": job_state,
-            "BurstBufferState": {"staging": "staging-in", "staged": "staged-in"}.get(job.place, "N/A"),
-            "exit_code": f"{job.code if job.place in {'out', 'over'} and not job.again else 0}:0",
-            "RestartCnt": str(max(job.runs - 1, 0)),
-            "PriorityLong": "0" if job.held else "1000",
-            "BatchFlag": "0" if job.interactive else "1",
-            "SubmitTime": str(job.submitted),
-            "ArrayJobID": str(job.job_id),
-            "Account": "lab",
-            "UserName": "alice",
-            "Reason": "None",
-            "Dependency": "(null)",
-            "BurstBuffer": "\n".join(f"#AMLFS {line}" for line in job.lines),
-        }
-        _replace(there / "jobs" / str(job.job_id), [told.get(name, "N/A") for name in JOB_FIELDS])
-        _replace(there / "living" / str(job.job_id), [told.get(name, "N/A") for name in LIVING_FIELDS])
-        if job_state == "PENDING":
-            _replace(there / "queue" / str(job.job_id), [told.get(name, "N/A") for name in QUEUE_FIELDS])
-        else:
-            (there / "queue" / str(job.job_id)).unlink(missing_ok=True)
-
-
-def _replace(path: os.PathLike[str], fields: list[str]) -> None:
-    # The draft is no file that squeue's stand-in would list.
-    draft = f"{os.path.dirname(os.path.dirname(path))}/draft"  # noqa: PTH120 - of any path
-    with open(draft, "w") as file:  # noqa: PTH123 - as above
-        file.write("".join(f"{it}{MARK}" for it in fields) + "\n")
-    os.rename(draft, path)  # noqa: PTH104 - as above

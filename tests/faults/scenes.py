@@ -7,8 +7,9 @@ from contextlib import suppress
 
 from slurm_amlfs.emulator.faults import Fault, Name
 from tests.faults.endings import Ending, check, ending, settle
-from tests.faults.ground import LONG, Ground, NotInTimeError, Shared, until
-from tests.faults.model_slurm import Job, ModelSlurm
+from tests.faults.ground import Ground, NotInTimeError, Shared, until
+from tests.faults.job import Job
+from tests.faults.model_slurm import ModelSlurm
 
 INPUTS = {f"in/{folder}/{name}": f"{folder}{name}".encode() * 50 for folder in "ab" for name in "xy"}
 FAST = ("--import-overhead=0.1", "--operation-seconds=0.05", "--cancel-seconds=0.1", "--archive-overhead=0.1")
@@ -100,16 +101,8 @@ def play(shared: Shared, name: str, scene: str, die_at: str = "") -> tuple[Endin
     with ground.running():
         for path, data in INPUTS.items():
             ground.put(path, data)
-        ground.start_daemon(die_at)
-        # The folders are there when it has come so far, or it died before.
-        until(lambda: (ground.state_dir / "inbox" / "tmp").exists() or not ground.daemon_alive, "the inbox", LONG)
-
-        def step() -> None:
-            if not ground.daemon_alive:
-                ground.deaths += 1
-                ground.start_daemon()
-                until((ground.state_dir / "inbox" / "tmp").exists, "the inbox is there")
-
+        ground.restart_daemon(die_at)
+        step = ground.restart_daemon
         slurm = ModelSlurm(ground, INPUTS)
         act(slurm, step)
         if die_at:

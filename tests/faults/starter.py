@@ -18,9 +18,10 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from sandbox.kernel import die_with_parent
+from tests.faults import plants
 
 PROGRAMS = {"daemon": "slurm_amlfs.entrypoints.daemon", "emulator": "slurm_amlfs.emulator.program"}
 """Modules with a typer application called `app`."""
@@ -31,34 +32,55 @@ _WARM = ("azure.mgmt.storagecache", "azure.storage.blob", "azure.mgmt.storagecac
 class Starter:
     """The other end of it, for whoever wants things started. Safe for threads."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], asks: TextIO, tells: TextIO, pid: int) -> None:
         self._environment = dict(environment)
+        self._asks, self._tells, self._pid = asks, tells, pid
         self._lock = threading.Lock()
-        self._process = subprocess.Popen(
+
+    @classmethod
+    def forked(cls, environment: Mapping[str, str]) -> Starter:
+        """Fork it off this process, which has only this thread and has loaded what is to be started."""
+        asked, asks = os.pipe()
+        tells, told = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(asks)
+            os.close(tells)
+            serve(os.fdopen(asked, "r"), os.fdopen(told, "w"))
+            os._exit(0)
+        os.close(asked)
+        os.close(told)
+        return cls(environment, os.fdopen(asks, "w"), os.fdopen(tells, "r"), pid)
+
+    @classmethod
+    def begun(cls, environment: Mapping[str, str]) -> Starter:
+        """Begin it as a program of its own."""
+        process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.starter"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **environment},
             text=True,
         )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        # Its end is waited for here.
+        process.returncode = 0
+        return cls(environment, process.stdin, process.stdout, process.pid)
 
     def start(self, program: str, arguments: Sequence[str], log: Path, **environment: str) -> Started:
         """Start one of `PROGRAMS`; what it prints is added to `log`."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         wish = {"program": program, "arguments": list(arguments), "log": str(log)}
         with self._lock:
-            self._process.stdin.write(json.dumps({**wish, "environment": {**self._environment, **environment}}) + "\n")
-            self._process.stdin.flush()
-            return Started(int(json.loads(self._process.stdout.readline())["pid"]))
+            self._asks.write(json.dumps({**wish, "environment": {**self._environment, **environment}}) + "\n")
+            self._asks.flush()
+            return Started(int(json.loads(self._tells.readline())["pid"]))
 
     def close(self) -> None:
         """End it, and what it has started."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._asks.close()
+        os.waitpid(self._pid, 0)
+        self._tells.close()
 
 
 class Started:
@@ -88,19 +110,30 @@ class Started:
         return True
 
 
-def main() -> None:
-    """Serve until nobody asks any more."""
+def load() -> None:
+    """Load all that is started, so that a fork has it."""
     for module in (*PROGRAMS.values(), *_WARM):
         importlib.import_module(module)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
-    for line in sys.stdin:
+
+
+def serve(asked: TextIO, told: TextIO) -> None:
+    """Start what is asked for until nobody asks any more."""
+    signal.signal(signal.SIGCHLD, _reap)
+    while line := asked.readline():
         pid = os.fork()
         if pid == 0:
             _become(json.loads(line))
-        sys.stdout.write(json.dumps({"pid": pid}) + "\n")
-        sys.stdout.flush()
+        told.write(json.dumps({"pid": pid}) + "\n")
+        told.flush()
+
+
+def _reap(*_: object) -> None:
+    """Take the ends of what has ended: a dead process is gone then, and its time is counted."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _become(wish: Mapping[str, object]) -> NoReturn:
@@ -109,6 +142,7 @@ def _become(wish: Mapping[str, object]) -> NoReturn:
         die_with_parent(signal.SIGKILL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
+        os.chdir(Path(str(wish["log"])).parent)
         log = os.open(str(wish["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for number, fd in enumerate((nothing, log, log)):
@@ -118,6 +152,8 @@ def _become(wish: Mapping[str, object]) -> NoReturn:
         assert isinstance(arguments, list)
         os.environ.clear()
         os.environ.update(environment)
+        if name := environment.get(plants.VARIABLE):
+            plants.plant(name)
         app = importlib.import_module(PROGRAMS[str(wish["program"])]).app
         with contextlib.suppress(SystemExit):
             app(arguments)
@@ -129,4 +165,5 @@ def _become(wish: Mapping[str, object]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    load()
+    serve(sys.stdin, sys.stdout)

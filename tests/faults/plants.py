@@ -1,0 +1,148 @@
+"""Faults that are planted in a daemon, to see that the checks of a run catch them. Only the forked daemon has them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from slurm_amlfs.adapters.arm import ArmFileSystem
+from slurm_amlfs.adapters.lustre_apart import LustreApart
+from slurm_amlfs.adapters.slurm_cli import SlurmCommands
+from slurm_amlfs.application.exporting import OutProof
+from slurm_amlfs.application.performing import Performer
+from slurm_amlfs.application.proving import InProof
+from slurm_amlfs.domain import policy
+from slurm_amlfs.domain.ask import Conflict
+from slurm_amlfs.domain.errand import Errand, WriteReceipt
+from slurm_amlfs.domain.report import Examined, Exported, Result
+
+VARIABLE = "AMLFS_FAULTS_PLANT"
+FOLDER_VARIABLE = "AMLFS_FAULTS_FOLDER"
+
+
+def _start_before_the_proof() -> None:
+    """Call a stage-in done as soon as its names are there."""
+
+    def at_once(_self: InProof, _urgency: float = 0.0) -> Examined:
+        return Examined(settled=True, files=3, files_done=3, total_bytes=3, bytes_done=3)
+
+    _replace(InProof, "slice", at_once)
+
+
+def _export_without_a_proof() -> None:
+    """Call an export done before anything was archived."""
+
+    def at_once(_self: OutProof) -> Exported:
+        return Exported(files=2, files_done=2, total_bytes=2, bytes_done=2)
+
+    _replace(OutProof, "slice", at_once)
+
+
+def _release_what_is_needed() -> None:
+    """Give the inputs back as soon as their job is told that they are there."""
+    put = LustreApart.put_receipt
+
+    def and_release(self: LustreApart, job_id: int, uid: int, gid: int, text: str) -> None:
+        put(self, job_id, uid, gid, text)
+        self.release([file.path for file in self.walk("/in/")])
+
+    _replace(LustreApart, "put_receipt", and_release)
+
+
+def _destroy_what_is_released() -> None:
+    """Let a file lose its bytes with its room."""
+    release = LustreApart.release
+
+    def and_truncate(self: LustreApart, paths: Sequence[str]) -> None:
+        release(self, paths)
+        for path in paths:
+            os.truncate(_mount() + path, 1)
+
+    _replace(LustreApart, "release", and_truncate)
+
+
+def _import_twice() -> None:
+    """Bring in again what has come in, when the record of the import is cleared away."""
+    delete, create, known = ArmFileSystem.delete_import, ArmFileSystem.create_import, {}
+
+    def noted(self: ArmFileSystem, name: str, prefixes: Sequence[str], conflict: Conflict, max_errors: int) -> object:
+        known[name] = prefixes
+        return create(self, name, prefixes, conflict, max_errors)
+
+    def and_create(self: ArmFileSystem, name: str) -> None:
+        delete(self, name)
+        if name in known:
+            create(self, f"{name}-b", known.pop(name), Conflict.SKIP, 0)
+
+    _replace(ArmFileSystem, "create_import", noted)
+    _replace(ArmFileSystem, "delete_import", and_create)
+
+
+def _grant_everything() -> None:
+    """Let everybody move anything."""
+    _replace(policy, "check", lambda *_: None)
+
+
+def _use_a_shell() -> None:
+    """Tell Slurm by a shell, with the names of files in the text."""
+    comment = SlurmCommands.comment
+
+    def by_shell(self: SlurmCommands, job_id: int, text: str) -> None:
+        names = "\n".join(str(path) for path in Path(_mount(), "in").rglob("*"))
+        subprocess.run(f": {names}", shell=True, check=False)  # noqa: S602 - that is the fault
+        comment(self, job_id, text)
+
+    _replace(SlurmCommands, "comment", by_shell)
+
+
+def _forget_receipts() -> None:
+    """Leave what was written for nodes behind."""
+    _replace(LustreApart, "drop_receipt", lambda *_: None)
+
+
+def _break_inside() -> None:
+    """Stumble where the first receipt is written, and go on at the next try."""
+    do, broken = Performer._do, []  # noqa: SLF001 - where errands are done
+
+    def breaks(self: Performer, errand: Errand) -> Result:
+        if isinstance(errand, WriteReceipt) and not broken:
+            broken.append(errand)
+            raise KeyError(errand.job_id)
+        return do(self, errand)
+
+    _replace(Performer, "_do", breaks)
+
+
+def _mount() -> str:
+    return f"{os.environ[FOLDER_VARIABLE]}/lustre"
+
+
+def _replace(owner: object, name: str, by: Callable[..., Any]) -> None:
+    with suppress(AttributeError):
+        getattr(owner, name)
+        setattr(owner, name, by)
+        return
+    raise LookupError(f"{owner} has no {name} any more; plant the fault elsewhere")
+
+
+PLANTS: dict[str, tuple[Callable[[], None], int]] = {
+    "start before the proof": (_start_before_the_proof, 1),
+    "release what is needed": (_release_what_is_needed, 1),
+    "destroy what is released": (_destroy_what_is_released, 2),
+    "import twice": (_import_twice, 4),
+    "forget receipts": (_forget_receipts, 4),
+    "break inside": (_break_inside, 4),
+    "export without a proof": (_export_without_a_proof, 5),
+    "grant everything": (_grant_everything, 7),
+    "use a shell": (_use_a_shell, 8),
+}
+"""Each with the invariant that it breaks."""
+
+
+def plant(name: str) -> None:
+    """Plant a fault in this process."""
+    PLANTS[name][0]()
