@@ -17,7 +17,7 @@ from slurm_amlfs.errors import UserError
 READS = {
     "arm": {"file_system", "imports", "auto_jobs"},
     "lustre": {"mounted", "look", "looks", "walk", "hsm_states", "hsm_busy", "space"},
-    "slurm": {"jobs", "queue"},
+    "slurm": {"jobs", "queue", "living", "declared"},
     "inbox": set(),
     "board": {"posted"},
     "store": {"load"},
