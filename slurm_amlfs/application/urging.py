@@ -52,7 +52,10 @@ class Urge:
         return self._passed + self._rest - now
 
     def _wanted(self, now: datetime) -> bool:
-        return self._later or (self._wake is not None and now >= self._wake)
+        return self._later or self._woken(now)
+
+    def _woken(self, now: datetime) -> bool:
+        return self._wake is not None and now >= self._wake
 
     @contextmanager
     def passing(self, now: datetime) -> Iterator[None]:
@@ -69,5 +72,5 @@ class Urge:
             raise
         self._passed = now
         self._rest = min(timedelta(seconds=_REST_PER_PASS * (self._clock() - began)), _LONGEST_REST)
-        if decisive and self._wake is not None and self._wake <= now:
+        if decisive and self._woken(now):
             self._at_once = True
