@@ -27,7 +27,7 @@ ANY = "any"
 ACTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "arm": ("create_import", "cancel_import", "delete_import", "archive", "cancel_archive"),
     "lustre": ("restore", "archive", "release", "put_receipt", "drop_receipt"),
-    "slurm": ("comment", "notify", "turn_gate", "restage"),
+    "slurm": ("comment", "notify", "turn_gate", "restage", "end_stage_out"),
     "inbox": ("take", "done"),
     "board": ("post", "remove", "publish_site"),
     "store": ("save",),
