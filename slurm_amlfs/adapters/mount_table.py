@@ -6,12 +6,16 @@ import os
 import re
 import select
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from slurm_amlfs.errors import TemporaryError
 
 LUSTRE = ("lustre", "fuse.amlfs")
 """Types of file systems that are Lustre; the second is the emulator's."""
+
+_AUTOMOUNT = "autofs"
+_INSIDE = ".amlfs"
 
 _TABLE = "/proc/self/mountinfo"
 _OCTAL = re.compile(rb"\\([0-7]{3})")
@@ -41,7 +45,13 @@ class MountTable:
             self._known.clear()
         kind = self._known.get(path)
         if kind is None:
-            kind = self._known[path] = self._type_at(path)
+            kind = self._type_at(path)
+            if kind == _AUTOMOUNT:
+                # It is mounted when somebody goes there (x-systemd.automount in fstab).
+                with suppress(OSError):
+                    (path / _INSIDE).stat()
+                kind = self._type_at(path)
+            self._known[path] = kind
         if kind and kind not in self._types:
             raise TemporaryError(f"what is mounted at {path} is {kind} and not Lustre; mount the file system there")
         return bool(kind)

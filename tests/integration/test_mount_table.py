@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +46,19 @@ def test_another_type_is_not_taken_for_lustre(place: Path) -> None:
         table(place)
     kernel.unmount(str(place))
     assert table(place)
+
+
+def test_what_is_mounted_when_somebody_comes(place: Path) -> None:
+    """An automount point is gone to, and then it is what was mounted there."""
+    automounter = [sys.executable, str(Path(__file__).with_name("automounter.py")), str(place)]
+    with subprocess.Popen(automounter, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            assert MountTable(["tmpfs"])(place)
+        finally:
+            process.kill()
+            kernel.unmount(str(place))
 
 
 def test_a_link_above_it(place: Path, tmp_path: Path) -> None:
