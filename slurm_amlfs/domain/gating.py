@@ -57,7 +57,8 @@ def _turn(draft: Draft, record: JobRecord, job: Job, *, proved: bool) -> None:
     if run.gate is Gate.SHUT and hold is Hold.NONE and not proved and _has_failed(draft, job):
         _start_over(draft, record, job)
         return
-    if run.gate in {Gate.OPENED, Gate.LEFT} and hold is not Hold.ADMIN:
+    if hold is Hold.NONE or (hold is Hold.OWNER and run.gate in {Gate.OPENED, Gate.LEFT}):
+        # Whoever released it, too early or not, wants it to start; whoever holds it after the opening does not.
         run = replace(run, owner_holds=hold is Hold.OWNER)
     long_open = run.turned is not None and draft.now - run.turned >= SAVED_AFTER
     if run.gate is Gate.OPENED and run.turned is not None and not long_open:

@@ -119,3 +119,12 @@ def test_emulator_has_no_subscription(tmp_path: Path) -> None:
 def test_wrong_type_says_what_to_write(tmp_path: Path, text: str, expected: str) -> None:
     """A value of the wrong kind is answered in TOML's words, with a line that would be right."""
     assert faults(tmp_path, text) == [expected]
+
+
+def test_hold_mode_has_no_pools(tmp_path: Path) -> None:
+    """Slurm would count nothing, and its jobs would be refused for that."""
+    assert read(tmp_path, f'[slurm]\nmode = "hold"\n{SYSTEM}').slurm.mode.value == "hold"
+    [line] = faults(tmp_path, f'[slurm]\nmode = "hold"\n[slot]\npools = true\n{SYSTEM}')
+    assert line == "slot.pools: Slurm counts pools only with its burst buffer plugin; remove it, or slurm.mode"
+    [line] = faults(tmp_path, f'[slurm]\nmode = "holding"\n{SYSTEM}')
+    assert "'burst-buffer' or 'hold'" in line
