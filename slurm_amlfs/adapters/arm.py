@@ -8,11 +8,13 @@ src/StorageCache recordings, ascOperations endTime before lastCompletionTime).
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -31,6 +33,7 @@ from azure.core.rest import HttpResponse
 from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 from azure.mgmt.storagecache import StorageCacheManagementClient, models
 
+from slurm_amlfs.adapters import log
 from slurm_amlfs.adapters.azure_errors import translated
 from slurm_amlfs.adapters.azure_transport import CountedTransport
 from slurm_amlfs.adapters.repeats import Repeats
@@ -58,6 +61,11 @@ _AUTO_JOB_IS_OFF = {"Disabled", "Failed"}
 """status.state of an auto job that holds the slot no longer; any other, an unknown one too, is taken to hold it."""
 _NOTHING_TO_CANCEL = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
 """What a cancel of something finished may be answered with; no source tells which, so what is there is looked up."""
+
+_MOST_UNKNOWN = 100
+_LONGEST_WORD = 100
+
+_logger = logging.getLogger(__name__)
 
 W = TypeVar("W", bound=StrEnum)
 
@@ -298,7 +306,16 @@ def _holding(kind: str, jobs: Iterable[models.AutoExportJob | models.AutoImportJ
 def _state(words: type[W], word: object, unknown: W) -> W:
     """Read an enum word; ARM's words are compared without case, as its ids are."""
     text = _text(word).lower()
-    return next((known for known in words if known.value.lower() == text), unknown)
+    found = next((known for known in words if known.value.lower() == text), unknown)
+    if found is unknown:
+        _say_unknown(words.__name__, text)
+    return found
+
+
+@lru_cache(maxsize=_MOST_UNKNOWN)
+def _say_unknown(axis: str, word: str) -> None:
+    """Log a word that is not known, or that is missing, once."""
+    log.event(_logger, logging.WARNING, "unknown-word", axis=axis, word=word[:_LONGEST_WORD] or "(none)")
 
 
 def _text(value: object) -> str:

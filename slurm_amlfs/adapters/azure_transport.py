@@ -21,6 +21,7 @@ from azure.core.credentials import (
 from azure.core.pipeline.transport import HttpTransport, RequestsTransport
 
 from slurm_amlfs.adapters.azure_errors import CONNECTION_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
+from slurm_amlfs.adapters.clock_skew import ClockSkew
 from slurm_amlfs.adapters.repeats import Repeats
 
 T = TypeVar("T")
@@ -42,7 +43,8 @@ _PAGE_SIZE = "maxresults"
 class CountedTransport(HttpTransport[Any, Any]):
     """Sends requests, if they may be sent."""
 
-    def __init__(self, repeats: Repeats) -> None:
+    def __init__(self, repeats: Repeats, skew: ClockSkew | None = None) -> None:
+        self._skew = skew or ClockSkew()
         self._sender: HttpTransport[Any, Any] = RequestsTransport(
             connection_timeout=CONNECTION_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS
         )
@@ -76,6 +78,7 @@ class CountedTransport(HttpTransport[Any, Any]):
         well = False
         try:
             response = self._sender.send(request, **kwargs)
+            self._skew.heard(response.headers.get("Date", ""))
             well = response.status_code < _SERVER_ERRORS and response.status_code not in _FAILED
         finally:
             self._repeats.ended(key, well=well)

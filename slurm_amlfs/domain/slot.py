@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_amlfs.domain import batching, landing, lateness, overwriting, riding, sizing
+from slurm_amlfs.domain import batching, landing, lateness, overwriting, riding, sizing, wellness
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Clear, Start, key_of
@@ -71,8 +71,8 @@ def _hindrance(seen: FsSeen | None, ours: set[str], active: Transfer | None) -> 
         return "the file system has not been looked at yet"
     if seen.trouble or seen.view is None:
         return seen.trouble or "the file system did not answer"
-    if seen.view.health.lower() != "available":
-        return f"the file system is in {seen.view.health}: {seen.view.health_text}"
+    if unwell := wellness.hindrance(seen.view):
+        return unwell
     for view in seen.imports:
         if not view.import_state.over and view.name not in ours and not view.name.startswith(batching.NAME_PREFIX):
             return f"the slot is held by the import {view.name!a}, which is not ours"

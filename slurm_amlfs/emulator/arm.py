@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 from aiohttp import web
 
 from slurm_amlfs.emulator import bodies, checks
+from slurm_amlfs.emulator.altered import altered
 from slurm_amlfs.emulator.answers import Answer, Answers, Request
 from slurm_amlfs.emulator.faults import Faults, Name
 from slurm_amlfs.emulator.journal import Journal
@@ -26,6 +28,9 @@ ALWAYS = {
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
     "X-Content-Type-Options": "nosniff",
 }
+
+_CODES = {401: "ExpiredAuthenticationToken", 403: "AuthorizationFailed", 503: "ServerTimeout"}
+"""error.code by status, where it is not that of an internal error (recorded, and ARM's own pages on errors)."""
 
 CUT = 0
 """The journal's status of a request whose connection was cut."""
@@ -62,6 +67,8 @@ class Arm:
             return self._cut(request, target)
         self._journal.request(target.operation, answer.status)
         headers = self._headers(request, target, answer)
+        if fault := self._faults.take(Name.ALTER, target.operation):
+            return web.json_response(altered(answer.body, fault.message), status=answer.status, headers=headers)
         if answer.body is None:
             return web.Response(status=answer.status, headers=headers)
         return web.json_response(answer.body, status=answer.status, headers=headers)
@@ -76,11 +83,13 @@ class Arm:
         fault = self._faults.take(Name.ERROR, operation)
         if fault:
             raise RefusalError(
-                fault.status, "InternalServerError", fault.message or "Encountered internal server error."
+                fault.status,
+                _CODES.get(fault.status, "InternalServerError"),
+                fault.message or "Encountered internal server error.",
             )
         fault = self._faults.take(Name.THROTTLE, operation)
         if fault:
-            raise throttled(fault.retry_after)
+            raise throttled(fault.retry_after, self._now() if fault.message == "date" else None)
         fault = self._faults.take(Name.REFUSE, operation)
         if fault:
             message = fault.message or "Only one import or export action can run at a time."
@@ -102,12 +111,18 @@ class Arm:
         correlation = request.headers.get("x-ms-correlation-request-id") or str(uuid.uuid4())
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         headers = ALWAYS | self._throttle.headers(request.method) | answer.headers
+        headers["Date"] = format_datetime(self._now(), usegmt=True)
         headers["x-ms-request-id"] = answer.operation_id or str(uuid.uuid4())
         headers["x-ms-correlation-request-id"] = correlation
         headers["x-ms-routing-request-id"] = f"EMULATOR:{moment}:{correlation}"
         if target.operation == "ascOperations.get":
             headers |= self._throttle.poll_header()
         return headers
+
+    def _now(self) -> datetime:
+        """Read the service's clock."""
+        fault = self._faults.peek(Name.CLOCK, "*")
+        return datetime.now(UTC) + timedelta(seconds=fault.seconds if fault else 0.0)
 
     def _cut(self, request: web.Request, target: Target) -> web.StreamResponse:
         self._journal.request(target.operation, CUT)
@@ -116,9 +131,11 @@ class Arm:
         return web.Response()
 
 
-def throttled(retry_after: int | None) -> RefusalError:
-    """Say 429, with Retry-After when it is known (request-limits-and-throttling)."""
+def throttled(retry_after: int | None, now: datetime | None = None) -> RefusalError:
+    """Say 429, with Retry-After when it is known (request-limits-and-throttling); as a date, by the clock given."""
     refusal = RefusalError(429, "TooManyRequests", "The request is being throttled.")
-    if retry_after is not None:
+    if retry_after is not None and now is not None:
+        refusal.headers["Retry-After"] = format_datetime(now + timedelta(seconds=retry_after), usegmt=True)
+    elif retry_after is not None:
         refusal.headers["Retry-After"] = str(retry_after)
     return refusal

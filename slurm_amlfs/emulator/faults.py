@@ -18,8 +18,9 @@ class Name(StrEnum):
     """What can go wrong.
 
     REFUSE         the request is answered as if somebody else held the slot (blob-integration.md: "returns an error")
-    THROTTLE       429, with Retry-After when `retry_after` is given (ARM's request-limits-and-throttling page)
-    ERROR          the HTTP status `status` (500 or 503), as any Azure front end may answer
+    THROTTLE       429, with Retry-After when `retry_after` is given (ARM's request-limits-and-throttling page); it is a
+                   date if `message` says "date" (RFC 9110, 10.2.3)
+    ERROR          the HTTP status `status` (500, 503, 401 ...), as any Azure front end may answer
     DROP_BEFORE    the connection is cut and nothing was done
     DROP_AFTER     the request was taken, and then the connection is cut
     SLOW           the answer comes after `seconds`
@@ -49,6 +50,8 @@ class Name(StrEnum):
     SLOW_RELEASE = "slow-release"
     EARLY = "archive-early"
     MAINTENANCE = "maintenance"
+    ALTER = "alter"
+    CLOCK = "clock"
     BROKEN = "broken"
     HANGING = "hanging"
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import NoReturn
 
 import pytest
 from azure.core.credentials import AccessToken
 from azure.identity import CredentialUnavailableError
 
-from slurm_amlfs.adapters.arm import ArmFileSystem
+from slurm_amlfs.adapters.arm import ArmFileSystem, _say_unknown
 from slurm_amlfs.adapters.azure_transport import CountedCredential
 from slurm_amlfs.adapters.blob import BlobContainer
 from slurm_amlfs.adapters.repeats import Repeats
 from slurm_amlfs.adapters.retry import Retry, RetryingArm
 from slurm_amlfs.application.ports import Arm
 from slurm_amlfs.domain.ask import Conflict
+from slurm_amlfs.domain.view import ImportState
 from slurm_amlfs.errors import AmlfsError, TemporaryError, ThrottledError
 from tests.fakes.counting import Time, counted
 from tests.fakes.http_server import Answer, ScriptedServer, serving
@@ -160,6 +164,43 @@ def test_a_redirect_is_not_followed(server: ScriptedServer, arm: Arm) -> None:
     with pytest.raises(TemporaryError):
         arm.cancel_archive()
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("minutes", [10, -10])
+def test_a_clock_that_is_off_is_said_once(
+    server: ScriptedServer, arm: Arm, caplog: pytest.LogCaptureFixture, minutes: int
+) -> None:
+    """Whichever way; and once that it is right again. An answer without a usable Date says nothing."""
+    caplog.set_level(logging.INFO)
+    off = format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=True)
+    right = format_datetime(datetime.now(UTC), usegmt=True)
+    server.answers = [Answer(200, FILE_SYSTEM, {"Date": date}) for date in (off, off, "yesterday", right, right)]
+    for _ in range(5):
+        arm.file_system()
+    assert [it.message for it in caplog.records] == ["clock-off", "clock-agrees-again"]
+
+
+def test_a_wait_until_a_date_is_reckoned_by_azures_own_clock(server: ScriptedServer, arm: Arm) -> None:
+    """Ten minutes off, and it still waits the minute that Azure asks for."""
+    now = datetime.now(UTC) + timedelta(minutes=10)
+    until = format_datetime(now + timedelta(seconds=60), usegmt=True)
+    server.answers = [Answer(429, "", {"Date": format_datetime(now, usegmt=True), "Retry-After": until})]
+    with pytest.raises(ThrottledError) as caught:
+        arm.imports()
+    assert caught.value.retry_after == timedelta(seconds=60)
+
+
+def test_a_word_that_nobody_knows_is_said_once(
+    server: ScriptedServer, arm: Arm, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which axis, and the word, cut to what a line bears."""
+    _say_unknown.cache_clear()
+    words = ["Pondering" + "x" * 500, "Pondering" + "x" * 500, None]
+    bodies = [{"value": [{"name": "a", "properties": {"status": {"state": word}}}]} for word in words]
+    server.answers = [Answer(200, body) for body in bodies]
+    assert [arm.imports()[0].import_state for _ in words] == [ImportState.UNKNOWN] * 3
+    told = [getattr(it, "amlfs_pairs") for it in caplog.records if it.message == "unknown-word"]  # noqa: B009 - it is no field of its type
+    assert [(it["axis"], len(it["word"])) for it in told if it["word"] != "(none)"] == [("ImportState", 100)]
 
 
 class LoggedOut:

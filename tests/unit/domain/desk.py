@@ -63,6 +63,7 @@ class Desk:
         self.archives: tuple[ArchiveView, ...] = ()
         self.auto_jobs: tuple[str, ...] = ()
         self.health = "Available"
+        self.provisioning_state = "Succeeded"
         self.trouble = ""
         self.looked = True
         self.running: set[str] = set()
@@ -81,7 +82,7 @@ class Desk:
         """Let some seconds go by and make a pass."""
         self.now += timedelta(seconds=after)
         asked = frozenset(self.records.jobs) | frozenset(request.job_id for request in requests)
-        view = FileSystemView(self.health, "planned", "Succeeded", self.archives)
+        view = FileSystemView(self.health, "planned", self.provisioning_state, self.archives)
         seen = FsSeen(self.now, tuple(self.imports.values()), view, self.auto_jobs)
         if self.trouble:
             seen = FsSeen(self.now, trouble=self.trouble)

@@ -48,9 +48,40 @@ HOLDS = {
     "import": "the slot is held by the import 'portal-7', which is not ours",
     "archive": "the slot is held by an archive of '/else/', which is not ours",
     "auto": "the slot is held by autoExport nightly, which has to be disabled first",
-    "maintenance": "the file system is in Maintenance: planned",
+    "maintenance": "the file system is in Maintenance: planned; it goes on by itself when that is over",
     "trouble": "Azure gave no answer",
 }
+
+
+@pytest.mark.parametrize(
+    ("health", "provisioning_state", "said"),
+    [
+        ("Degraded", "Succeeded", "the file system is in Degraded: planned; look at it in the Azure portal"),
+        ("Unavailable", "Failed", "in Unavailable: planned; look at it .*; if that takes long, ask Azure's support"),
+        ("Transitioning", "Succeeded", "in Transitioning: planned; it goes on by itself when that is over"),
+        ("Expanding", "Updating", "in Expanding: planned; it goes on by itself when that is over"),
+        ("Dreaming", "Succeeded", "in Dreaming: planned; look at it in the Azure portal, it goes on by itself"),
+        ("", "Succeeded", "Azure does not say how the file system is; wait, it is asked again"),
+        ("Available", "Updating", "the file system is being changed; it goes on by itself when that is over"),
+        ("Available", "Deleting", "the file system is being deleted"),
+    ],
+)
+def test_while_a_file_system_is_unwell_jobs_wait_and_are_told(health: str, provisioning_state: str, said: str) -> None:
+    """Whatever Azure calls it, known or not: nothing is begun, nobody fails, and then it goes on."""
+    desk = Desk()
+    desk.health, desk.provisioning_state = health, provisioning_state
+    desk.submit("stage_in prefix=/a/")
+    desk.count()
+    for _ in range(100):
+        desk.go(after=60)
+        assert desk.wished(Start) == []
+    message, answers = desk.board().message, desk.answers()
+    desk.health, desk.provisioning_state = "available", "Failed"
+    desk.settle()
+
+    assert re.search(f"^waiting for the slot: .*{said}", message)
+    assert answers[0] is Answer.BUSY
+    assert desk.wish(Start)
 
 
 @pytest.mark.parametrize("how", HOLDS)
