@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,39 @@ def test_one_file_that_cannot_be_archived_is_named_and_a_retry_takes_it(hsm_site
     assert not state & (HsmState.RELEASED | HsmState.ARCHIVED)
     assert seeing.blob(site, f"jobs/{name}/7") == b"7\n"
     assert "exported" in seeing.words(site, job)
+
+
+def test_one_file_that_cannot_be_read_is_named(hsm_site: Site, name: str) -> None:
+    """Its OST is gone: the others are in Blob, and nothing of the export is released before it can be read again."""
+    site = hsm_site
+    go, bad = site.home("alice") / f"{name}.go", site.mount / f"jobs/{name}/3"
+    script = WRITE.format(files=5) + f'while [ ! -e "{go}" ]; do sleep 0.1; done\n'
+    job = site.submit("alice", script, f"--amlfs-export=/jobs/{name}/")
+    site.wait((site.mount / f"jobs/{name}/5").exists, seeing.LONG, "the files are written")
+    site.faults.set(Fault(Name.BROKEN, blobs=(f"jobs/{name}/3",)))
+    try:
+        site.wait(lambda: not can_be_read(bad), seeing.LONG, "the kernel forgets the file")
+        go.touch()
+        site.wait(lambda: seeing.phase(site, job, "out") == "failed", 2 * seeing.LONG, "the export is given up")
+        message = str(site.status(job)["message"])
+    finally:
+        site.faults.clear([Name.BROKEN])
+    states = seeing.hsm_states(site, [f"jobs/{name}/{number}" for number in range(1, 6)])
+    site.run("alice", [*site.cli, "retry", str(job)])
+    seeing.wait_until_closed(site, job)
+
+    assert f"'/jobs/{name}/3' cannot be read; see that the OSTs that it lies on are well" in message
+    assert not any(state & HsmState.RELEASED for state in states.values())
+    assert all(seeing.has_blob(site, f"jobs/{name}/{number}") for number in range(1, 6))
+
+
+def can_be_read(path: Path) -> bool:
+    """Say whether a file can be looked at."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def test_a_daemon_that_dies_amid_an_export_completes_it(hsm_site: Site, name: str) -> None:
