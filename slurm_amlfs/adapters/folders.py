@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from pathlib import Path
 
 _PASS = 0o711
+
+OF_THE_DISK = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ENOMEM}
+)
+"""Errors that may pass by themselves, or when somebody mends the disk."""
 
 
 def make_folder(path: Path, mode: int) -> None:

@@ -10,7 +10,6 @@ What hooks drop comes first, and only so many files of others are claimed at a t
 
 from __future__ import annotations
 
-import errno
 import heapq
 import logging
 import os
@@ -23,7 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from slurm_amlfs.adapters.folders import make_folder
+from slurm_amlfs.adapters.folders import OF_THE_DISK, make_folder
 from slurm_amlfs.adapters.log import event
 from slurm_amlfs.domain.prefix import validate
 from slurm_amlfs.errors import PermanentError, TemporaryError, UserError
@@ -50,12 +49,6 @@ _FS_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 _FROM_ANYBODY = {RequestKind.RETRY, RequestKind.CANCEL}
 """Whose right depends on the job, which is checked where the job is known."""
-
-
-_OF_THE_DISK = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ENOMEM}
-)
-"""Errors that say nothing of the request, which must not be lost by them."""
 
 
 class _File(NamedTuple):
@@ -204,7 +197,8 @@ def _take_in(old: Path, new: Path) -> None:
     try:
         old.rename(new)
     except OSError as error:
-        if error.errno in _OF_THE_DISK:
+        if error.errno in OF_THE_DISK:
+            # It says nothing of the request, which must not be lost by it.
             raise
         _rename(old, new)
 

@@ -18,6 +18,9 @@ from slurm_amlfs.errors import AmlfsError, FencedError, TemporaryError
 
 _LOG = logging.getLogger(__name__)
 
+_END_SECONDS = 5.0
+"""How long a renewal may still take when the daemon ends."""
+
 
 def boot_time() -> float:
     """Count seconds, those too for which the host was suspended."""
@@ -95,7 +98,9 @@ class Tenure:
         """Let another take over at once; nothing may be done after that. A tenure that is lost is left alone."""
         self._end.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_END_SECONDS)
+        if self._thread.is_alive():
+            return  # its disk does not answer, so nothing can be given back
         with suppress(AmlfsError, OSError):
             self.check()
             self._term.give_back()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from slurm_amlfs.adapters.folders import OF_THE_DISK
 from slurm_amlfs.domain.tenure import Claim, Holder, Status
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
@@ -58,6 +59,7 @@ class TermFiles:
 
     Raises:
         PermanentError: it cannot be made.
+        TemporaryError: it cannot be made now, as on a disk that is full.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -65,6 +67,8 @@ class TermFiles:
         try:
             self._folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
+            if error.errno in OF_THE_DISK:
+                raise self._told(error) from error
             raise PermanentError(f"{self._folder} cannot be made ({error.strerror}); mend state_dir") from error
 
     def newest_term(self) -> int:

@@ -13,6 +13,9 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _START_FIELD = 19
 """Which field behind the name in /proc/PID/stat says when the process was started (proc(5): the 22nd of all)."""
 
+_ENDED = frozenset({"Z", "X"})
+"""States of a process that only its parent has still to take note of."""
+
 
 def this_process(now: datetime) -> Holder:
     """Say who this process is."""
@@ -27,12 +30,20 @@ def this_process(now: datetime) -> Holder:
 
 
 def began(pid: int) -> str | None:
-    """Say when the process with this id was started, in ticks since the start of the host; None if there is none."""
-    text = _read(Path(f"/proc/{pid}/stat"))
-    fields = text.rpartition(")")[2].split()
-    if len(fields) <= _START_FIELD or fields[0] in {"Z", "X"}:
+    """Say when the process with this id was started, in ticks since the start of the host.
+
+    None if there is certainly none, "" if there is one of which nothing can be seen.
+    """
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    if len(fields) > _START_FIELD:
+        return None if fields[0] in _ENDED else fields[_START_FIELD]
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return None
-    return fields[_START_FIELD]
+    except OSError:
+        return ""
+    return ""
 
 
 def _read(path: Path) -> str:

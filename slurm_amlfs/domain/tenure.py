@@ -121,7 +121,9 @@ def is_dead(holder: Holder, here: Holder, began: str | None) -> bool:
     Args:
         holder: Who held.
         here: Who asks; its host, boot and pids are this place's.
-        began: When the process was started that has the holder's pid here now, None if there is none.
+        began: When the process was started that has the holder's pid here now; None if there is none, "" if that cannot
+            be seen.
     """
-    same_place = (holder.host, holder.boot, holder.pids) == (here.host, here.boot, here.pids)
-    return same_place and began != holder.began
+    if not (here.boot and here.pids) or (holder.host, holder.boot, holder.pids) != (here.host, here.boot, here.pids):
+        return False
+    return began is None or (bool(began and holder.began) and began != holder.began)

@@ -201,6 +201,7 @@ def test_who_this_process_is() -> None:
     assert not is_dead(me, me, began(me.pid))
     assert began(os.getppid()) is not None
     assert began(2**22 + 1) is None
+    assert began(2**70) is None
     assert is_dead(replace(me, began="1"), me, began(me.pid))
 
 

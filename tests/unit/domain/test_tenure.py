@@ -67,6 +67,8 @@ def test_a_holder_that_lives_is_seen_to() -> None:
         (ME, None, True),
         (ME, "101", True),
         (ME, "100", False),
+        (ME, "", False),
+        (replace(ME, began=""), "100", False),
         (replace(ME, host="b"), None, False),
         (replace(ME, boot="other"), None, False),
         (replace(ME, pids="a container's"), None, False),
@@ -75,6 +77,12 @@ def test_a_holder_that_lives_is_seen_to() -> None:
 def test_only_what_is_certain_counts_as_dead(holder: Holder, began: str | None, dead: bool) -> None:  # noqa: FBT001 - a column of the table above
     """Its own kernel says that its process is no more; of another host or container nothing is known."""
     assert is_dead(holder, ME, began) is dead
+
+
+def test_nothing_is_certain_where_nothing_is_seen() -> None:
+    """As without /proc: two places of which nothing is known are not the same."""
+    for blank in (replace(ME, boot=""), replace(ME, pids="")):
+        assert not is_dead(blank, blank, None)
 
 
 @dataclass
