@@ -30,7 +30,9 @@ def turn_gates(draft: Draft) -> None:
         if record.job.job_state != PENDING or f"gate {record.job.job_id}" in draft.seen.running:
             continue
         if record.tasks > 1:
-            if record.job.hold is not Hold.ADMIN:
+            # An owner's own hold is left to him: once he has taken it back, no later task is his to release either.
+            wanted = record.job.hold is Hold.OWNER and record.owner_holds
+            if record.job.hold is not Hold.ADMIN and not wanted:
                 draft.want(TurnGate(record.job.job_id, Hold.ADMIN, record.name))
         elif (job := draft.jobs.get(record.job.job_id)) is not None:
             # To release one part of a heterogeneous job is to release all (job_mgr.c: _release_job).

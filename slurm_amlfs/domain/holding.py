@@ -84,7 +84,9 @@ def _begin(draft: Draft, record: JobRecord) -> Job:
     """Know a job's run; its stages are fresh if it has run before."""
     view = record.job
     hear(draft, request_of(RequestKind.SETUP, record))
-    owner_holds = view.hold is Hold.OWNER if view.restarts else record.owner_holds
+    owner_holds = record.owner_holds and (view.task is None or view.hold is Hold.OWNER)
+    if view.restarts:
+        owner_holds = view.hold is Hold.OWNER
     gate = Gate.LOOSE if view.job_state == PENDING else Gate.LEFT
     run = Run(view.restarts, gate, owner_holds=owner_holds, after=record.after)
     return keep(draft, replace(draft.jobs[view.job_id], announced=False), run)

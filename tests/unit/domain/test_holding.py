@@ -320,6 +320,30 @@ def test_an_arrays_record_stays_shut_and_its_tasks_are_jobs(desk: HoldDesk) -> N
     assert 7 not in desk.records.jobs
 
 
+def test_an_array_that_its_owner_holds_is_his_until_he_releases_it(desk: HoldDesk) -> None:
+    """Tasks split off before are handed to him; when he has released the rest, later ones are let go like others."""
+    desk.come(OUT, tasks=90, name="7_[10-99]", owner_holds=True)
+    desk.come(OUT, job_id=8, owner_holds=True)
+    desk.alter(8, task=JobName(7, 1))
+    desk.settle()
+    assert desk.act() == [TurnGate(8, Hold.ADMIN)]
+    desk.settle()
+    desk.receipt()
+    desk.settle()
+    assert desk.act() == [TurnGate(8, Hold.OWNER)]
+    desk.hold(Hold.NONE)
+    desk.hold(Hold.NONE, 8)
+    desk.go()
+    assert desk.act() == [TurnGate(7, Hold.ADMIN, "7_[10-99]")]
+    desk.come(OUT, job_id=9, hold=Hold.ADMIN, owner_holds=True)
+    desk.alter(9, task=JobName(7, 2))
+    desk.settle()
+    desk.receipt()
+    desk.settle()
+    assert desk.act() == [TurnGate(9, Hold.NONE)]
+    assert desk.hold_of(8) is Hold.NONE
+
+
 def test_a_heterogeneous_job_is_let_go_when_all_its_parts_may(desk: HoldDesk) -> None:
     """To release one is to release all."""
     desk.come(leader=7)
