@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -37,7 +38,7 @@ from slurm_amlfs.domain.records import Event, Records
 from slurm_amlfs.domain.report import Report, Trouble
 from slurm_amlfs.domain.staging_out import goes_on
 from slurm_amlfs.domain.world import Rules, Seen, backoff
-from slurm_amlfs.errors import AmlfsError, FencedError
+from slurm_amlfs.errors import AmlfsError, FencedError, TemporaryError
 from slurm_amlfs.wire import Request
 
 log = logging.getLogger(__name__)
@@ -239,6 +240,8 @@ class Loop:
             self._urge.wake_at(now + _AGAIN)
         for errand in decision.errands:
             self._begin(errand, now)
+        with suppress(TemporaryError):  # this pass is on disk, and may be told
+            self._check()
         if again := self._notices.update(before, decision.records, decision.events, now):
             self._urge.wake_at(again)
         self._comment(now)

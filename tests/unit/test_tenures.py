@@ -246,6 +246,36 @@ def test_a_loop_without_its_tenure_does_nothing(tmp_path: Path) -> None:
     site.end()
 
 
+def test_a_loop_that_hung_in_its_pass_tells_nobody(tmp_path: Path) -> None:
+    """Another has taken over while it stored what it decided: it posts no board, and what it begins is not done."""
+    site = Site(tmp_path)
+    site.submit()
+    site.loop._outside = replace(site.loop._outside, tenure=LostBySaving(site))  # noqa: SLF001 - as if built with it
+    for _ in range(2):
+        with pytest.raises(FencedError):
+            site.until(lambda: False)
+
+    assert site.store.load()[0] != Records()
+    assert site.board.boards == {}
+    assert site.arm.jobs == {}
+    site.end()
+
+
+class LostBySaving:
+    """A tenure that is over as soon as anything is stored."""
+
+    def __init__(self, site: Site) -> None:
+        self._store = site.store
+
+    def check(self) -> None:
+        """Refuse what comes after the save."""
+        if self._store.saved:
+            raise FencedError("another has taken over")
+
+    def went_on(self) -> None:
+        """Pass it over."""
+
+
 class Lost:
     """A tenure that another has."""
 

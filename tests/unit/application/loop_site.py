@@ -34,12 +34,14 @@ class FlakyStore(SqliteStore):
     """A store whose disk can be full."""
 
     full = False
+    saved = False
 
     def save(self, before: Records, after: Records, events: tuple[Event, ...]) -> None:
         """Save, or fail."""
         if self.full:
             raise TemporaryError("no room")
         super().save(before, after, events)
+        self.saved = self.saved or before != after
 
 
 class Site:
