@@ -88,6 +88,14 @@ def wait_for_phase(site: Site, job: int, wanted: str, direction: str = "in") -> 
     site.wait(lambda: phase(site, job, direction) == wanted, LONG, f"stage-{direction} of job {job} is {wanted}")
 
 
+def message(site: Site, job: int) -> str:
+    """Read what a job's board says, "" if it has none."""
+    try:
+        return str(site.status(job)["message"])
+    except RuntimeError:
+        return ""
+
+
 def wait_until_closed(site: Site, job: int) -> None:
     """Wait until everything for a job is done."""
     site.wait(lambda: has_word(site, job, "closed"), LONG, f"job {job} is closed")
