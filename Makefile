@@ -30,6 +30,10 @@ test: setup ## every check and every test, from a fresh machine on
 	@$(BIN)/python -m sandbox.matrix --on=$(NEWEST) $(ON_THE_NEWEST)
 	@$(IN_CELL) true && $(BIN)/pytest --no-skips $(SIDE_BY_SIDE) tests/integration tests/faults tests/contract tests/unit
 
+.PHONY: array
+array: setup ## a job array of 1,000 tasks, of which `make test` runs 500; TASKS=N for fewer
+	@AMLFS_TASKS=$(or $(TASKS),1000) $(IN_CELL) $(BIN)/pytest --no-skips -k large_array tests/integration/test_sharing.py
+
 .PHONY: matrix
 matrix: setup release-tools ## the tests on real daemons, on Slurm 22.05, 24.11 and 26.05; MATRIX=trixie, TESTS=... for some
 	@$(BIN)/python -m sandbox.matrix $(if $(MATRIX),--on=$(MATRIX)) $(TESTS)

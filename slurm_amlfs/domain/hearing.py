@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from types import MappingProxyType
 
 from slurm_amlfs.domain import keeping, receipts, runs
@@ -22,6 +23,8 @@ from slurm_amlfs.wire import OF_LEASES, Request, RequestKind
 _SPENT = frozenset({Phase.RUNNING, Phase.RELEASING, Phase.SETTLED, Phase.FAILED, Phase.CANCELLED})
 """A stage-in that is this far does not serve a new ask."""
 
+_AGAIN = timedelta(seconds=1)
+
 _MAKES_JOBS = frozenset({RequestKind.SETUP, RequestKind.DATA_IN, RequestKind.DATA_OUT})
 """Requests that carry directives; any other of a job that is not known changes nothing."""
 
@@ -34,6 +37,9 @@ def hear(draft: Draft, request: Request) -> bool:
             return stands is not None
     known = draft.seen.jobs is not None and request.job_id in draft.seen.asked_jobs
     if request.kind in _MAKES_JOBS and not known and _lacks_owner(draft, request):
+        return False
+    if request.kind in _MAKES_JOBS and _id_is_taken(draft, request):
+        draft.wake_at(draft.now + _AGAIN)
         return False
     if request.kind is RequestKind.DATA_IN and _failed_before(draft, request):
         return _hear_again(draft, request, known=known)
@@ -56,6 +62,15 @@ def _lacks_owner(draft: Draft, request: Request) -> bool:
     except UserError:
         return True
     return False
+
+
+def _id_is_taken(draft: Draft, request: Request) -> bool:
+    """Say whether an earlier job of this id has still to be exported: a slurmctld that lost its state begins anew."""
+    job = draft.jobs.get(request.job_id)
+    if job is None or job.closed is not None or job.life is not Life.GONE:
+        return False
+    same = job.directives == tuple(_storable(line) for line in request.directives) and job.uid == _uid(draft, request)
+    return not same and any(not stage.phase.over for stage in draft.of_job(job.job_id, Direction.OUT))
 
 
 def _failed_before(draft: Draft, request: Request) -> bool:

@@ -268,6 +268,24 @@ def test_exports_of_a_job_that_slurm_has_lost_are_made() -> None:
     assert desk.wish(ProveOut)
 
 
+def test_a_new_job_of_a_lost_ones_id_waits_for_its_exports() -> None:
+    """A slurmctld that lost its state begins to count anew; the outputs of the first job are not forgotten for that."""
+    desk = Desk()
+    ended(desk, None)
+    desk.show("PENDING", bb_state="staging-in")
+    requests = (desk.request(RequestKind.SETUP, IN), desk.request(RequestKind.DATA_IN, IN))
+    decision = desk.go(*requests)
+    meanwhile = desk.job().directives
+    desk.prove_out(proved())
+    desk.free()
+    desk.go(*decision.unheard)
+
+    assert decision.unheard == requests
+    assert meanwhile == (OUT,)
+    assert "exported" in desk.words()
+    assert desk.job().directives == (IN,)
+
+
 def test_exports_of_a_job_that_was_cancelled_in_a_hurry_are_dropped() -> None:
     """Slurm may show the end before the teardown's hook has told of it."""
     desk = Desk()
