@@ -17,6 +17,8 @@ from slurm_amlfs.domain.report import Result, Trouble
 from slurm_amlfs.domain.view import Hold, JobRecord
 from slurm_amlfs.wire import RequestKind
 
+_TURNS = "gate "
+"""How the keys of turns begin."""
 _HERE = frozenset({Phase.STAGED_IN, Phase.RUNNING, Phase.RELEASING, Phase.SETTLED})
 
 
@@ -27,7 +29,7 @@ def turn_gates(draft: Draft) -> None:
         if record.leader:
             parts.setdefault(record.leader, []).append(record.job.job_id)
     for record in looked_at(draft):
-        if record.job.job_state != PENDING or f"gate {record.job.job_id}" in draft.seen.running:
+        if record.job.job_state != PENDING or f"{_TURNS}{record.job.job_id}" in draft.seen.running:
             continue
         if record.tasks > 1:
             # An owner's own hold is left to him: once he has taken it back, no later task is his to release either.
@@ -39,6 +41,23 @@ def turn_gates(draft: Draft) -> None:
             whole = parts.get(record.leader, [job.job_id])
             proved = all(_is_proved(draft, draft.jobs.get(part)) for part in whole)
             _turn(draft, record, job, proved=proved and _is_of_run(job, record))
+    _announce(draft)
+
+
+def _announce(draft: Draft) -> None:
+    """Have the records of jobs that were let go say so, when no gate waits to be turned: both ask slurmctld."""
+    turning = any(isinstance(it, TurnGate) for it in draft.errands)
+    if turning or any(it.startswith(_TURNS) for it in draft.seen.running):
+        return
+    for record in looked_at(draft):
+        job = draft.jobs.get(record.job.job_id)
+        if job is not None and _is_open(job, record) and not job.announced and draft.job_ready(job):
+            draft.want(Comment(job.job_id, watching.summary(draft, job), announces=True))
+
+
+def _is_open(job: Job, record: JobRecord) -> bool:
+    opened = job.run is not None and job.run.gate in {Gate.OPENED, Gate.LEFT}
+    return opened and _is_of_run(job, record) and record.job.job_state == PENDING
 
 
 def _is_of_run(job: Job, record: JobRecord) -> bool:
@@ -70,8 +89,6 @@ def _turn(draft: Draft, record: JobRecord, job: Job, *, proved: bool) -> None:
         job = _now_known(draft, job, run, decided.gate)
     if decided.hold is Hold.ADMIN or (decided.hold is not None and draft.job_ready(job)):
         draft.want(TurnGate(job.job_id, decided.hold, record.name))
-    elif proved and decided.hold is None and not job.announced and draft.job_ready(job):
-        draft.want(Comment(job.job_id, watching.summary(draft, job), announces=True))
 
 
 def _now_known(draft: Draft, job: Job, run: Run, gate: Gate) -> Job:
