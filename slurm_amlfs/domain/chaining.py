@@ -80,10 +80,17 @@ def _has_begun(draft: Draft, out: Stage) -> bool:
     return job is not None and job.life is not Life.PENDING
 
 
+def _are_of_one_array(draft: Draft, *job_ids: int) -> bool:
+    """Say whether Slurm shows jobs as tasks of one array: submitted at once, they do not build on each other."""
+    views = [(draft.seen.jobs or {}).get(it) for it in job_ids]
+    arrays = {view.task.job_id if view is not None and view.task is not None else None for view in views}
+    return len(arrays) == 1 and None not in arrays
+
+
 def _came_first(draft: Draft, out: Stage, stage: Stage, *, surely: bool) -> bool:
     """Say whether an export's job had ended when a stage-in was asked for."""
     job_id = stage.key.job_id
-    if out.key.job_id == job_id:
+    if out.key.job_id == job_id or _are_of_one_array(draft, out.key.job_id, job_id):
         return False
     if out.phase is Phase.DECLARED:
         looked = surely or (job_id in draft.seen.asked_jobs and job_id not in draft.spoken_for)

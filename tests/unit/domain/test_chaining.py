@@ -8,8 +8,8 @@ from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.errand import Count, Free, ProveIn
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.report import Freed
-from slurm_amlfs.domain.view import QueuedJob
-from slurm_amlfs.wire import Answer
+from slurm_amlfs.domain.view import JobName, QueuedJob
+from slurm_amlfs.wire import Answer, RequestKind
 from tests.unit.domain.desk import ALICE, Desk, proved
 
 OUT = "stage_out prefix=/jobs/7/"
@@ -61,6 +61,20 @@ def test_a_job_that_runs_is_not_waited_for() -> None:
     desk.prove()
 
     assert desk.stage(8).phase is Phase.STAGED_IN
+
+
+@pytest.mark.parametrize(("array", "waits"), [(7, False), (9, True)])
+def test_tasks_of_one_array_do_not_wait_for_each_other(array: int, *, waits: bool) -> None:
+    """They often work in one folder; a task of another array may build on it."""
+    desk = exporting()
+    desk.show("STAGE_OUT", 7, task=JobName(7, 1))
+    desk.go(after=100)
+    ask = desk.request(RequestKind.DATA_IN, IN, job_id=8)
+    desk.show("PENDING", 8, task=JobName(array, 2))
+    desk.go(desk.request(RequestKind.SETUP, IN, job_id=8), ask)
+    desk.settle()
+
+    assert (desk.wished(Count) == []) is waits
 
 
 def test_a_late_hook_of_the_first_jobs_end_is_waited_for() -> None:
