@@ -108,20 +108,29 @@ def check(slurm: ModelSlurm, *, once: bool = True) -> None:
         raise Violation(3, f"{most} actions were on the slot at once")
     if once and (twice := [prefix for prefix, times in imports_of(ground).items() if times > 1]):
         raise Violation(4, f"{', '.join(twice)} came in more than once")
-    for job in slurm.jobs.values():
-        _check_job(slurm, job.job_id)
+    for job_id in slurm.jobs:
+        _check_files(slurm, job_id)
+    if ground.forgot:
+        # Nobody knows any more what was done, nor what was left lying by it.
+        return
+    for job_id in slurm.jobs:
+        _check_life(slurm, job_id)
     litter = ground.mount / ".amlfs" / "receipts"
     if litter.exists() and (left := sorted(it.name for it in litter.iterdir())):
         raise Violation(4, f"receipts are left of {', '.join(left)}")
 
 
-def _check_job(slurm: ModelSlurm, job_id: int) -> None:
+def _check_life(slurm: ModelSlurm, job_id: int) -> None:
     ground, job = slurm.ground, slurm.jobs[job_id]
     events = ground.events(job_id)
     closed, lives = sum(it.word == "closed" for it in events), 1 + job.runs
     # What is cancelled before Slurm has called a hook for it, the daemon never hears of.
     if events and not 1 <= closed <= lives:
         raise Violation(4, f"job {job_id} was closed {closed} times in {lives} lives")
+
+
+def _check_files(slurm: ModelSlurm, job_id: int) -> None:
+    ground, job = slurm.ground, slurm.jobs[job_id]
     for path, data in job.files.items():
         try:
             found = (ground.mount / path).read_bytes()

@@ -66,21 +66,29 @@ class Shared:
 
 
 class Ground:
-    """One run's. `emulator_options` and `daemon_options` are as the programs and `configuration` take them."""
+    """One run's. `emulator_options` are the program's own, the others are for the daemon's configuration."""
 
     def __init__(
-        self, shared: Shared, name: str, *, export_by: str = "arm", emulator_options: tuple[str, ...] = ()
+        self,
+        shared: Shared,
+        name: str,
+        *,
+        export_by: str = "arm",
+        emulator_options: tuple[str, ...] = (),
+        poll_seconds: float = 0.25,
     ) -> None:
         self.folder = shared.folder / name
         self.folder.mkdir(parents=True)
         self.state_dir, self.mount = self.folder / "state", self.folder / "lustre"
         self.log, self._emulator_log = self.folder / "daemon.log", self.folder / "emulator.log"
-        self._starter, self._options, self._export_by = shared.starter, emulator_options, export_by
+        self._starter, self._options = shared.starter, emulator_options
+        self._export_by, self._poll_seconds = export_by, poll_seconds
         self._container_url = f"{shared.account_url}/{name}"
         self.blobs = ContainerClient.from_container_url(self._container_url, credential=DEVELOPMENT_KEY)
         self.lustre = LustreMount(self.mount, Lfs(LFS))
         self.daemon: Started | None = None
         self.plant = ""
+        self.forgot = False
         self.deaths = self.starts = 0
         self._requests = 0
         install(self.folder / "bin")
@@ -100,10 +108,10 @@ class Ground:
             until(lambda: "ready arm=" in self._emulator_log.read_text() or not emulator.alive, "the emulator")
             said = self._emulator_log.read_text()
             assert "ready arm=" in said, said
-            arm_url = said.partition("arm=")[2].split()[0]
-            self.control = Control(arm_url)
+            self.arm_url = said.partition("arm=")[2].split()[0]
+            self.control = Control(self.arm_url)
             (self.mount / "jobs").mkdir(exist_ok=True)
-            text = configuration(self.folder, arm_url, self._container_url, self._export_by)
+            text = configuration(self.folder, self.arm_url, self._container_url, self._export_by, self._poll_seconds)
             (self.folder / "amlfs.toml").write_text(text)
             yield
         finally:
@@ -130,6 +138,13 @@ class Ground:
         """End it by SIGKILL, if it runs."""
         if self.daemon is not None and self.daemon.signal(signal.SIGKILL):
             until(lambda: not self.daemon_alive, "the daemon is dead")
+
+    def forget(self) -> None:
+        """Kill the daemon, and take its memory away."""
+        self.kill_daemon()
+        for path in self.state_dir.glob(f"{FILE_NAME}*"):
+            path.unlink()
+        self.forgot = True
 
     def drop(self, request: Request) -> None:
         """Put a request into the inbox as a hook does."""

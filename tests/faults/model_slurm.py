@@ -161,6 +161,16 @@ class ModelSlurm:
         job.place = "pending" if job.again else "over"
         job.again = False
 
+    def disturb(self, job: Job, how: str) -> None:
+        """Do to a job what is named: cancel, hurry, vanish or rewrite."""
+        match how:
+            case "cancel" | "hurry":
+                self.cancel(job, hurry=how == "hurry")
+            case "vanish":
+                self.vanish(job)
+            case "rewrite":
+                self.rewrite(job)
+
     def cancel(self, job: Job, *, hurry: bool = False) -> None:
         """Scancel a job."""
         if job.place == "running" and not hurry:

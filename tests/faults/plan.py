@@ -22,13 +22,22 @@ FILE_BYTES = 64 * 1024
 LASTS_SECONDS = 4.0
 """How long anything goes wrong; after that everything goes well until all is settled."""
 
+WHAT = (
+    *("kill", "kill", "kill", "down", "forget"),
+    *("silence", "restart"),
+    *("cancel", "hurry", "vanish", "rewrite"),
+    *(*["fault"] * 10, "portal"),
+)
+"""To the daemon (killed, kept down, its memory taken away), to Slurm (silent, slurmctld killed), to a job, and to Azure
+(a fault, somebody else's import)."""
+
 _SMALL_BYTES = 12 * FILE_BYTES
 """A file system on which not all inputs fit beside each other."""
 
 
 @dataclass(frozen=True)
 class Happening:
-    """What happens at a moment: kill, down, silence, fault, cancel, hurry, vanish, restart (slurmctld), rewrite."""
+    """What happens at a moment, one of `WHAT`; `seconds` is how long the daemon is down or Slurm silent."""
 
     at: float
     what: str
@@ -57,7 +66,7 @@ def plan_of(seed: int) -> Plan:
     inputs = {name: draw.randbytes(64) * 1024 for name in NAMES}
     jobs = [_job(draw, number) for number in range(1, draw.randint(3, 6))]
     arrivals = tuple((draw.uniform(0, 2), job) for job in jobs)
-    happenings = [_happening(draw, len(jobs)) for _ in range(draw.randint(1, 6))]
+    happenings = [_happening(draw, len(jobs)) for _ in range(draw.randint(2, 9))]
     return Plan(
         seed=seed,
         export_by=draw.choice(("arm", "arm", "arm", "hsm")),
@@ -93,9 +102,7 @@ def _job(draw: random.Random, number: int) -> Job:
 
 def _happening(draw: random.Random, jobs: int) -> Happening:
     at, job_id = draw.uniform(0.2, LASTS_SECONDS), draw.randint(1, jobs)
-    what = draw.choice(
-        ("kill", "kill", "kill", "down", "silence", "cancel", "hurry", "vanish", "restart", "rewrite", *["fault"] * 9)
-    )
+    what = draw.choice(WHAT)
     return Happening(at, what, job_id, draw.uniform(0.2, 1.5), _fault(draw) if what == "fault" else None)
 
 

@@ -106,7 +106,8 @@ def _forget_receipts() -> None:
 
 def _break_inside() -> None:
     """Stumble where the first receipt is written, and go on at the next try."""
-    do, broken = Performer._do, []  # noqa: SLF001 - where errands are done
+    do = Performer._do  # noqa: SLF001 - where errands are done
+    broken: list[Errand] = []
 
     def breaks(self: Performer, errand: Errand) -> Result:
         if isinstance(errand, WriteReceipt) and not broken:

@@ -66,7 +66,7 @@ def _drop_while(slurm: ModelSlurm, step: Step, job: Job, action: str, *, hurry: 
 
     until(runs, f"the {action} runs")
     # A death on the way must not be taken for a job that nobody has cancelled.
-    until(lambda: step() or slurm.ground.daemon_alive, "the daemon is up")
+    step()
     slurm.cancel(job, hurry=hurry)
     settle(slurm, step)
     control.clear([Name.STALL])
@@ -108,7 +108,7 @@ def play(shared: Shared, name: str, scene: str, die_at: str = "") -> tuple[Endin
         if die_at:
             # The last act of a scene may be where it dies.
             with suppress(NotInTimeError):
-                until(lambda: step() or ground.deaths, "the daemon dies", 3.0)
+                until(lambda: ground.deaths or not ground.daemon_alive, "the daemon dies", 3.0)
             settle(slurm, step)
         ended, deaths = ending(slurm), ground.deaths
         # What it reads comes back from Blob, so the end is taken before.

@@ -15,7 +15,7 @@ conf = "{folder}/slurm.conf"
 
 [azure]
 arm_url = "{arm_url}"
-poll_seconds = 0.25
+poll_seconds = {poll_seconds}
 
 [limits]
 attempts = 1000
@@ -45,13 +45,14 @@ export = ["/jobs/"]
 """
 
 
-def configuration(folder: Path, arm_url: str, container_url: str, export_by: str) -> str:
+def configuration(folder: Path, arm_url: str, container_url: str, export_by: str, poll_seconds: float) -> str:
     """Write amlfs.toml."""
     return _TEXT.format(
         folder=folder,
         arm_url=arm_url,
         container_url=container_url,
         export_by=export_by,
+        poll_seconds=poll_seconds,
         subscription=SUBSCRIPTION,
         resource_group=RESOURCE_GROUP,
         amlfs=AMLFS,

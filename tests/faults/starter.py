@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import IO, NoReturn
 
 from sandbox.kernel import die_with_parent
 from tests.faults import plants
@@ -32,7 +32,7 @@ _WARM = ("azure.mgmt.storagecache", "azure.storage.blob", "azure.mgmt.storagecac
 class Starter:
     """The other end of it, for whoever wants things started. Safe for threads."""
 
-    def __init__(self, environment: Mapping[str, str], asks: TextIO, tells: TextIO, pid: int) -> None:
+    def __init__(self, environment: Mapping[str, str], asks: IO[str], tells: IO[str], pid: int) -> None:
         self._environment = dict(environment)
         self._asks, self._tells, self._pid = asks, tells, pid
         self._lock = threading.Lock()
@@ -118,7 +118,7 @@ def load() -> None:
     gc.freeze()
 
 
-def serve(asked: TextIO, told: TextIO) -> None:
+def serve(asked: IO[str], told: IO[str]) -> None:
     """Start what is asked for until nobody asks any more."""
     signal.signal(signal.SIGCHLD, _reap)
     while line := asked.readline():

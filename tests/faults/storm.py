@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import time
 
+from slurm_amlfs.emulator.faults import Name
+from tests.faults import portal
 from tests.faults.endings import check, settle
 from tests.faults.ground import Ground, Shared, until
 from tests.faults.model_slurm import ModelSlurm, Violation
@@ -16,6 +18,9 @@ SETTLES_SECONDS = 120.0
 
 _OURS = ("Traceback", "pass-broke", "decision-broke", "errand-broke", "look-broke", "request-stuck")
 """What stands in the log when a promise of ours is broken: none of it is for what others do."""
+
+_REFUSING = {Name.REFUSE, Name.SLOW_RELEASE}
+"""Faults by which a slot is refused that looks free."""
 
 
 class Storm:
@@ -67,29 +72,31 @@ class Storm:
 
     def _happen(self, it: Happening, now: float) -> None:
         job = self._slurm.jobs.get(it.job_id)
-        if it.fault is not None:
-            self._ground.control.set(it.fault)
-        elif it.what == "silence":
-            self._silent_until = now + it.seconds
-        elif it.what == "restart":
-            self._slurm.restart()
-        elif it.what in {"kill", "down"}:
-            self._ground.kill_daemon()
-            self._down_until = now + (it.seconds if it.what == "down" else 0.0)
-        elif job is not None and job.place not in {"over", "purged"}:
-            match it.what:
-                case "cancel":
-                    self._slurm.cancel(job)
-                case "hurry":
-                    self._slurm.cancel(job, hurry=True)
-                case "vanish":
-                    self._slurm.vanish(job)
-                case "rewrite":
-                    self._slurm.rewrite(job)
+        match it.what:
+            case "fault" if it.fault is not None:
+                self._ground.control.set(it.fault)
+            case "silence":
+                self._silent_until = now + it.seconds
+            case "restart":
+                self._slurm.restart()
+            case "forget":
+                self._ground.forget()
+            case "portal":
+                portal.import_by_hand(self._ground.arm_url, f"portal-{int(it.at * 1000)}")
+            case "kill" | "down":
+                self._ground.kill_daemon()
+                self._down_until = now + (it.seconds if it.what == "down" else 0.0)
+            case _ if job is not None and job.place not in {"over", "purged"}:
+                self._slurm.disturb(job, it.what)
 
     def _check(self) -> None:
         check(self._slurm)
         ground = self._ground
+        answers = ground.control.journal().requests
+        refused = sum(answers.get((asked, 409), 0) for asked in ("importJobs.put", "archive.post"))
+        happened = self._plan.happenings
+        if refused and not any(it.what == "portal" or (it.fault and it.fault.name in _REFUSING) for it in happened):
+            raise Violation(3, f"the slot was asked for {refused} times while it was taken")
         if (ground.mount / NOT_GRANTED).exists() or any(
             "/secret" in p for it in ground.control.imports() for p in it.prefixes
         ):
