@@ -31,6 +31,9 @@ return function(state_dir)
     hold = function(amlfs)
       return part("hold")(amlfs.script)
     end,
+    hetjob = function(amlfs)
+      return part("hetjob")(amlfs.text)
+    end,
     pools = function(amlfs)
       return part("pools")(amlfs.text, state_dir .. "/pools.json")
     end,

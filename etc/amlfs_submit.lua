@@ -144,7 +144,12 @@ return function(amlfs)
       return true -- every other job of the cluster
     end
     local passed, problem = true, nil
-    if given or mentions(theirs) or (named and mentions(body)) then
+    if named then
+      passed, problem = amlfs.hetjob.check(body)
+    end
+    if not passed then
+      return nil, problem
+    elseif given or mentions(theirs) or (named and mentions(body)) then
       passed, problem = check(job_desc, given, theirs, body)
     end
     if named then
