@@ -10,7 +10,7 @@ from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Comment, TurnGate
 from slurm_amlfs.domain.gate import SAVED_AFTER, Gate, Run, turn
 from slurm_amlfs.domain.hearing import hear
-from slurm_amlfs.domain.holding import PENDING, keep, looked_at, request_of
+from slurm_amlfs.domain.holding import keep, looked_at, request_of, waits
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Job
 from slurm_amlfs.domain.report import Result, Trouble
@@ -29,7 +29,7 @@ def turn_gates(draft: Draft) -> None:
         if record.leader:
             parts.setdefault(record.leader, []).append(record.job.job_id)
     for record in looked_at(draft):
-        if record.job.job_state != PENDING or f"{_TURNS}{record.job.job_id}" in draft.seen.running:
+        if not waits(record.job) or f"{_TURNS}{record.job.job_id}" in draft.seen.running:
             continue
         if record.tasks > 1:
             # An owner's own hold is left to him: once he has taken it back, no later task is his to release either.
@@ -57,7 +57,7 @@ def _announce(draft: Draft) -> None:
 
 def _is_open(job: Job, record: JobRecord) -> bool:
     opened = job.run is not None and job.run.gate in {Gate.OPENED, Gate.LEFT}
-    return opened and _is_of_run(job, record) and record.job.job_state == PENDING
+    return opened and _is_of_run(job, record) and waits(record.job)
 
 
 def _is_of_run(job: Job, record: JobRecord) -> bool:

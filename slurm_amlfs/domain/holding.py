@@ -19,7 +19,7 @@ from slurm_amlfs.domain.gate import Gate, Run
 from slurm_amlfs.domain.hearing import ask_in, hear
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Job, Life
-from slurm_amlfs.domain.view import Hold, JobName, JobRecord
+from slurm_amlfs.domain.view import Hold, JobName, JobRecord, JobView
 from slurm_amlfs.wire import Request, RequestKind
 
 EARLY = timedelta(minutes=10)
@@ -27,7 +27,11 @@ EARLY = timedelta(minutes=10)
 
 _LEAVING = frozenset({Phase.DECLARED, Phase.WAITING, Phase.EXPORTING, Phase.COPYING})
 _RUNS = frozenset({"RUNNING", "SUSPENDED"})
-PENDING: Final = "PENDING"
+_PENDING: Final = "PENDING"
+_ONCE_HELD: Final = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT"})
+"""What Slurm calls a job that it has requeued and held for failing; the first word stays when it is released."""
+_FAILED: Final = frozenset({"JobHoldMaxRequeue", "job requeued in special exit state"})
+"""Why it holds it then, as long as nobody has released it."""
 
 
 def follow(draft: Draft) -> None:
@@ -36,11 +40,16 @@ def follow(draft: Draft) -> None:
         view, job = record.job, draft.jobs.get(record.job.job_id)
         if record.tasks > 1:
             continue
-        if view.job_state == PENDING:
+        if waits(view):
             _wait(draft, record)
         elif view.job_state in _RUNS and (job is None or job.run is None):
             # The daemon has lost its memory, or the site has changed to hold mode.
             _ask(draft, record, _begin(draft, record))
+
+
+def waits(view: JobView) -> bool:
+    """Say whether a job is pending, and not held for what it did itself: such a hold is none of ours to end."""
+    return view.job_state == _PENDING or (view.job_state in _ONCE_HELD and view.reason not in _FAILED)
 
 
 def looked_at(draft: Draft) -> Iterator[JobRecord]:
@@ -87,7 +96,7 @@ def _begin(draft: Draft, record: JobRecord) -> Job:
     owner_holds = record.owner_holds and (view.task is None or view.hold is Hold.OWNER)
     if view.restarts:
         owner_holds = view.hold is Hold.OWNER
-    gate = Gate.LOOSE if view.job_state == PENDING else Gate.LEFT
+    gate = Gate.LOOSE if waits(view) else Gate.LEFT
     run = Run(view.restarts, gate, owner_holds=owner_holds, after=record.after)
     return keep(draft, replace(draft.jobs[view.job_id], announced=False), run)
 

@@ -254,6 +254,25 @@ def test_a_job_that_its_owner_requeued_held_is_handed_to_him(desk: HoldDesk) -> 
     assert not desk.wished(TurnGate)
 
 
+def test_a_job_that_slurm_holds_for_failing_is_its_admins_to_release(desk: HoldDesk) -> None:
+    """After too many requeues (WAIT_MAX_REQUEUE). Released, it keeps its state, and waits for its data like others."""
+    desk.come(OUT)
+    desk.let_go()
+    desk.requeue(hold=Hold.ADMIN)
+    desk.alter(job_state="REQUEUE_HOLD", reason="JobHoldMaxRequeue")
+    desk.settle()
+    assert not desk.wished(TurnGate)
+    desk.hold(Hold.NONE)
+    desk.settle()
+    assert desk.wished(TurnGate)[0].hold is Hold.ADMIN
+    desk.hold(Hold.ADMIN)
+    desk.settle()
+    desk.receipt()
+    desk.settle()
+    assert desk.wish(TurnGate).hold is Hold.NONE
+    assert desk.board().token_in == Run(1).token
+
+
 def test_an_export_under_way_is_finished_before_the_next_run(desk: HoldDesk) -> None:
     """A finished job that is requeued waits behind its gate."""
     desk.come(OUT)
