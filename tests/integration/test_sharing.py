@@ -21,7 +21,7 @@ SLOW = ("--import-overhead=1", "--operation-seconds=0.1", "--cancel-seconds=0.2"
 SHORT_TURNS = ("turn_seconds = 2.0", "cut_seconds = 0.5", "overhead_seconds = 1.0", "blobs_per_second = 500.0")
 TASKS = int(os.environ.get("AMLFS_TASKS", "500"))
 """Of the array; `make array` takes 1,000, which is the most that Slurm allows by default (MaxArraySize)."""
-MANY_SECONDS = 300.0
+MANY_SECONDS = max(300.0, 0.6 * TASKS)
 """For hundreds of jobs on a small machine, each with its hooks."""
 
 
