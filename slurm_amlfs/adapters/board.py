@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import struct
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +22,10 @@ _LOG = logging.getLogger(__name__)
 
 BOARD_FOLDER_MODE = 0o711
 ASKS_MODE = 0o700
+
+_ASK_BYTES = 128
+_ASK = re.compile(rb"([0-9]+-[0-9]+) ")
+"""A token, and a time behind it, as etc/amlfs_state.lua writes them."""
 
 _ACL_NAME = "system.posix_acl_access"
 _ACL_VERSION = 2
@@ -85,6 +90,15 @@ class BoardFolder:
     def posted(self) -> tuple[int, ...]:
         """List the jobs that have a board."""
         return tuple(sorted(int(path.name) for path in self._boards.iterdir() if path.name.isdecimal()))
+
+    def asked(self, job_id: int) -> str:
+        """Read which ask of a job's stage-in its hook made last, as it notes that in `asks`; "" if none is known."""
+        try:
+            with (self._asks / f"{job_id}.in").open("rb") as file:
+                found = _ASK.match(file.read(_ASK_BYTES))
+        except OSError:
+            return ""
+        return found[1].decode() if found is not None else ""
 
     def publish_site(self, site: Site) -> None:
         """Replace the file from which Lua knows file systems and grants.

@@ -105,6 +105,7 @@ class Looks:
     living: tuple[LivingJob, ...] | None = None
     living_looked: datetime | None = None
     living_trouble: str = ""
+    swept: bool = False
 
     def seen(self, now: datetime, running: Iterable[str], spaces: Mapping[str, SpaceView]) -> Seen:
         """Put the latest looks together for a pass."""
@@ -126,9 +127,11 @@ class Looks:
         """Say whether to ask Slurm which jobs use their files: once, as soon as it answers. Hold mode sees all jobs."""
         return self.living is None and not self.holds and is_over(self.living_looked, _LIVING_AGAIN, now)
 
-    def adopted(self) -> None:
-        """Forget the jobs that a pass has made known: later they may be over, and forgotten."""
+    def adopted(self) -> bool:
+        """Forget the jobs that a pass has made known: they may soon be over. Say whether it was the first such pass."""
+        first, self.swept = self.living is not None and not self.swept, self.living is not None
         self.living = self.living and ()
+        return first
 
     def doubt(self, job_ids: frozenset[int]) -> None:
         """Forget what was seen of jobs that a hook has spoken of since: the look may be older than what it told."""
@@ -258,13 +261,14 @@ def look_at_queue(looks: Looks, slurm: Slurm, rules: Rules) -> Callable[[], bool
     return put
 
 
-def look_at_living(looks: Looks, slurm: Slurm) -> Callable[[], bool]:
+def look_at_living(looks: Looks, slurm: Slurm, asked: Callable[[int], str]) -> Callable[[], bool]:
     """Read which jobs use their files; return what puts the answer in place. Until there is one, nothing is given back.
 
-    No answer is no news: it is asked for again soon.
+    No answer is no news: it is asked for again soon. `asked` tells the last ask for a job's stage-in.
     """
     try:
-        living: tuple[LivingJob, ...] | None = slurm.living()
+        found = slurm.living()
+        living: tuple[LivingJob, ...] | None = tuple(replace(it, token_in=asked(it.job_id)) for it in found)
         trouble = ""
     except AmlfsError as error:
         living, trouble = None, error.message

@@ -149,7 +149,7 @@ class Loop:
         return self.close()
 
     def start(self) -> None:
-        """Take the timelines up again, and boards of forgotten jobs away."""
+        """Take the timelines up again."""
         self._notices.begin(self._records, self._events)
 
     def close(self) -> bool:
@@ -225,7 +225,8 @@ class Loop:
             log.info(event.word.replace(" ", "-").replace("_", "-"), extra={"amlfs_pairs": pairs})
         self._looks.doubt(frozenset(self._new))
         self._new.clear()
-        self._looks.adopted()
+        if self._looks.adopted():
+            self._notices.sweep(self._records)
         self._spaces.plan(self._records)
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
         self._performer.keep(
@@ -333,7 +334,7 @@ class Loop:
         looks, slurm = self._looks, self._outside.slurm
         if looks.living_due(now) and "look living" not in self._running:
             looks.living_looked = now
-            self._running.look("look living", lambda: look_at_living(looks, slurm))
+            self._running.look("look living", lambda: look_at_living(looks, slurm, self._outside.board.asked))
         if looks.slurm_due(now) and "look slurm" not in self._running:
             job_ids = looks.begin_slurm(now)
             self._running.look("look slurm", lambda: look_at_slurm(looks, slurm, job_ids))

@@ -55,12 +55,15 @@ class Notices:
         """When to come again for comments that are not due yet or that the budget left out, None if there are none."""
 
     def begin(self, records: Records, events: Iterable[Event]) -> None:
-        """Take the timelines from the store, and take boards of forgotten jobs away."""
+        """Take the timelines from the store."""
         self._tell(events)
+        self._unposted.update(records.jobs)
+
+    def sweep(self, records: Records) -> None:
+        """Take boards of forgotten jobs away, once it is known who lives: such a job may start by its old board."""
         for job_id in self._board.posted():
             if job_id not in records.jobs:
                 self._board.remove(job_id)
-        self._unposted.update(records.jobs)
 
     def update(self, before: Records, after: Records, events: tuple[Event, ...], now: datetime) -> datetime | None:
         """Post what changed; return when to come again for what could not be posted, None if all was.

@@ -190,6 +190,9 @@ class BoardPort(Protocol):
     def posted(self) -> tuple[int, ...]:
         """List the jobs that have a board."""
 
+    def asked(self, job_id: int) -> str:
+        """Read the token of the last ask for a job's stage-in, which its hook notes; "" if none is known."""
+
     def publish_site(self, site: Site) -> None:
         """Replace the file from which Lua knows file systems and grants."""
 

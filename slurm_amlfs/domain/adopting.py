@@ -31,7 +31,7 @@ def adopt(draft: Draft) -> None:
 def _adopt(draft: Draft, living: LivingJob) -> None:
     life = _LIVES.get(living.job_state, Life.RUNNING)
     directives = tuple(line.encode("utf-8", "backslashreplace").decode("utf-8") for line in living.directives)
-    job = Job(living.job_id, living.uid, living.gid, directives, draft.now, life=life)
+    job = Job(living.job_id, living.uid, living.gid, directives, draft.now, life=life, token_in=living.token_in)
     try:
         stages = stages_of(draft, job)
     except UserError as error:

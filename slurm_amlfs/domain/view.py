@@ -236,7 +236,8 @@ _NOT_ASKED = frozenset({"", "pending"})
 class LivingJob:
     """A job as Slurm shows it to a daemon that may never have heard of it; the fields are those of JobView.
 
-    `directives` are its `#AMLFS` lines without `#AMLFS `, as the hooks send them in requests.
+    `directives` are its `#AMLFS` lines without `#AMLFS `, as the hooks send them in requests, `token_in` the last ask
+    for its stage-in, which its board has to answer before it starts, "" if that is not known.
     """
 
     job_id: int
@@ -245,6 +246,7 @@ class LivingJob:
     directives: tuple[str, ...]
     job_state: str
     bb_state: str = ""
+    token_in: str = ""
 
     @property
     def uses_files(self) -> bool:

@@ -62,6 +62,13 @@ class TestBoardFolder(BoardContract):
         assert load_site((tmp_path / "state" / "site").read_bytes()).epoch == "two"
         assert stat.S_IMODE((tmp_path / "state" / "site").stat().st_mode) == 0o640
 
+    def test_what_a_hook_asked_last(self, port: BoardFolder, tmp_path: Path) -> None:
+        """As etc/amlfs_state.lua notes it; nothing else is a token."""
+        notes = {7: b"1795348800-321 1795348801\n", 8: b"", 9: b"../x 1\n", 10: b"1-2", 11: b"\xff\n"}
+        for job_id, text in notes.items():
+            (tmp_path / "state" / "asks" / f"{job_id}.in").write_bytes(text)
+        assert [port.asked(it) for it in (*notes, 12)] == ["1795348800-321", "", "", "", "", ""]
+
     def test_the_notes_of_the_hooks_go_with_the_board(self, port: BoardFolder, tmp_path: Path) -> None:
         """Of the asks that it answered; that of a new ask stays, and so do those of another job."""
         asks = tmp_path / "state" / "asks"

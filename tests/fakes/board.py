@@ -13,6 +13,7 @@ class FakeBoard:
     def __init__(self) -> None:
         self.boards: dict[int, Board] = {}
         self.site: Site | None = None
+        self.asks: dict[int, str] = {}
         self.posts = 0
 
     def post(self, board: Board) -> None:
@@ -29,6 +30,10 @@ class FakeBoard:
     def posted(self) -> tuple[int, ...]:
         """List the jobs that have a board."""
         return tuple(sorted(self.boards))
+
+    def asked(self, job_id: int) -> str:
+        """Read what a hook asked last."""
+        return self.asks.get(job_id, "")
 
     def publish_site(self, site: Site) -> None:
         """Replace the site."""

@@ -82,16 +82,18 @@ def test_a_stage_that_is_gone_changes_the_board() -> None:
 
 
 def test_after_a_start_every_board_is_posted_anew() -> None:
-    """With the timeline from the store; boards of jobs that nobody remembers go."""
+    """With the timeline from the store; boards of jobs that nobody remembers go when it is known who lives."""
     board = FakeBoard()
     board.post(Board(8, 1, "old"))
     board.post(Board(7, 1, "old"))
     notices = Notices(board, RULES)
     notices.begin(RECORDS, (Event(7, NOW, "submitted", ""),))
+    kept = board.posted()
+    notices.sweep(RECORDS)
     gone = board.posted()
     notices.update(RECORDS, RECORDS, (), NOW)
 
-    assert gone == (7,)
+    assert (kept, gone) == ((7, 8), (7,))
     assert board.boards[7].epoch == "e1"
     assert board.boards[7].timeline == (f"{int(NOW.timestamp())} submitted",)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from desk import ALICE, Desk, looked_at
 
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.errand import Evict, Free, ProveIn, ProveOut, Start
+from slurm_amlfs.domain.errand import Evict, Free, ProveIn, ProveOut, Start, WriteReceipt
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life
+from slurm_amlfs.domain.report import Done
 from slurm_amlfs.domain.view import LivingJob, SpaceView
-from slurm_amlfs.wire import Request, RequestKind
+from slurm_amlfs.wire import Answer, Request, RequestKind
 
 IN, OUT = "stage_in prefix=/a/", "stage_out prefix=/jobs/7/"
+ASK = "9-9"
 EVICT = Request(RequestKind.EVICT, 0, fs="amlfs", prefix="/a/", sender_uid=0)
 
 
@@ -76,6 +80,19 @@ def test_a_pending_job_is_proved_again_before_it_may_start() -> None:
     desk.prove(looked_at())
     desk.settle()
     assert desk.stage().phase is Phase.STAGED_IN
+
+
+def test_an_adopted_job_is_answered_by_the_ask_that_it_made() -> None:
+    """Its hook and PrologSlurmctld believe no board that names another one."""
+    desk = Desk()
+    adopted(desk, replace(lives("PENDING", "staged-in", IN), token_in=ASK))
+    desk.count(there=True)
+    desk.settle()
+    desk.prove(looked_at())
+    desk.settle()
+    desk.report(desk.wish(WriteReceipt), Done())
+    board = desk.board()
+    assert (board.token_in, board.answer_in) == (ASK, Answer.DONE)
 
 
 @pytest.mark.parametrize(
