@@ -15,7 +15,7 @@ from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import reduce
-from slurm_amlfs.domain.records import Stage, StageKey, Transfer, TransferKind
+from slurm_amlfs.domain.records import Outcome, Stage, StageKey, Transfer, TransferKind
 from slurm_amlfs.domain.turn import Bounds, Load, Pace, Piece, Turn, choose
 from slurm_amlfs.domain.world import Ahead, FsSeen
 
@@ -214,7 +214,8 @@ def _begin_import(draft: Draft, fs: str, turn: Turn) -> Transfer | None:
     kept = set(reduce(draft.namespace(fs), [piece.prefix for piece in turn.pieces]))
     prefixes = tuple(piece.prefix for piece in turn.pieces if piece.prefix in kept)
     ident = _import_name(draft, prefixes, held)
-    if ident in draft.transfers:
+    known = draft.transfers.get(ident)
+    if known is not None and known.outcome is not Outcome.VANISHED:
         return None
     blobs = sum(part.blobs for it in held for part in it.wants if part.prefix in kept)
     first = held[0].key

@@ -15,6 +15,7 @@ from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, Impo
 from slurm_amlfs.domain.world import FsSeen, backoff
 
 _STOP_AGAIN = timedelta(seconds=10)
+_ASK_AGAIN = timedelta(minutes=10)
 
 _IMPORT_OUTCOMES = {
     ImportState.COMPLETED: Outcome.COMPLETED,
@@ -132,6 +133,9 @@ def _unseen(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
     if lateness.is_gone(transfer):
         draft.remark("transfer vanished", f"{transfer.fs} {transfer.transfer_id}")
         _end(draft, replace(transfer, message="Azure took it, and does not show it"), Outcome.VANISHED)
+        # Until then it may be asked for again by its name, which one that still runs meets; nothing deletes it before.
+        gone = draft.transfers[transfer.transfer_id]
+        draft.transfers[transfer.transfer_id] = replace(gone, not_before=draft.now + _ASK_AGAIN)
 
 
 def started(draft: Draft, transfer: Transfer, result: Started) -> None:
