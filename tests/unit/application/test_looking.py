@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slurm_amlfs.application.looking import Looks, Pace, look_at_queue, look_at_slot, look_at_slurm
+from slurm_amlfs.application.looking import Looks, Pace, look_at_living, look_at_queue, look_at_slot, look_at_slurm
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.domain.ask import Ask, Conflict, Direction
 from slurm_amlfs.domain.cutting import Cut
@@ -16,7 +16,7 @@ from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.records import Job, Records, Stage, StageKey, Transfer, TransferKind, TransferPhase
 from slurm_amlfs.domain.tempo import Tempo
-from slurm_amlfs.domain.view import JobName, JobView, QueuedJob
+from slurm_amlfs.domain.view import JobName, JobView, LivingJob, QueuedJob
 from slurm_amlfs.domain.world import Ahead
 from slurm_amlfs.errors import TemporaryError
 from tests.fakes.arm import FakeArm
@@ -363,3 +363,31 @@ def test_in_hold_mode_all_jobs_with_directives_are_looked_at() -> None:
     made.doubt(frozenset({9}))
     assert not made.seen(NOW, (), {}).asked_jobs
     assert not made.queue_due(NOW, Ahead.BATCH)
+
+
+def test_who_runs_is_not_known_before_slurm_has_told() -> None:
+    """It is asked for once, and soon again while Slurm does not answer; what a pass has taken up is forgotten."""
+    made, slurm = Looks(Pace(), ()), FakeSlurm()
+    slurm.records[7] = JobView(7, 61001, "RUNNING")
+    slurm.lives[7] = LivingJob(7, 61001, 61001, ("stage_in prefix=/a/",), "RUNNING")
+    slurm.faults.append(TemporaryError("slurmctld is down"))
+    made.living_looked = NOW
+    silent = look_at_living(made, slurm, lambda _: "1-1")()
+    assert (silent, made.seen(NOW, (), {}).unadopted, made.adopted()) == (False, True, False)
+    assert not made.living_due(NOW + timedelta(seconds=1))
+    assert made.living_due(NOW + timedelta(seconds=2))
+    told = look_at_living(made, slurm, lambda _: "1-1")()
+    seen = made.seen(NOW, (), {})
+    assert (told, seen.unadopted, [it.token_in for it in seen.living]) == (True, False, ["1-1"])
+    assert [made.adopted(), made.adopted()] == [True, False]
+    assert (made.seen(NOW, (), {}).living, made.living_due(NOW + timedelta(days=1))) == ((), False)
+
+
+def test_in_hold_mode_every_look_tells_who_runs() -> None:
+    """None is made for that alone."""
+    made = Looks(Pace(), (), holds=True)
+    assert made.seen(NOW, (), {}).unadopted
+    assert not made.living_due(NOW)
+    look_at_slurm(made, FakeSlurm(), frozenset())()
+    assert not made.seen(NOW, (), {}).unadopted
+    assert made.adopted()
