@@ -19,6 +19,7 @@ LINE = "stage_in prefix=/x/ hydrate=none"
 KNOWN = (Cut("/x/a", 100, 1000), Cut("/x/b", 100, 1000))
 GUESSED = (Cut("/x/c", 100, 0, estimated=True), Cut("/x/d", 100, 0, estimated=True))
 FOUND = Counted(400, 2000, (*KNOWN, *GUESSED), listed=250)
+ITSELF = "it goes on by itself when that is over"
 NOTE = "more than 250 blobs under /x/; the rest is estimated"
 ONE_TURN = replace(RULES, turn=timedelta(seconds=1), overhead=timedelta(seconds=0.5), blobs_per_second=10.0)
 
@@ -97,7 +98,7 @@ def test_a_bound_met_is_said() -> None:
     desk.go()
     desk.settle()
 
-    assert desk.board().message == f"waiting for the slot: the file system is in Maintenance: planned; {NOTE}"
+    assert desk.board().message == f"waiting for the slot: the file system is in Maintenance: planned; {ITSELF}; {NOTE}"
     assert desk.board().files_total == 400
     assert [event.detail for event in desk.events if event.word == "counted"] == [NOTE]
 
