@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -35,22 +35,15 @@ def _delete(path: Path) -> None:
         file.unlink()
 
 
-def _damage(path: Path) -> None:
-    for file in path.parent.glob(f"{FILE_NAME}*"):
-        file.write_bytes(b"\xa5" * file.stat().st_size)
-
-
-@pytest.mark.parametrize("lose", [_delete, _damage])
-def test_a_lost_memory_with_jobs_in_every_phase(site: Site, name: str, lose: Callable[[Path], None]) -> None:
+def test_a_lost_memory_with_jobs_in_every_phase(site: Site, name: str) -> None:
     """Nothing that the jobs need is given back meanwhile, nothing is imported twice, and all come to their ends."""
     jobs = FourJobs(site, name)
-    path = site.state_dir / FILE_NAME
     with jobs.paused("import"):
         site.daemon.kill()
-        lose(path)
+        _delete(site.state_dir / FILE_NAME)
         site.daemon.start()
         for job in (jobs.running, jobs.ready, jobs.leaving):
-            site.wait(lambda job=job: seeing.has_word(site, job, "adopted"), seeing.LONG, f"job {job} is adopted")  # type: ignore[misc]
+            wait_for_word(site, job, "adopted")
         # Who starts before that is put back into the queue by PrologSlurmctld, and starts again later.
         seeing.wait_for_phase(site, jobs.ready, "staged_in")
         evict = Request(RequestKind.EVICT, 0, f"{name}-1", fs="lustre", prefix=f"/{name}/")
@@ -58,23 +51,46 @@ def test_a_lost_memory_with_jobs_in_every_phase(site: Site, name: str, lose: Cal
         site.wait(lambda: any(f"/{name}/" in line for line in said(site, "not-evicted")), seeing.LONG, "it is refused")
     jobs.end()
     jobs.check()
-    if lose is _damage:
-        [line] = said(site, "database-set-aside")
-        assert f"{path}.damaged-" in line
 
 
-def test_a_database_deleted_under_the_daemon(site: Site, name: str) -> None:
-    """It is put back with all that it held, and the jobs never hear of it."""
+def wait_for_word(site: Site, job: int, word: str) -> None:
+    """Wait until a job's timeline has come to a word."""
+    site.wait(lambda: seeing.has_word(site, job, word), seeing.LONG, f"job {job} is {word}")
+
+
+@contextmanager
+def running(site: Site, name: str) -> Iterator[int]:
+    """Have a job run meanwhile; afterwards it ends, and has to have its output in Blob after one import."""
     go = site.home("alice") / f"{name}.go"
     script = COPY.replace("mkdir", f'while [ ! -e "{go}" ]; do sleep 0.2; done\nmkdir', 1)
     seeing.put_blob(site, f"{name}/in", b"x")
     job = site.submit("alice", script, f"--amlfs-import=/{name}/", f"--amlfs-export=/jobs/{name}/")
     seeing.wait_for_state(site, job, "RUNNING")
-    site.wait(lambda: seeing.has_word(site, job, "started"), seeing.LONG, "the daemon knows that it runs")
-    _delete(site.state_dir / FILE_NAME)
+    wait_for_word(site, job, "started")
+    yield job
     go.touch()
     seeing.wait_until_closed(site, job)
     assert seeing.blob(site, f"jobs/{name}/out") == b"x"
+    assert len(seeing.imports_of(site, f"/{name}/")) == 1
+
+
+def test_a_damaged_database(site: Site, name: str) -> None:
+    """It is set aside in one line, and the job that runs is known again, with its files."""
+    path = site.state_dir / FILE_NAME
+    with running(site, name) as job:
+        site.daemon.kill()
+        for file in path.parent.glob(f"{FILE_NAME}*"):
+            file.write_bytes(b"\xa5" * file.stat().st_size)
+        site.daemon.start()
+        wait_for_word(site, job, "adopted")
+    [line] = said(site, "database-set-aside")
+    assert f"{path}.damaged-" in line
+
+
+def test_a_database_deleted_under_the_daemon(site: Site, name: str) -> None:
+    """It is put back with all that it held, and the jobs never hear of it."""
+    with running(site, name) as job:
+        _delete(site.state_dir / FILE_NAME)
     assert len(said(site, "database-deleted")) == 1
     site.daemon.restart()
     assert {"submitted", "staged in", "closed"} <= set(seeing.words(site, job))

@@ -108,11 +108,10 @@ def test_the_holder_hangs_and_wakes_up(pair: Site, name: str) -> None:
         assert not said(standby, "term-lost")
 
 
-def test_the_holder_is_stopped(pair: Site, name: str) -> None:
+def test_the_holder_is_stopped(pair: Site) -> None:
     """It gives back what it holds, so that the standby need not wait."""
     with waiting(pair) as standby:
         pair.daemon.stop()
         wait_until_acts(pair, standby)
         [line] = said(standby, "term-taken")
         assert "given back" in line
-        check(pair, submit(pair, name), name)
