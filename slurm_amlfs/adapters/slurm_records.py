@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
 from slurm_amlfs.adapters.slurm_queue import (
@@ -24,8 +24,6 @@ RECORD_OPTIONS: Final = ("--all", "--states=all")
 
 OWNERS_HOLD: Final = "# held by its owner"
 """The line that job_submit leaves in burst_buffer of a job that was submitted with --hold (etc/amlfs_hold.lua)."""
-
-_RANGE: Final = re.compile(r"([0-9]+)-([0-9]+):([0-9]+)")
 
 
 def parse_records(output: str, mark: str) -> dict[int, JobRecord]:
@@ -62,14 +60,19 @@ def _record(texts: Sequence[str]) -> JobRecord:
 
 
 def _spelled(tasks: str) -> str:
-    """Write tasks as scontrol takes them: it knows ranges, but neither steps nor the "%" of a throttle."""
-    return ",".join(_expanded(part) for part in tasks.partition("%")[0].split(","))
+    """Write tasks as scontrol takes them: it knows ranges, but neither steps nor the "%" of a throttle.
+
+    As few ranges as there are: from 23.02 on squeue tells each task by itself, and an argument has 128 KiB at most.
+    """
+    numbers = sorted({it for part in tasks.partition("%")[0].split(",") for it in _numbers(part)})
+    spelled: list[str] = []
+    for _, run in groupby(enumerate(numbers), lambda it: it[1] - it[0]):
+        own = [number for _, number in run]
+        spelled.append(str(own[0]) if len(own) == 1 else f"{own[0]}-{own[-1]}")
+    return ",".join(spelled)
 
 
-def _expanded(part: str) -> str:
-    found = _RANGE.fullmatch(part)
-    return ",".join(_steps(*map(int, found.groups()))) if found else part
-
-
-def _steps(first: int, last: int, step: int) -> Iterator[str]:
-    return map(str, range(first, last + 1, step))
+def _numbers(part: str) -> range:
+    first, _, rest = part.partition("-")
+    last, _, step = rest.partition(":")
+    return range(int(first), int(last or first) + 1, int(step or 1))

@@ -39,7 +39,8 @@ class Run:
     """One run of a job in hold mode, from its submission or requeue on.
 
     `number` counts requeues before it, `turned` is when its gate was opened. `owner_holds`: its owner wants it held.
-    `after` are all the jobs that it has been seen to wait for: Slurm forgets them when they have ended.
+    `after` are all the jobs that it has been seen to wait for: Slurm forgets them when they have ended. `submitted`
+    tells it from one of another job by the same id, of a Slurm that has lost its state.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Run:
     turned: datetime | None = None
     owner_holds: bool = False
     after: frozenset[JobName] = frozenset()
+    submitted: datetime | None = None
 
     @property
     def token(self) -> str:

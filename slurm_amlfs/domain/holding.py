@@ -61,7 +61,7 @@ def looked_at(draft: Draft) -> Iterator[JobRecord]:
 
 def _wait(draft: Draft, record: JobRecord) -> None:
     job = draft.jobs.get(record.job.job_id)
-    if job is None or job.closed is not None or job.run is None or job.run.number != record.job.restarts:
+    if job is None or job.closed is not None or not _is_same(job.run, record):
         if job is not None and not _is_over(draft, job):
             return
         job = _begin(draft, record)
@@ -75,6 +75,10 @@ def _wait(draft: Draft, record: JobRecord) -> None:
         _say(draft, job, why)
     else:
         _ask(draft, record, job)
+
+
+def _is_same(run: Run | None, record: JobRecord) -> bool:
+    return run is not None and (run.number, run.submitted) == (record.job.restarts, record.job.submitted)
 
 
 def _is_over(draft: Draft, job: Job) -> bool:
@@ -97,7 +101,7 @@ def _begin(draft: Draft, record: JobRecord) -> Job:
     if view.restarts:
         owner_holds = view.hold is Hold.OWNER
     gate = Gate.LOOSE if waits(view) else Gate.LEFT
-    run = Run(view.restarts, gate, owner_holds=owner_holds, after=record.after)
+    run = Run(view.restarts, gate, owner_holds=owner_holds, after=record.after, submitted=view.submitted)
     return keep(draft, replace(draft.jobs[view.job_id], announced=False), run)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -273,6 +274,19 @@ def test_a_job_that_slurm_holds_for_failing_is_its_admins_to_release(desk: HoldD
     assert desk.board().token_in == Run(1).token
 
 
+def test_another_job_by_the_same_id_has_a_gate_of_its_own(desk: HoldDesk) -> None:
+    """Slurm has lost its state, and counts from the beginning again."""
+    desk.come()
+    desk.bring()
+    desk.act()
+    desk.go(after=60)
+    desk.come()
+    desk.settle()
+    assert desk.hold_of() is Hold.OWNER
+    desk.act()
+    assert desk.hold_of() is Hold.NONE
+
+
 def test_an_export_under_way_is_finished_before_the_next_run(desk: HoldDesk) -> None:
     """A finished job that is requeued waits behind its gate."""
     desk.come(OUT)
@@ -308,7 +322,7 @@ def test_a_job_waits_for_what_it_depends_on(desk: HoldDesk) -> None:
     assert desk.stage(8).phase is Phase.DECLARED
     assert desk.board(8).message == "waiting for job 7, which it depends on"
     desk.alter(job_state="COMPLETED")
-    desk.come("stage_in prefix=/jobs/7/", job_id=8, hold=Hold.ADMIN)
+    desk.roll[8] = replace(desk.roll[8], after=frozenset())
     desk.settle()
     assert desk.stage(8).phase is Phase.DECLARED
     assert desk.board(8).message == "waiting for the exports of job 7, which it depends on"
