@@ -167,7 +167,8 @@ def test_a_task_whose_grant_went_while_it_was_in_its_array_is_held_with_a_line(p
 
 def records(site: Site, array: int) -> list[str]:
     """List an array's records that have not ended: its tasks that were split off, and what is left of it."""
-    return site.run(None, ["squeue", "--noheader", "--array-unique", f"--jobs={array}", "--Format=JobID"]).split()
+    shown = site.run(None, ["squeue", "--noheader", "--array", f"--jobs={array}", "--Format=JobID"])
+    return list(dict.fromkeys(shown.split()))  # what is left of the array is shown once for each of its tasks
 
 
 def told(site: Site, array: int, words: str) -> int:
