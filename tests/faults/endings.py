@@ -91,8 +91,8 @@ def _hsm_states(ground: Ground, paths: list[str]) -> dict[str, HsmState]:
 
 
 def imports_of(ground: Ground) -> dict[str, int]:
-    """Count how often each prefix was imported to the end."""
-    ended = [it for it in ground.control.imports() if it.outcome == "Completed"]
+    """Count how often each prefix was imported to the end by us."""
+    ended = [it for it in ground.control.imports() if it.outcome == "Completed" and it.name.startswith("amlfs-")]
     return dict(Counter(prefix for it in ended for prefix in it.prefixes))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from azure.storage.blob import ContainerClient
 
@@ -28,6 +29,7 @@ from slurm_amlfs.emulator.control import Control
 from slurm_amlfs.errors import AmlfsError, UserError
 from slurm_amlfs.wire import Board, Request, dump_request, load_board
 from tests.faults import plants
+from tests.faults.blob_door import BlobDoor
 from tests.faults.programs import install
 from tests.faults.settings import configuration
 from tests.faults.starter import Started, Starter
@@ -84,6 +86,9 @@ class Ground:
         self._starter, self._options = shared.starter, emulator_options
         self._export_by, self._poll_seconds = export_by, poll_seconds
         self._container_url = f"{shared.account_url}/{name}"
+        behind = urlsplit(shared.account_url)
+        self.door = BlobDoor(behind.port or 80)
+        self._daemons_url = f"http://127.0.0.1:{self.door.port}{behind.path}/{name}"
         self.blobs = ContainerClient.from_container_url(self._container_url, credential=DEVELOPMENT_KEY)
         self.lustre = LustreMount(self.mount, Lfs(LFS))
         self.daemon: Started | None = None
@@ -111,13 +116,14 @@ class Ground:
             self.arm_url = said.partition("arm=")[2].split()[0]
             self.control = Control(self.arm_url)
             (self.mount / "jobs").mkdir(exist_ok=True)
-            text = configuration(self.folder, self.arm_url, self._container_url, self._export_by, self._poll_seconds)
+            text = configuration(self.folder, self.arm_url, self._daemons_url, self._export_by, self._poll_seconds)
             (self.folder / "amlfs.toml").write_text(text)
             yield
         finally:
             self.kill_daemon()
             emulator.signal(signal.SIGTERM)
             until(lambda: not emulator.alive, "the emulator ends")
+            self.door.close()
             self.blobs.delete_container()
             self.blobs.close()
 

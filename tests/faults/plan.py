@@ -26,10 +26,10 @@ WHAT = (
     *("kill", "kill", "kill", "down", "forget"),
     *("silence", "restart"),
     *("cancel", "hurry", "vanish", "rewrite"),
-    *(*["fault"] * 10, "portal"),
+    *(*["fault"] * 10, "portal", "blobs", "blobs"),
 )
 """To the daemon (killed, kept down, its memory taken away), to Slurm (silent, slurmctld killed), to a job, and to Azure
-(a fault, somebody else's import)."""
+(a fault, somebody else's import, connections to Blob Storage that are cut)."""
 
 _SMALL_BYTES = 12 * FILE_BYTES
 """A file system on which not all inputs fit beside each other."""

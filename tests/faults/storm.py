@@ -81,6 +81,8 @@ class Storm:
                 self._slurm.restart()
             case "forget":
                 self._ground.forget()
+            case "blobs":
+                self._ground.door.slam(self._draw.randint(1, 4))
             case "portal":
                 portal.import_by_hand(self._ground.arm_url, f"portal-{int(it.at * 1000)}")
             case "kill" | "down":
