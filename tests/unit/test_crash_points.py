@@ -19,7 +19,7 @@ READS = {
     "lustre": {"mounted", "look", "looks", "walk", "hsm_states", "hsm_busy", "space"},
     "slurm": {"jobs", "queue", "living", "declared"},
     "inbox": set(),
-    "board": {"posted"},
+    "board": {"posted", "asked"},
     "store": {"load"},
     "pools": {"posted", "remove"},
 }
