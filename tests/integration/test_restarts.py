@@ -6,6 +6,7 @@ a minute later; it asks again for exports under way. Nothing is imported or arch
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,11 @@ def test_slurmctld_reads_its_files_again(site: Site, name: str) -> None:
 
 
 def wait_until_saved(site: Site, jobs: FourJobs) -> None:
-    """Wait until slurmctld has on disk who stages what, which it writes every 30 s, and all of its jobs."""
+    """Wait until slurmctld has on disk who stages what, which it writes every 30 s, and all of its jobs.
+
+    It leaves out what came in the very second of its last writing until more comes (`_save_bb_state`: "<="), so another
+    job comes meanwhile.
+    """
     state = Path(site.slurm_conf.parent.parent / "slurmctld")
     names = [f"{job}\0".encode() for job in jobs.all]
 
@@ -57,6 +62,10 @@ def wait_until_saved(site: Site, jobs: FourJobs) -> None:
         saved = path.read_bytes() if path.exists() else b""
         return all(it in saved for it in names)
 
+    second = int(time.time())
+    site.wait(lambda: int(time.time()) > second, seeing.LONG, "the next second")
+    another = site.submit("alice", f"#!/bin/sh\n#AMLFS stage_in prefix=/{jobs.name}/\ntrue\n")
+    site.wait(lambda: seeing.phase(site, another), seeing.LONG, "another job is staged")
     site.wait(allocations, seeing.LONG, "slurmctld has saved its burst buffers")
     mark = f"saved {jobs.name}"
     site.run(None, ["scontrol", "update", f"JobId={jobs.coming}", f"AdminComment={mark}"])
