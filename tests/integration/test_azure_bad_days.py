@@ -15,8 +15,10 @@ from azure.mgmt.storagecache.models import ImportJobUpdate, ImportJobUpdatePrope
 from azure_days import BUDGET, Day
 from emulator_bed import PLACE, Bed, bed
 
+from sandbox.site import Site
 from slurm_amlfs.emulator.faults import Fault, Name
 from slurm_amlfs.wire import Answer
+from tests.integration import seeing
 
 __all__ = ["bed"]
 
@@ -213,3 +215,39 @@ def test_clocks_ten_minutes_apart_decide_nothing(day: Day, caplog: pytest.LogCap
 
     assert timedelta(seconds=20) <= waited <= timedelta(seconds=60)
     assert [it.message for it in caplog.records].count("clock-off") == 1
+
+
+def test_a_job_of_slurms_is_told_of_maintenance_and_goes_on(site: Site, name: str) -> None:
+    """Its reason stays BurstBufferStageIn; AdminComment says what is waited for; then it runs."""
+    seeing.put_blob(site, f"{name}/in", b"x")
+    site.faults.set(Fault(Name.MAINTENANCE))
+    try:
+        job = site.submit("alice", "#!/bin/sh\ntrue\n", f"--amlfs-import=/{name}/")
+        seeing.wait_for_reason(site, job, "BurstBufferStageIn")
+        site.wait(lambda: "in Maintenance" in site.job(job).get("AdminComment", ""), seeing.LONG, "the comment tells")
+        assert seeing.imports_of(site, name) == []
+    finally:
+        site.faults.clear([Name.MAINTENANCE])
+    seeing.wait_for_state(site, job, "COMPLETED")
+    seeing.wait_until_closed(site, job)
+
+
+def test_a_job_of_slurms_outlives_a_day_of_everything(site: Site, name: str) -> None:
+    """Throttled, failed and cut off, one after the other, in and out: it is staged in, runs, and its output arrives."""
+    seeing.put_blob(site, f"{name}/in", b"x")
+    faults = [
+        Fault(Name.THROTTLE, "*", times=2, retry_after=1),
+        Fault(Name.ERROR, "*", times=3, status=503),
+        Fault(Name.DROP_AFTER, PUT, times=1),
+        Fault(Name.DROP_BEFORE, "archive.post", times=1),
+    ]
+    for fault in faults:
+        site.faults.set(fault)
+    try:
+        script = f"#!/bin/sh\nmkdir -p {site.mount}/jobs/{name} && echo done > {site.mount}/jobs/{name}/out\n"
+        job = site.submit("alice", script, f"--amlfs-import=/{name}/", f"--amlfs-export=/jobs/{name}/")
+        seeing.wait_until_closed(site, job)
+    finally:
+        site.faults.clear()
+    assert seeing.blob(site, f"jobs/{name}/out") == b"done\n"
+    assert [it.outcome for it in seeing.imports_of(site, f"/{name}/")] == ["Completed"]
