@@ -57,9 +57,9 @@ class Repeats:
         began = now()
         self._budget = RetryBudget(per_hour, ledger.spent() if ledger is not None else ())
         for it in ledger.entries() if ledger is not None else ():
-            again = it.run if it.at > began - _UNFINISHED else 0
-            if it.owed + again:
-                self._put(it.key, _Calls(it.owed + again), began)
+            owed = self._with_pages(it.owed, it.run) if it.at > began - _UNFINISHED else it.owed
+            if owed:
+                self._put(it.key, _Calls(owed), began)
 
     def is_ample(self) -> bool:
         """Say whether enough is left for a call to be repeated at once."""
@@ -75,7 +75,7 @@ class Repeats:
         with self._lock:
             now = self._now()
             known = self._calls.get(key, _Calls())
-            owed = known.owed + known.run if known.owed and not continues else known.owed
+            owed = self._with_pages(known.owed, known.run) if known.owed and not continues else known.owed
             left = self._spend(key, owed, now) if owed else 0
             calls = _Calls(left, known.run if continues else 0, known.flying + 1)
             try:
@@ -107,12 +107,15 @@ class Repeats:
         """Spend one of what is owed, and see to it that the rest is there too; return the rest."""
         budget = self._budget
         wanted = min(owed, budget.most_at_once)
-        if wanted > 1 and not budget.reserved(now, key) and not budget.reserve(now, key, wanted):
+        if wanted > 1 and budget.reserved(now, key) < wanted and not budget.reserve(now, key, wanted):
             self._refuse(now, wanted)
         if not budget.spend(now, key):
             self._refuse(now, 1)
-        # What is longer than may ever be reserved goes on when that is used up.
-        return owed - 1 if budget.reserved(now, key) else 0
+        return owed - 1
+
+    def _with_pages(self, owed: int, pages: int) -> int:
+        """Add the pages to be had once more. Those beyond what may be reserved are free: else none would ever be had."""
+        return owed + min(pages, max(self._budget.most_at_once - owed, 0))
 
     def _refuse(self, now: datetime, number: int) -> NoReturn:
         wait = self._budget.free_in(now, number)

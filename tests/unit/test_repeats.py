@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from slurm_amlfs.adapters.repeats import Repeats
@@ -75,8 +75,20 @@ STEPS = st.lists(
 )
 
 
+PAGE_FAILS_TWICE = [
+    *[("call", "a", False, 0)] * 3,
+    ("call", "b", True, 0),
+    ("next page", "b", False, 0),
+    ("call", "b", False, 0),
+    ("call", "b", True, 0),
+    ("call", "b", False, 0),
+]
+"""What is reserved for a listing's pages is used by a failure amid them, and so lacks for one of them."""
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 9), STEPS)
+@example(4, PAGE_FAILS_TWICE)
 def test_no_hour_has_more_repeated_calls_than_configured(
     per_hour: int, steps: list[tuple[str, str, bool, int]]
 ) -> None:
@@ -92,7 +104,7 @@ def test_no_hour_has_more_repeated_calls_than_configured(
                 repeats = counted(per_hour, folder, time)
                 continue
             continues = step == "next page"
-            if continues and judge.run.get(what, 0) >= per_hour // 2:
+            if continues and judge.due.get(what, 0) + judge.run.get(what, 0) >= max(per_hour // 2, 1):
                 # A listing that is longer than may be reserved has a test of its own.
                 continue
             if step == "dies under way":
