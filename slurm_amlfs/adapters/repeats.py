@@ -114,7 +114,7 @@ class Repeats:
         return owed - 1
 
     def _with_pages(self, owed: int, pages: int) -> int:
-        """Add the pages to be had once more. Those beyond what may be reserved are free: else none would ever be had."""
+        """Add the pages to be had once more. Those beyond what may be reserved are free, or none would ever be had."""
         return owed + min(pages, max(self._budget.most_at_once - owed, 0))
 
     def _refuse(self, now: datetime, number: int) -> NoReturn:
