@@ -36,29 +36,42 @@ class Retry:
         is_ample: Says whether calls may be repeated at once; else what failed is the loop's, which waits longer.
         sleep: Waits that many seconds in the calling thread.
         attempts: Calls in all.
+        check: Raises if nothing may be done any more. Asked right before each repetition: another daemon may have taken
+            over during the wait, and the same name may be an import of its own by now.
     """
 
     def __init__(
-        self, is_ample: Callable[[], bool], sleep: Callable[[float], None] = time.sleep, attempts: int = ATTEMPTS
+        self,
+        is_ample: Callable[[], bool],
+        sleep: Callable[[float], None] = time.sleep,
+        attempts: int = ATTEMPTS,
+        *,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._is_ample = is_ample
         self._sleep = sleep
         self._attempts = attempts
+        self._check = check
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function`, waiting at least what the other side asks for between two tries.
 
         Raises:
-            AmlfsError: whatever the last try raised.
+            AmlfsError: whatever the last try raised, or `check` did.
         """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(self._goes_again),
             stop=tenacity.stop_after_attempt(self._attempts),
             wait=_wait,
             sleep=self._sleep,
+            before=self._see_that_it_may,
             reraise=True,
         )
         return retrying(function, *args, **kwargs)
+
+    def _see_that_it_may(self, state: tenacity.RetryCallState) -> None:
+        if state.attempt_number > 1:
+            self._check()
 
     def _goes_again(self, error: BaseException) -> bool:
         return isinstance(error, TemporaryError) and error.retry_after <= LONGEST_WAIT and self._is_ample()

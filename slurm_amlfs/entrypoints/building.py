@@ -59,7 +59,7 @@ def build(config: Config, tenure: Tenure) -> Loop:
     for it in mounts.values():
         stack.callback(it.close)
     outside = Outside(
-        file_systems=_file_systems(config, mounts, reach),
+        file_systems=_file_systems(config, mounts, reach, tenure),
         slurm=mined(SlurmCommands(config.slurm.bin_dir, config.slurm.conf), "slurm", reach),
         inbox=mined(inbox, "inbox", reach),
         board=board,
@@ -88,10 +88,12 @@ def _pools(config: Config, slurm_gid: int, reach: Reach | None) -> PoolsFile | N
     return None
 
 
-def _file_systems(config: Config, mounts: Mapping[str, Lustre], reach: Reach | None) -> dict[str, FileSystem]:
+def _file_systems(
+    config: Config, mounts: Mapping[str, Lustre], reach: Reach | None, tenure: Tenure
+) -> dict[str, FileSystem]:
     clock = SteadyClock()
     repeats = Repeats(config.azure.retries_per_hour, RetryLedger(config.state_dir / RETRIES, clock.now()), clock.now)
-    retry = Retry(repeats.is_ample)
+    retry = Retry(repeats.is_ample, check=tenure.check)
 
     @cache
     def credential() -> TokenCredential:

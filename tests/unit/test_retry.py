@@ -13,7 +13,7 @@ from slurm_amlfs.adapters.retry import Retry, RetryingArm
 from slurm_amlfs.adapters.retry_budget import WINDOW, RetryBudget
 from slurm_amlfs.application.ports import Arm
 from slurm_amlfs.domain.ask import Conflict
-from slurm_amlfs.errors import PermanentError, TemporaryError, ThrottledError
+from slurm_amlfs.errors import AmlfsError, FencedError, PermanentError, TemporaryError, ThrottledError
 from tests.fakes.arm import FakeArm
 from tests.fakes.counting import NOON, Time, counted
 
@@ -147,3 +147,37 @@ def test_cancel_and_delete_of_imports_are_tried_again(retry: Retry) -> None:
     arm.faults = [TemporaryError("x")]
     wrapped.delete_import("amlfs-7")
     assert (wrapped.imports(), wrapped.file_system().archives, wrapped.auto_jobs()) == ((), (), ())
+
+
+@pytest.mark.parametrize("verdict", [FencedError("another has taken over"), TemporaryError("not certain now")])
+@pytest.mark.parametrize(
+    "call",
+    [lambda arm: arm.cancel_import("amlfs-7"), lambda arm: arm.delete_import("amlfs-7"), lambda arm: arm.imports()],
+)
+def test_nothing_is_said_again_that_may_not_be_done_any_more(
+    time: Time, call: Callable[[Arm], object], verdict: AmlfsError
+) -> None:
+    """Another daemon took over while this one waited: the import of that name is its own by now, and stays."""
+    arm = FakeArm()
+    arm.create_import("amlfs-7", ["/a/"], Conflict.SKIP, 0)
+    arm.faults = [TemporaryError("x", retry_after=timedelta(seconds=15))]
+    asked: list[timedelta] = []
+
+    def check() -> None:
+        asked.append(time.now - NOON)
+        raise verdict
+
+    with pytest.raises(type(verdict)) as caught:
+        call(RetryingArm(arm, Retry(lambda: True, time.sleep, check=check)))
+    assert caught.value is verdict
+    assert asked == [timedelta(seconds=15)]
+    assert not arm.jobs["amlfs-7"].import_state.over
+    assert arm.faults == []
+
+
+def test_what_may_still_be_done_is_seen_to_before_each_repetition(time: Time) -> None:
+    """The first call is its caller's to see to."""
+    asked: list[timedelta] = []
+    retry = Retry(lambda: True, time.sleep, check=lambda: asked.append(time.now - NOON))
+    assert retry.call(failing(2, TemporaryError("x"))) == 3
+    assert asked == [timedelta(seconds=0.5), timedelta(seconds=1.5)]
