@@ -7,7 +7,8 @@ import logging
 import os
 import re
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from slurm_amlfs.adapters.folders import make_folder
 from slurm_amlfs.adapters.log import event
 from slurm_amlfs.adapters.replacing import replace_file
-from slurm_amlfs.errors import PermanentError, UserError
+from slurm_amlfs.errors import PermanentError, TemporaryError, UserError
 from slurm_amlfs.wire import MAX_BYTES, Board, Site, dump_board, dump_site, load_board
 
 _LOG = logging.getLogger(__name__)
@@ -76,6 +77,9 @@ class BoardFolder:
         """Remove a job's board, and what the hooks noted of the asks that it answers. Gone is success.
 
         A teardown takes these notes away; a job that Slurm has lost has none.
+
+        Raises:
+            TemporaryError: it cannot be removed, as on a disk that is read-only.
         """
         path = self._boards / str(job_id)
         board = self._posted_board(path)
@@ -85,11 +89,17 @@ class BoardFolder:
             with suppress(OSError):
                 if token and note.read_bytes().startswith(f"{token} ".encode()):
                     note.unlink()
-        path.unlink(missing_ok=True)
+        with self._told():
+            path.unlink(missing_ok=True)
 
     def posted(self) -> tuple[int, ...]:
-        """List the jobs that have a board."""
-        return tuple(sorted(int(path.name) for path in self._boards.iterdir() if path.name.isdecimal()))
+        """List the jobs that have a board.
+
+        Raises:
+            TemporaryError: the folder cannot be read.
+        """
+        with self._told():
+            return tuple(sorted(int(path.name) for path in self._boards.iterdir() if path.name.isdecimal()))
 
     def asked(self, job_id: int) -> str:
         """Read which ask of a job's stage-in its hook made last, as it notes that in `asks`; "" if none is known."""
@@ -107,6 +117,14 @@ class BoardFolder:
             TemporaryError: it cannot be written.
         """
         replace_file(self._site, dump_site(site), self._gid)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = f"{self._boards} cannot be used ({error.strerror}); mend the disk of state_dir"
+            raise TemporaryError(why) from error
 
     def _posted_board(self, path: Path) -> Board | None:
         try:

@@ -140,7 +140,7 @@ class Loop:
                     log.error("pass-failed", extra={"amlfs_pairs": {"error": error.message}})  # noqa: TRY400 - a sentence is enough
                 stop.wait(failures.pause_seconds)
             except Exception:
-                # A fault of ours: nothing of the pass was kept, and what is not decided only waits.
+                # A fault of ours: what is not decided, or decided and not told, only waits.
                 log.exception("pass-broke")
                 stop.wait(1)
             rests = self._urge.rests(datetime.now(UTC)).total_seconds()
@@ -167,7 +167,7 @@ class Loop:
 
         Raises:
             FencedError: another daemon has taken over.
-            AmlfsError: the pass failed, and nothing of it was kept: it is made again at the next turn.
+            AmlfsError: the pass failed. Nothing of it was kept, or all of it and what it told: the next turn goes on.
         """
         if self._outside.tenure is not None:
             self._outside.tenure.went_on()
@@ -211,6 +211,10 @@ class Loop:
         decision = self._decide(self._looks.seen(now, self._running.futures, self._spaces.known))
         self._outside.store.save(before, decision.records, decision.events)
         self._records = decision.records
+        self._notices.take(before, decision.records, decision.events)
+        for event in (*decision.events, *decision.remarks):
+            pairs = {"job": event.job_id, "detail": event.detail} if event.job_id else {"detail": event.detail}
+            log.info(event.word.replace(" ", "-").replace("_", "-"), extra={"amlfs_pairs": pairs})
         self._rest(self._reports, now)
         self._reports, heard = [], self._heard
         if decision.wake is not None:
@@ -220,13 +224,10 @@ class Loop:
         for handle, request in heard:
             if id(request) not in unheard:
                 self._outside.inbox.done(handle)
-        for event in (*decision.events, *decision.remarks):
-            pairs = {"job": event.job_id, "detail": event.detail} if event.job_id else {"detail": event.detail}
-            log.info(event.word.replace(" ", "-").replace("_", "-"), extra={"amlfs_pairs": pairs})
         self._looks.doubt(frozenset(self._new))
         self._new.clear()
         if self._looks.adopted():
-            self._notices.sweep(self._records)
+            self._notices.sweep()
         self._spaces.plan(self._records)
         self._looks.plan(self._records, frozenset(request.job_id for _, request in self._heard))
         self._performer.keep(
@@ -243,7 +244,7 @@ class Loop:
             self._begin(errand, now)
         with suppress(TemporaryError):  # this pass is on disk, and may be told
             self._check()
-        if again := self._notices.update(before, decision.records, decision.events, now):
+        if again := self._notices.update(decision.records, now):
             self._urge.wake_at(again)
         self._comment(now)
 

@@ -44,7 +44,11 @@ class Notices:
         self._rules = rules
         self._posted: dict[int, Board] = {}
         self._timelines: dict[int, list[str]] = {}
+        self._changed: set[int] = set()
         self._unposted: set[int] = set()
+        self._gone: set[int] = set()
+        self._unswept = False
+        self._trouble = ""
         self._begun: deque[datetime] = deque()
         self._wished: set[str] = set()
         self._news: set[int] = set()
@@ -59,29 +63,54 @@ class Notices:
         self._tell(events)
         self._unposted.update(records.jobs)
 
-    def sweep(self, records: Records) -> None:
-        """Take boards of forgotten jobs away, once it is known who lives: such a job may start by its old board."""
-        for job_id in self._board.posted():
-            if job_id not in records.jobs:
-                self._board.remove(job_id)
+    def sweep(self) -> None:
+        """Have boards of forgotten jobs taken away, now that it is known who lives: one may start by its old board."""
+        self._unswept = True
 
-    def update(self, before: Records, after: Records, events: tuple[Event, ...], now: datetime) -> datetime | None:
-        """Post what changed; return when to come again for what could not be posted, None if all was.
-
-        A board is only a message: a full disk must not stop the loop.
-        """
+    def take(self, before: Records, after: Records, events: Iterable[Event]) -> None:
+        """Take what a pass has stored. It is told by the next update, though the pass may fail before that."""
         self._tell(events)
+        self._changed |= _changed(before, after) | {event.job_id for event in events}
         gone = set(before.jobs) - set(after.jobs)
-        for job_id in _changed(before, after) | {event.job_id for event in events} | self._unposted:
-            if job_id in after.jobs:
-                self._post(after, job_id, now)
         for job_id in gone:
             self._timelines.pop(job_id, None)
             self._posted.pop(job_id, None)
             self._unposted.discard(job_id)
             self._said.pop(job_id, None)
-            self._board.remove(job_id)
-        return now + _POST_AGAIN if self._unposted else None
+        self._gone |= gone
+
+    def update(self, records: Records, now: datetime) -> datetime | None:
+        """Post what changed; return when to come again for what could not be posted or removed, None if all was.
+
+        A board is only a message: a full disk must not stop the loop.
+        """
+        for job_id in self._changed | self._unposted:
+            if job_id in records.jobs:
+                self._post(records, job_id, now)
+            self._changed.discard(job_id)
+        trouble = self._remove(records)
+        if trouble not in {"", self._trouble}:
+            log.error("board-not-removed", extra={"amlfs_pairs": {"error": trouble}})
+        self._trouble = trouble
+        return now + _POST_AGAIN if self._unposted or trouble else None
+
+    def _remove(self, records: Records) -> str:
+        """Take away boards of forgotten jobs; say what kept one of them, "" if nothing did."""
+        trouble = ""
+        try:
+            if self._unswept:
+                self._gone |= set(self._board.posted())
+                self._unswept = False
+        except AmlfsError as error:
+            trouble = error.message
+        for job_id in list(self._gone):
+            try:
+                if job_id not in records.jobs:
+                    self._board.remove(job_id)
+                self._gone.discard(job_id)
+            except AmlfsError as error:
+                trouble = error.message
+        return trouble
 
     def comments(
         self,
@@ -180,13 +209,15 @@ class Notices:
             return
         self._posted[job_id] = board
         self._news.add(job_id)
+        known = job_id in self._unposted
+        self._unposted.add(job_id)
         try:
             self._board.post(board)
-            self._unposted.discard(job_id)
         except AmlfsError as error:
-            if job_id not in self._unposted:
+            if not known:
                 log.error("board-not-posted", extra={"amlfs_pairs": {"job": job_id, "error": error.message}})  # noqa: TRY400 - a sentence is enough
-            self._unposted.add(job_id)
+        else:
+            self._unposted.discard(job_id)
 
 
 def _changed(before: Records, after: Records) -> set[int]:

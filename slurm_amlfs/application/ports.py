@@ -185,7 +185,7 @@ class BoardPort(Protocol):
         """Replace a job's board by rename, readable by its owner and SlurmUser."""
 
     def remove(self, job_id: int) -> None:
-        """Remove a job's board. Gone is success."""
+        """Remove a job's board. Gone is success. A TemporaryError says that the disk does not let it."""
 
     def posted(self) -> tuple[int, ...]:
         """List the jobs that have a board."""

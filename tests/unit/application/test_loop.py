@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -223,6 +224,41 @@ def test_a_board_on_a_full_disk_stops_no_import(site: Site, monkeypatch: pytest.
     site.turn(2)
 
     assert site.board.boards[7].phase_in == "importing"
+
+
+@pytest.mark.parametrize("error", [TemporaryError("read-only"), OSError("read-only")])
+def test_a_pass_that_fails_after_it_was_stored_is_told_by_the_next(
+    site: Site, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The inbox cannot be cleared just then; afterwards the board is as the records are, its timeline has all once."""
+    done = site.inbox.done
+    boards: list[Answer | None] = []
+
+    def refuse_once(handle: str) -> None:
+        if not boards and "staged in" in {event.word for event in site.store.load()[1]}:
+            boards.append(site.answer("1-1"))
+            raise error
+        done(handle)
+
+    monkeypatch.setattr(site.inbox, "done", refuse_once)
+    site.submit()
+    site.until(lambda: bool(site.arm.jobs))
+    site.arm.finish(next(iter(site.arm.jobs)))
+    for _ in range(60):
+        site.ask(RequestKind.DATA_IN, "1-1")  # so that every pass has something to clear away
+        with suppress(TemporaryError, OSError):
+            site.turn(1)
+        site.lustre.finish_restores()
+        if boards:
+            break
+    for _ in range(3):
+        site.turn(1)
+
+    assert boards == [Answer.BUSY]
+    assert site.answer("1-1") is Answer.DONE
+    told = [line.split(" ", 1)[1].split(":")[0] for line in site.board.boards[7].timeline]
+    assert told == ["submitted", "import started", "imported", "restored", "staged in"]
+    assert site.inbox.waiting == {}
 
 
 def broken_by(job_id: int) -> Callable[..., Decision]:

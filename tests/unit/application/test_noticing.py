@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from slurm_amlfs.application.noticing import Notices
 from slurm_amlfs.domain.ask import Ask, Direction
@@ -46,6 +50,14 @@ def with_job(**changes: object) -> Records:
     return Records({7: replace(JOB, **changes)}, {KEY: STAGE})  # type: ignore[arg-type]
 
 
+def update(
+    notices: Notices, before: Records, after: Records, events: tuple[Event, ...], now: datetime
+) -> datetime | None:
+    """Have the boards follow a pass."""
+    notices.take(before, after, events)
+    return notices.update(after, now)
+
+
 def texts(notices: Notices, records: Records, after: float = 0) -> list[str]:
     """List the comments that are wished for."""
     return [it.text for it in notices.comments(records, NOW + timedelta(seconds=after))]
@@ -56,14 +68,14 @@ def test_boards_follow_the_records() -> None:
     board = FakeBoard()
     notices = Notices(board, RULES)
     events = (Event(7, NOW, "submitted", "stage_in prefix=/a/"),)
-    notices.update(EMPTY, RECORDS, events, NOW)
+    update(notices, EMPTY, RECORDS, events, NOW)
     first = board.boards[7]
-    notices.update(RECORDS, RECORDS, (), NOW + timedelta(seconds=9))
+    update(notices, RECORDS, RECORDS, (), NOW + timedelta(seconds=9))
     posts = board.posts
     later = with_stage(message="importing")
-    notices.update(RECORDS, later, (), NOW)
+    update(notices, RECORDS, later, (), NOW)
     second = board.boards[7]
-    notices.update(later, EMPTY, (), NOW)
+    update(notices, later, EMPTY, (), NOW)
 
     assert first.timeline == (f"{int(NOW.timestamp())} submitted: stage_in prefix=/a/",)
     assert posts == 1
@@ -75,8 +87,8 @@ def test_a_stage_that_is_gone_changes_the_board() -> None:
     """A job whose lines are refused at its second ask has no stages any more."""
     board = FakeBoard()
     notices = Notices(board, RULES)
-    notices.update(EMPTY, RECORDS, (), NOW)
-    notices.update(RECORDS, Records({7: JOB}), (), NOW)
+    update(notices, EMPTY, RECORDS, (), NOW)
+    update(notices, RECORDS, Records({7: JOB}), (), NOW)
 
     assert board.boards[7].phase_in == ""
 
@@ -89,9 +101,9 @@ def test_after_a_start_every_board_is_posted_anew() -> None:
     notices = Notices(board, RULES)
     notices.begin(RECORDS, (Event(7, NOW, "submitted", ""),))
     kept = board.posted()
-    notices.sweep(RECORDS)
+    notices.sweep()
+    update(notices, RECORDS, RECORDS, (), NOW)
     gone = board.posted()
-    notices.update(RECORDS, RECORDS, (), NOW)
 
     assert (kept, gone) == ((7, 8), (7,))
     assert board.boards[7].epoch == "e1"
@@ -102,19 +114,84 @@ def test_a_board_that_cannot_be_posted_is_posted_later() -> None:
     """A full disk stops nothing; the loop is told when to come again, until it worked."""
     board = FullDisk()
     notices = Notices(board, RULES)
-    again = notices.update(EMPTY, RECORDS, (), NOW)
+    again = update(notices, EMPTY, RECORDS, (), NOW)
     board.full = False
-    done = notices.update(RECORDS, RECORDS, (), NOW)
+    done = update(notices, RECORDS, RECORDS, (), NOW)
 
     assert again == NOW + timedelta(seconds=1)
     assert done is None
     assert board.boards[7].message == "waiting for the slot"
 
 
+def test_what_a_pass_could_not_tell_the_next_one_tells() -> None:
+    """Its records were stored, and it failed before it told: neither the change nor its event is lost or doubled."""
+    board = FakeBoard()
+    notices = Notices(board, RULES)
+    update(notices, EMPTY, RECORDS, (), NOW)
+    later = with_stage(message="importing")
+    notices.take(RECORDS, later, (Event(7, NOW, "import started", ""),))
+    update(notices, later, later, (), NOW)
+    posts = board.posts
+    update(notices, later, later, (), NOW)
+
+    assert board.boards[7].message == "importing"
+    assert board.boards[7].timeline == (f"{int(NOW.timestamp())} import started",)
+    assert (posts, board.posts) == (2, 2)
+
+
+def test_a_board_that_breaks_once_is_posted_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is raised: all boards that were to be posted are."""
+    board = FakeBoard()
+    notices = Notices(board, RULES)
+    monkeypatch.setattr(board, "post", fails(OSError("no such device")))
+    with pytest.raises(OSError, match="no such device"):
+        update(notices, EMPTY, many(3), (), NOW)
+    monkeypatch.undo()
+    notices.update(many(3), NOW)
+
+    assert sorted(board.boards) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("error", [TemporaryError("read-only"), OSError("read-only")])
+@pytest.mark.parametrize("method", ["remove", "posted"])
+def test_a_board_that_cannot_be_removed_is_removed_later(
+    monkeypatch: pytest.MonkeyPatch, method: str, error: Exception
+) -> None:
+    """Of a job that is forgotten now, or was before the start; what lives is told meanwhile, and what is back stays."""
+    board = FakeBoard()
+    board.post(Board(8, 1, "old"))
+    board.post(Board(9, 1, "old"))
+    notices = Notices(board, RULES)
+    update(notices, EMPTY, many(3), (), NOW)
+    monkeypatch.setattr(board, method, fails(error))
+    notices.sweep()
+    fewer = Records({1: many(3).jobs[1]}, {})
+    with nullcontext() if isinstance(error, TemporaryError) else pytest.raises(OSError, match="read-only"):
+        assert update(notices, many(3), fewer, (), NOW) == NOW + timedelta(seconds=1)
+    told = board.boards[1].phase_in
+    monkeypatch.undo()
+    again = Records({1: fewer.jobs[1], 9: replace(JOB, job_id=9)}, {})
+    done = update(notices, fewer, again, (), NOW)
+
+    assert told == ""
+    assert done is None
+    assert sorted(board.boards) == [1, 9]
+    assert board.boards[9].epoch == "e1"
+
+
+def fails(error: Exception) -> Callable[..., None]:
+    """Make a method that fails."""
+
+    def method(*_: object) -> None:
+        raise error
+
+    return method
+
+
 def test_comments_are_wished_for_at_most_every_ten_seconds() -> None:
     """And only with news."""
     notices = Notices(FakeBoard(), RULES)
-    notices.update(EMPTY, RECORDS, (), NOW)
+    update(notices, EMPTY, RECORDS, (), NOW)
     fresh = texts(notices, RECORDS)
     [text] = fresh
     said = with_job(commented=NOW, comment="amlfs: declared")
@@ -136,7 +213,7 @@ def test_the_whole_cluster_has_two_comments_a_second() -> None:
     """However many jobs there are, slurmctld locks its jobs twice a second at most; who waited longest is first."""
     records = many(5)
     notices = Notices(FakeBoard(), RULES)
-    notices.update(EMPTY, records, (), NOW)
+    update(notices, EMPTY, records, (), NOW)
     first = [it.job_id for it in notices.comments(records, NOW)]
     again = notices.comments_again
     none = list(notices.comments(records, NOW + timedelta(seconds=0.9)))
@@ -151,7 +228,7 @@ def test_comments_that_hang_or_fail_do_not_use_up_the_budget() -> None:
     """Two at once; one that rests lets the next one through."""
     records = many(5)
     notices = Notices(FakeBoard(), RULES)
-    notices.update(EMPTY, records, (), NOW)
+    update(notices, EMPTY, records, (), NOW)
     begun = {key_of(it) for it in notices.comments(records, NOW, (), {"comment 5"})}
     later = NOW + timedelta(seconds=30)
 
@@ -163,7 +240,7 @@ def test_comments_that_hang_or_fail_do_not_use_up_the_budget() -> None:
 def test_there_is_nothing_to_say_of_a_job_that_runs_or_is_gone() -> None:
     """Announced, running, gone, closed: the comment stays what it was."""
     notices = Notices(FakeBoard(), RULES)
-    notices.update(EMPTY, RECORDS, (), NOW)
+    update(notices, EMPTY, RECORDS, (), NOW)
     quiet: list[dict[str, object]] = [
         {"announced": True},
         {"life": Life.RUNNING},
@@ -183,7 +260,7 @@ def test_a_job_that_exports_keeps_the_comment_of_its_start() -> None:
     ended = replace(JOB, life=Life.ENDED, token_out="2-1")  # noqa: S106 - an ask's name, no secret
     records = Records({7: ended}, {KEY: brought, key: out})
     notices = Notices(FakeBoard(), RULES)
-    notices.update(EMPTY, records, (), NOW)
+    update(notices, EMPTY, records, (), NOW)
 
     assert texts(notices, records) == []
 
@@ -193,7 +270,7 @@ def test_a_long_timeline_is_cut() -> None:
     board = FakeBoard()
     notices = Notices(board, RULES)
     events = tuple(Event(7, NOW, f"word{number}", "") for number in range(150))
-    notices.update(EMPTY, RECORDS, events, NOW)
+    update(notices, EMPTY, RECORDS, events, NOW)
 
     assert len(board.boards[7].timeline) == 100
     assert board.boards[7].timeline[-1].endswith("word149")
