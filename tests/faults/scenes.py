@@ -108,7 +108,7 @@ def play(shared: Shared, name: str, scene: str, die_at: str = "") -> tuple[Endin
         if die_at:
             # The last act of a scene may be where it dies.
             with suppress(NotInTimeError):
-                until(lambda: ground.deaths or not ground.daemon_alive, "the daemon dies", 3.0)
+                until(lambda: ground.deaths or not ground.daemon_alive, "the daemon dies", 30.0)
             settle(slurm, step)
         ended, deaths = ending(slurm), ground.deaths
         # What it reads comes back from Blob, so the end is taken before.

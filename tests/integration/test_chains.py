@@ -14,7 +14,7 @@ TRUE = "#!/bin/sh\ntrue\n"
 WRITES = '#!/bin/sh\nset -eu\nmkdir -p "$AMLFS_EXPORT_DIR"\necho {word} > "$AMLFS_EXPORT_DIR/out"\n'
 READS = '#!/bin/sh\ngrep -qx {word} "$AMLFS_IMPORT_DIR"/out\n'
 """A job that fails unless it reads this word."""
-CHANGES = READS.format(word="old").rstrip() + ' && echo new > "$AMLFS_EXPORT_DIR"/out\n'
+CHANGES = "#!/bin/sh\nset -eu\n" + 'grep -qx old "$AMLFS_IMPORT_DIR"/out\necho new > "$AMLFS_EXPORT_DIR"/out\n'
 
 
 def first(site: Site, name: str, word: str, *options: str) -> int:
@@ -60,11 +60,13 @@ def test_who_asks_while_an_export_is_under_way_waits_for_it(site: Site, name: st
     with seeing.held(site, "archive"):
         one = first(site, name, "old")
         wait_for_export(site, one)
-        two = site.submit("alice", CHANGES, *both)
+        go = site.home("alice") / f"{name}.go"
+        two = site.submit("alice", CHANGES + f'while [ ! -e "{go}" ]; do sleep 0.2; done\n', *both)
         wait_until_it_waits(site, two, one)
         assert int(site.job(two)["Priority"]) > 0
     site.wait(lambda: seeing.has_word(site, two, "started"), seeing.LONG, "the second starts")
     with seeing.held(site, "archive"):
+        go.touch()
         wait_for_export(site, two)
         three = second(site, name, "new")
         wait_until_it_waits(site, three, two)

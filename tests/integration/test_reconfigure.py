@@ -5,7 +5,6 @@ From 23.11 on it starts a new slurmctld, which tears all of them down, puts them
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -51,8 +50,8 @@ def test_jobs_that_wait_staged_in_are_staged_in_again_at_once(busy: Site, name: 
             if not token or token in before:
                 continue
             first_asked.setdefault(token, when)  # the hook writes it anew when it has to ask again
-            if is_answered(busy, job, token):
-                answered[job] = time.time() - first_asked[token]
+            if when_answered := answer(busy, job, token):
+                answered[job] = when_answered - first_asked[token]
         return len(answered) == JOBS
 
     busy.run(None, ["scontrol", "reconfigure"])
@@ -101,10 +100,11 @@ def asked(site: Site, job: int) -> tuple[str, float]:
         return "", 0.0
 
 
-def is_answered(site: Site, job: int, token: str) -> bool:
-    """Say whether the board tells Slurm that an ask is done."""
+def answer(site: Site, job: int, token: str) -> float:
+    """Say when the board was written that tells Slurm that an ask is done; 0 while it does not."""
+    path = site.state_dir / "board" / str(job)
     try:
-        board = load_board((site.state_dir / "board" / str(job)).read_bytes())
+        board, written = load_board(path.read_bytes()), path.stat().st_mtime
     except FileNotFoundError:
-        return False
-    return board.token_in == token and board.answer_in is Answer.DONE
+        return 0.0
+    return written if board.token_in == token and board.answer_in is Answer.DONE else 0.0
