@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 from slurm_amlfs.domain import archiving, capacity, freshness, keeping, overwriting, ranking, riding, sizing
 from slurm_amlfs.domain.ask import Conflict, Direction
 from slurm_amlfs.domain.draft import Draft
+from slurm_amlfs.domain.errand import Clear, key_of
 from slurm_amlfs.domain.lease import Lease, LeaseKey, Part
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import reduce
@@ -216,6 +217,9 @@ def _begin_import(draft: Draft, fs: str, turn: Turn) -> Transfer | None:
     ident = _import_name(draft, prefixes, held)
     known = draft.transfers.get(ident)
     if known is not None and known.outcome is not Outcome.VANISHED:
+        return None
+    clear = Clear(fs, ident)
+    if clear in draft.errands or key_of(clear) in draft.seen.running:
         return None
     blobs = sum(part.blobs for it in held for part in it.wants if part.prefix in kept)
     first = held[0].key

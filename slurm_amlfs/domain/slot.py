@@ -12,10 +12,10 @@ from dataclasses import replace
 from slurm_amlfs.domain import batching, landing, lateness, overwriting, riding, sizing, wellness
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
-from slurm_amlfs.domain.errand import Clear, Start, key_of
+from slurm_amlfs.domain.errand import Clear, Start
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Records, Stage, Transfer, TransferKind, TransferPhase
-from slurm_amlfs.domain.transfers import follow
+from slurm_amlfs.domain.transfers import follow, may_be_taken
 from slurm_amlfs.domain.world import FsSeen
 
 
@@ -24,17 +24,30 @@ def follow_slot(draft: Draft, fs: str) -> None:
     seen = draft.seen.file_systems.get(fs)
     for transfer in [it for it in draft.transfers.values() if it.fs == fs]:
         follow(draft, transfer, seen)
+    _give_way(draft, fs, seen)
     for transfer in [it for it in draft.transfers.values() if it.fs == fs]:
         if transfer.kind is TransferKind.IMPORT and not transfer.holds_slot and not transfer.landed:
             draft.transfers[transfer.transfer_id] = replace(transfer, landed=True)
             landing.land(draft, transfer)
 
 
+def _give_way(draft: Draft, fs: str, seen: FsSeen | None) -> None:
+    """Drop what was to be imported next while Azure did not show an import that it shows again; its turn comes anew."""
+    ours = [it for it in draft.transfers.values() if it.fs == fs and it.kind is TransferKind.IMPORT]
+    if seen is None or not any(it.phase is TransferPhase.ASKED for it in ours):
+        return
+    for it in ours:
+        if it.phase is TransferPhase.INTENDED and not may_be_taken(draft, it, seen):
+            del draft.transfers[it.transfer_id]
+
+
 def take_turn(draft: Draft, fs: str) -> None:
     """Give the file system's slot to who is next, if it is free."""
     seen = draft.seen.file_systems.get(fs)
     _forget(draft, fs)
-    active = next((it for it in draft.transfers.values() if it.fs == fs and it.holds_slot), None)
+    holding = [it for it in draft.transfers.values() if it.fs == fs and it.holds_slot]
+    # What Azure has goes before what it is to have: an import may be shown again after another was begun.
+    active = min(holding, key=lambda it: it.phase is TransferPhase.INTENDED, default=None)
     hindrance = _hindrance(seen, {it.transfer_id for it in draft.transfers.values()}, active)
     if active is None and seen is not None and not hindrance:
         turn = batching.next_turn(draft, fs)
@@ -93,9 +106,7 @@ def _start(draft: Draft, transfer: Transfer, seen: FsSeen, hindrance: str) -> No
 def _check_again(draft: Draft, transfer: Transfer, seen: FsSeen) -> bool:
     """Give an overwriting import up that waited too long since it was looked at, unless Azure may have it by now."""
     held = [it for key in transfer.leases if (it := draft.leases.get(key)) is not None]
-    looked_since = transfer.asked is None or seen.seen > transfer.asked
-    asking = key_of(Start(transfer)) in draft.seen.running
-    if asking or not looked_since or all(overwriting.is_checked(draft, it) for it in held):
+    if may_be_taken(draft, transfer, seen) or all(overwriting.is_checked(draft, it) for it in held):
         return False
     del draft.transfers[transfer.transfer_id]
     for it in held:

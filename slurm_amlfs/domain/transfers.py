@@ -34,7 +34,8 @@ _ARCHIVE_OUTCOMES = {
 
 
 def follow(draft: Draft, transfer: Transfer, seen: FsSeen | None) -> None:
-    """Take what the latest look at the file system says of a transfer that holds the slot."""
+    """Take what the latest look at the file system says of a transfer that holds the slot, or does so after all."""
+    transfer = _found_again(draft, transfer, seen)
     if not transfer.holds_slot:
         return
     wanted = any(draft.riders.get(key) or _is_awaited(draft, key) for key in transfer.leases) or any(
@@ -51,6 +52,34 @@ def follow(draft: Draft, transfer: Transfer, seen: FsSeen | None) -> None:
         _follow_import(draft, transfer, seen)
     else:
         _follow_archive(draft, transfer, seen)
+
+
+def may_be_taken(draft: Draft, transfer: Transfer, seen: FsSeen) -> bool:
+    """Say whether Azure may have taken a transfer that the latest look does not show: it is, or was since, asked."""
+    asking = key_of(Start(transfer)) in draft.seen.running
+    return asking or (transfer.asked is not None and seen.seen <= transfer.asked)
+
+
+def _found_again(draft: Draft, transfer: Transfer, seen: FsSeen | None) -> Transfer:
+    """Follow an import again that was given up and is shown after all: it has the slot, whatever was begun since."""
+    if transfer.outcome is not Outcome.VANISHED or transfer.kind is not TransferKind.IMPORT or seen is None:
+        return transfer
+    if not any(it.name == transfer.transfer_id and not it.import_state.over for it in seen.imports):
+        return transfer
+    draft.remark("transfer found again", f"{transfer.fs} {transfer.transfer_id}")
+    for held in [it for key in transfer.leases if (it := draft.leases.get(key)) is not None and it.wants]:
+        draft.put_lease(replace(held, not_before=None, waits_in_a_row=0, message=""))
+    found = replace(
+        lateness.found(transfer),
+        phase=TransferPhase.ASKED,
+        outcome=Outcome.NONE,
+        ended=None,
+        landed=False,
+        not_before=None,
+        message="",
+    )
+    draft.transfers[transfer.transfer_id] = found
+    return found
 
 
 def _is_awaited(draft: Draft, key: LeaseKey) -> bool:
@@ -124,9 +153,7 @@ def _end(draft: Draft, transfer: Transfer, outcome: Outcome) -> None:
 def _unseen(draft: Draft, transfer: Transfer, seen: FsSeen) -> None:
     """Decide about a transfer that Azure does not show: not asked yet, not shown yet, or gone."""
     if transfer.phase is TransferPhase.INTENDED:
-        asking = key_of(Start(transfer)) in draft.seen.running
-        looked_since = transfer.asked is None or seen.seen > transfer.asked
-        if transfer.unwanted and not asking and looked_since:
+        if transfer.unwanted and not may_be_taken(draft, transfer, seen):
             _end(draft, transfer, Outcome.CANCELLED)
         return
     transfer = draft.transfers[transfer.transfer_id] = lateness.missed(transfer, seen)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from slurm_amlfs.domain.errand import ProveOut, Start, Stop, key_of
+from slurm_amlfs.domain.errand import Clear, ProveOut, Start, Stop, key_of
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import TransferPhase
 from slurm_amlfs.domain.report import Fault, Started, Trouble
@@ -122,6 +122,82 @@ def test_what_looks_lack_for_a_minute_is_gone() -> None:
     assert desk.decision is not None
     assert [it.word for it in desk.decision.remarks] == ["transfer vanished"]
     assert not any(it.holds_slot for it in desk.records.transfers.values())
+
+
+def vanished(line: str = IN, job_id: int = 3) -> tuple[Desk, ImportView]:
+    """Bring an import to where Azure has not shown it for too long, though it runs; another job wants more by then."""
+    desk = wanting_import()
+    transfer = desk.start()
+    desk.go()
+    hidden = desk.imports.pop(transfer.transfer_id)
+    looks(desk, 5, 5)
+    desk.submit(line, job_id=job_id)
+    desk.count()
+    while not desk.wished(Start):
+        desk.go(after=5)
+    return desk, hidden
+
+
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize(("line", "job_id"), [(IN, 3), ("stage_in prefix=/b/", 8)])
+def test_a_vanished_import_that_is_shown_again_is_followed_whatever_was_begun_since(
+    line: str,
+    job_id: int,
+    asked: bool,  # noqa: FBT001
+) -> None:
+    """It has the slot; what was begun in its place, and refused, is dropped, so that nothing comes in twice."""
+    desk, hidden = vanished(line, job_id)
+    other = desk.wish(Start)
+    if asked:
+        desk.report(other, BUSY)
+    desk.imports[hidden.name] = hidden
+    desk.go()
+    words = [it.word for it in desk.decision.remarks] if desk.decision is not None else []
+    looks(desk, *[5.0] * 3)
+    followed = desk.transfer()
+    starts = desk.wished(Start)
+    message = desk.board().message
+    desk.land()
+
+    assert other.transfer.transfer_id != hidden.name
+    assert "transfer found again" in words
+    assert (followed.transfer_id, followed.phase, starts) == (hidden.name, TransferPhase.ASKED, [])
+    assert message == ""
+    assert desk.stage().phase is Phase.RESTORING
+    assert [it.transfer.prefixes for it in desk.wished(Start)] == [("/b/",)] * (job_id == 8)
+
+
+def test_what_may_have_been_taken_in_place_of_a_vanished_import_is_looked_for_before_it_is_dropped() -> None:
+    """It is being asked for just when the first is shown again; Azure took it after all, so both are followed."""
+    desk, hidden = vanished()
+    other = desk.wish(Start)
+    desk.running = {key_of(other)}
+    desk.imports[hidden.name] = hidden
+    desk.go()
+    both = {it.transfer_id: it.phase for it in desk.records.transfers.values() if it.holds_slot}
+    starts = desk.wished(Start)
+    desk.running = set()
+    desk.show_transfer(other.transfer)
+    desk.report(other, Started("c2"))
+
+    assert both == {hidden.name: TransferPhase.ASKED, other.transfer.transfer_id: TransferPhase.INTENDED}
+    assert starts == []
+    assert {it.phase for it in desk.records.transfers.values()} == {TransferPhase.ASKED}
+
+
+def test_no_import_is_begun_while_the_record_of_its_name_is_being_deleted() -> None:
+    """The deletion would meet it."""
+    desk = wanting_import()
+    first = desk.start()
+    desk.imports.clear()
+    desk.running = {key_of(Clear("amlfs", first.transfer_id))}
+    looks(desk, *[15.0] * 10)
+    meanwhile = desk.wished(Start)
+    desk.running = set()
+    looks(desk, 5)
+
+    assert meanwhile == []
+    assert desk.wish(Start).transfer.transfer_id == first.transfer_id
 
 
 def test_a_transfer_that_never_ends_is_told_and_not_cancelled() -> None:
