@@ -156,20 +156,49 @@ class SlurmCommands:
         """Have a pending batch job that Slurm has left behind staged from the start: cancelled, and then requeued.
 
         Only a cancel ends a stage-in that slurmctld believes to be under way (burst_buffer_lua.c: bb_p_job_cancel),
-        and a job that is pending is not requeued (job_mgr.c: _job_requeue_op). Slurm lets it begin two minutes later.
+        and a job that is pending, or of `--no-requeue`, is not requeued (job_mgr.c: _job_requeue_op): so the second is
+        ended before anything is cancelled. Slurm lets the job begin two minutes later.
 
         One that meanwhile is staged in, or has begun, is left alone.
 
         Raises:
-            TemporaryError: slurmctld does not answer, or does not requeue it.
+            TemporaryError: slurmctld does not answer, or does not cancel or requeue it.
+            PermanentError: Slurm refuses to make the job one that can be requeued; nothing was cancelled.
         """
-        view = self.jobs([job_id]).get(job_id)
-        if view is None or view.job_state not in {"PENDING", "CANCELLED"} or view.bb_state == "staged-in":
-            return
-        self._run([self._scancel, "--state=PENDING", str(job_id)])  # what became of it, the requeue tells
-        outcome = self._run([self._scontrol, "requeue", str(job_id)])
+        view = self._left_behind(job_id)
+        if view is not None and view.job_state == "PENDING":
+            view = self._cancel_to_requeue(view)
+        if view is None:
+            return  # a requeue would end what runs
+        outcome = self._run([self._scontrol, "requeue", view.called])
         if outcome.code != 0:
             raise TemporaryError(f"Slurm does not requeue job {job_id} ({outcome.complaint}); see slurmctld's log")
+
+    def _cancel_to_requeue(self, view: JobView) -> JobView | None:
+        """Cancel a pending job once it may be requeued, which of a cancelled one can be changed no more (_update_job).
+
+        Returns: it, cancelled; None if it has begun, or is gone.
+        """
+        outcome = self._run([self._scontrol, "update", f"JobId={view.called}", "Requeue=1"])
+        if outcome.code != 0:
+            if self._left_behind(view.job_id) is None:
+                return None
+            raise PermanentError(
+                f"Slurm refuses to let job {view.job_id} be requeued ({outcome.complaint}), so it is not cancelled;"
+                " run the daemon as root, SlurmUser or an operator, or see slurmctld's log"
+            )
+        outcome = self._run([self._scancel, "--state=PENDING", view.called])
+        now = self._left_behind(view.job_id)
+        if now is not None and now.job_state != "CANCELLED":
+            raise TemporaryError(f"Slurm does not cancel job {now.job_id} ({outcome.complaint}); see slurmctld's log")
+        return now
+
+    def _left_behind(self, job_id: int) -> JobView | None:
+        """Read a job that may be staged anew; None if it has begun, is over in another way, is gone or staged in."""
+        view = self.jobs([job_id]).get(job_id)
+        if view is None or view.job_state not in {"PENDING", "CANCELLED"} or view.bb_state == "staged-in":
+            return None
+        return view
 
     def end_stage_out(self, job_id: int) -> None:
         """Have Slurm done with a job's stage-out, in a hurry. A job that is over or gone is success.
@@ -180,7 +209,7 @@ class SlurmCommands:
         view = self.jobs([job_id]).get(job_id)
         if view is None or view.job_state != "STAGE_OUT":
             return
-        outcome = self._run([self._scancel, "--hurry", str(job_id)])
+        outcome = self._run([self._scancel, "--hurry", view.called])
         if outcome.code != 0:
             raise TemporaryError(f"Slurm does not end the stage-out of job {job_id} ({outcome.complaint})")
 

@@ -157,8 +157,8 @@ class Slurm(Protocol):
     def restage(self, job_id: int) -> None:
         """Have a pending batch job that Slurm has left behind staged from the start: cancelled, and then requeued.
 
-        One that is cancelled already is requeued, one that is staged in or gone is left. Slurm lets it begin two
-        minutes later. To refuse is an error.
+        One that may not be requeued is changed to one that may. One that is cancelled already is requeued, one that is
+        staged in, has begun or is gone is left. Slurm lets it begin two minutes later. To refuse is an error.
         """
 
     def end_stage_out(self, job_id: int) -> None:

@@ -218,6 +218,11 @@ class JobView:
         return Hold.OWNER if self.reason in _OWNERS_REASONS else Hold.ADMIN
 
     @property
+    def called(self) -> str:
+        """Spell what Slurm's commands call it alone: by its id they may take every task of its array ("7_2")."""
+        return str(self.job_id) if self.task is None else f"{self.task.job_id}_{self.task.task}"
+
+    @property
     def names(self) -> frozenset[JobName]:
         """List what a dependency on it may say: its id, its task's name, and the array as a whole."""
         mine = JobName(self.job_id)

@@ -158,7 +158,7 @@ def _text(job: Job, view: JobView, where: Behind, since: datetime) -> str:
     if where is Behind.OUT:
         return (
             f"amlfs: Slurm has left this job in STAGE_OUT since {began}, with nothing left to export; "
-            f"it goes by itself after MinJobAge, or run: scancel --hurry {job.job_id}"
+            f"it goes by itself after MinJobAge, or run: scancel --hurry {view.called}"
         )
     if view.interactive:
         return (
@@ -167,5 +167,5 @@ def _text(job: Job, view: JobView, where: Behind, since: datetime) -> str:
         )
     return (
         f"amlfs: Slurm has left this job in its burst buffer stage since {began}, which is done; "
-        f"run: scancel {job.job_id} && scontrol requeue {job.job_id}"
+        f"run: scontrol update JobId={view.called} Requeue=1 && scancel {view.called} && scontrol requeue {view.called}"
     )

@@ -30,8 +30,11 @@ class SlurmWorld(Protocol):
     def fail(self, exit_code: int) -> int:
         """Submit a job that ends with this code; return its id."""
 
-    def hold(self) -> int:
-        """Submit a job that its user holds; return its id."""
+    def hold(self, *, requeue: bool = True) -> int:
+        """Submit a job that its user holds, and that Slurm may requeue or not; return its id."""
+
+    def may_requeue(self, job_id: int) -> bool:
+        """Say whether Slurm may requeue a job."""
 
     def hold_with(self, directives: Sequence[str], tasks: int = 1) -> int:
         """Submit a held job with these directives, an array of several tasks; return its id."""
@@ -141,6 +144,15 @@ class SlurmContract:
         world.wait_until(lambda: slurm.jobs([job_id])[job_id].job_state == "CANCELLED")
         slurm.restage(job_id)
         world.wait_until(lambda: slurm.jobs([job_id])[job_id].job_state == "PENDING")
+
+    def test_a_job_that_may_not_be_requeued_is_staged_anew(self, slurm: Slurm, world: SlurmWorld) -> None:
+        """It is changed to one that may, before it is cancelled."""
+        job_id = world.hold(requeue=False)
+        assert not world.may_requeue(job_id)
+        slurm.restage(job_id)
+        world.wait_until(lambda: slurm.jobs([job_id])[job_id].restarts == 1)
+        world.wait_until(lambda: slurm.jobs([job_id])[job_id].job_state == "PENDING")
+        assert world.may_requeue(job_id)
 
     def test_what_is_over_or_waits_is_not_hurried(self, slurm: Slurm, world: SlurmWorld) -> None:
         """Only a stage-out is ended; a job that is over is not staged anew; a gone one is passed over."""

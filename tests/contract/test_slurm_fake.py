@@ -19,9 +19,16 @@ class FakeCluster:
         """Add a failed job."""
         return self._add(JobView(1, self.uid(), "FAILED", "NonZeroExitCode", exit_code=exit_code))
 
-    def hold(self) -> int:
+    def hold(self, *, requeue: bool = True) -> int:
         """Add a held job."""
-        return self._add(JobView(2, self.uid(), "PENDING", "JobHeldUser", held=True, priority=0))
+        job_id = self._add(JobView(2, self.uid(), "PENDING", "JobHeldUser", held=True, priority=0))
+        if not requeue:
+            self._slurm.no_requeue.add(job_id)
+        return job_id
+
+    def may_requeue(self, job_id: int) -> bool:
+        """Look it up."""
+        return job_id not in self._slurm.no_requeue
 
     def hold_with(self, directives: Sequence[str], tasks: int = 1) -> int:
         """Add a held job to the queue."""

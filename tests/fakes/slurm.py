@@ -13,13 +13,15 @@ class FakeSlurm:
     """The Slurm port over a dict of jobs. `faults` are raised by the next calls, one each.
 
     `queued` is what waits, by job id; what has a record that is not pending has left the queue. `lives` are all jobs
-    with directives that use their files or not, but for their state, which their record tells.
+    with directives that use their files or not, but for their state, which their record tells. `no_requeue` are jobs
+    that Slurm does not requeue until that is changed.
     """
 
     def __init__(self) -> None:
         self.records: dict[int, JobView] = {}
         self.queued: dict[int, QueuedJob] = {}
         self.lives: dict[int, LivingJob] = {}
+        self.no_requeue: set[int] = set()
         self.comments: dict[int, list[str]] = {}
         self.notices: dict[int, list[str]] = {}
         self.turns: list[tuple[int, Hold, str]] = []
@@ -75,13 +77,14 @@ class FakeSlurm:
         self.notices.setdefault(job_id, []).append(text)
 
     def restage(self, job_id: int) -> None:
-        """Cancel and requeue a job that is pending or cancelled."""
+        """Make a job that is pending or cancelled one that can be requeued, cancel and requeue it."""
         self._called()
         record = self.records.get(job_id)
         if record is None or record.job_state not in {"PENDING", "CANCELLED"} or record.bb_state == "staged-in":
             return
         if record.interactive:
             raise TemporaryError(f"Slurm does not requeue job {job_id}")
+        self.no_requeue.discard(job_id)
         self.records[job_id] = replace(record, job_state="PENDING", bb_state="complete", restarts=record.restarts + 1)
 
     def end_stage_out(self, job_id: int) -> None:

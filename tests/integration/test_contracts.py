@@ -256,9 +256,13 @@ class Cluster:
         """Submit a job that fails."""
         return self._site.submit("alice", f"#!/bin/sh\nexit {exit_code}\n")
 
-    def hold(self) -> int:
+    def hold(self, *, requeue: bool = True) -> int:
         """Submit a held job."""
-        return self._site.submit("alice", "#!/bin/sh\nexit 0\n", "--hold")
+        return self._site.submit("alice", "#!/bin/sh\nexit 0\n", "--hold", "--requeue" if requeue else "--no-requeue")
+
+    def may_requeue(self, job_id: int) -> bool:
+        """Read what scontrol shows."""
+        return self._site.job(job_id)["Requeue"] == "1"
 
     def hold_with(self, directives: Sequence[str], tasks: int = 1) -> int:
         """Submit a held job with directives in its script."""

@@ -77,7 +77,8 @@ def test_a_job_that_slurm_left_in_its_stage_in(brief: Site, name: str) -> None:
         brief.wait(lambda: seeing.has_word(brief, jobs.coming, "left behind"), seeing.LONG, "the daemon tells")
         record = brief.job(jobs.coming)
         assert (record["JobState"], record["BurstBufferState"]) == ("PENDING", "staging-in")
-        told = f"run: scancel {jobs.coming} && scontrol requeue {jobs.coming}"
+        commands = (f"scontrol update JobId={jobs.coming} Requeue=1", f"scancel {jobs.coming}")
+        told = f"run: {' && '.join(commands)} && scontrol requeue {jobs.coming}"
         assert told in brief.status(jobs.coming)["message"]
         brief.wait(lambda: told in brief.job(jobs.coming)["AdminComment"], seeing.LONG, "AdminComment tells")
     with configured(brief, MENDS):

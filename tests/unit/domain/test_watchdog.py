@@ -10,6 +10,7 @@ from slurm_amlfs.domain.errand import Mend, ProveOut
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life
 from slurm_amlfs.domain.report import Done, Fault, Trouble
+from slurm_amlfs.domain.view import JobName
 from slurm_amlfs.wire import Answer, RequestKind
 from tests.unit.domain.desk import RULES, Desk, proved
 
@@ -39,10 +40,18 @@ def test_a_stage_in_whose_answer_nobody_fetches_is_told() -> None:
     wait(desk)
     wait(desk)
 
-    assert "run: scancel 7 && scontrol requeue 7" in desk.board().message
+    assert "run: scontrol update JobId=7 Requeue=1 && scancel 7 && scontrol requeue 7" in desk.board().message
     assert desk.words().count("left behind") == 1
     assert desk.wished(Mend) == []
     assert desk.answers()[0] is Answer.DONE
+
+
+def test_of_an_array_the_task_is_named() -> None:
+    """By the array's id, which its last task has, the commands would take every task, those that run too."""
+    desk = staged_in(task=JobName(7, 3))
+    wait(desk)
+
+    assert "run: scontrol update JobId=7_3 Requeue=1 && scancel 7_3 && scontrol requeue 7_3" in desk.board().message
 
 
 def test_the_alarm_goes_when_slurm_takes_the_job_up_again() -> None:
