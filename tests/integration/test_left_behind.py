@@ -18,7 +18,7 @@ from tests.integration.four_jobs import FourJobs
 
 pytestmark = pytest.mark.integration
 
-TELLS = "\n[watchdog]\nafter_seconds = 1.0\n"
+TELLS = "\n[watchdog]\nafter_seconds = 8.0\n"
 MENDS = f"{TELLS}mend = true\n"
 
 
