@@ -92,6 +92,9 @@ def answer_in(job: Job, ins: list[Stage]) -> Answer:
     """Answer the hook that waits for the stage-ins."""
     if job.refusal or any(it.phase in {Phase.FAILED, Phase.CANCELLED} for it in ins):
         return Answer.ERROR
+    if job.run is not None and job.life in {Life.ENDED, Life.GONE}:
+        # Whoever asks again by this run's name is another run, of a slurmctld that has forgotten the first.
+        return Answer.BUSY
     if all(it.phase in _BEGUN for it in ins):
         return Answer.DONE
     proved = all(it.phase is Phase.STAGED_IN or it.phase in _BEGUN for it in ins)

@@ -10,7 +10,7 @@ from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Comment, TurnGate
 from slurm_amlfs.domain.gate import SAVED_AFTER, Gate, Run, turn
 from slurm_amlfs.domain.hearing import hear
-from slurm_amlfs.domain.holding import keep, looked_at, request_of, waits
+from slurm_amlfs.domain.holding import has_ended, keep, looked_at, request_of, waits
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Job
 from slurm_amlfs.domain.report import Result, Trouble
@@ -61,7 +61,7 @@ def _is_open(job: Job, record: JobRecord) -> bool:
 
 
 def _is_of_run(job: Job, record: JobRecord) -> bool:
-    return job.run is not None and job.run.number == record.job.restarts
+    return job.run is not None and job.run.number == record.job.restarts and not has_ended(job)
 
 
 def _is_proved(draft: Draft, job: Job | None) -> bool:

@@ -42,8 +42,8 @@ def follow(draft: Draft) -> None:
             continue
         if waits(view):
             _wait(draft, record)
-        elif view.job_state in _RUNS and (job is None or job.run is None):
-            # The daemon has lost its memory, or the site has changed to hold mode.
+        elif view.job_state in _RUNS and (job is None or job.run is None or _runs_again(draft, job)):
+            # The daemon has lost its memory, or the site has changed to hold mode, or slurmctld has forgotten a run.
             _ask(draft, record, _begin(draft, record))
 
 
@@ -61,7 +61,7 @@ def looked_at(draft: Draft) -> Iterator[JobRecord]:
 
 def _wait(draft: Draft, record: JobRecord) -> None:
     job = draft.jobs.get(record.job.job_id)
-    if job is None or job.closed is not None or not _is_same(job.run, record):
+    if job is None or job.closed is not None or job.life is not Life.PENDING or not _is_same(job.run, record):
         if job is not None and not _is_over(draft, job):
             return
         job = _begin(draft, record)
@@ -75,6 +75,20 @@ def _wait(draft: Draft, record: JobRecord) -> None:
         _say(draft, job, why)
     else:
         _ask(draft, record, job)
+
+
+def has_ended(job: Job) -> bool:
+    """Say whether the run that is known is over, so that a record which waits or runs is of another.
+
+    It may bear the same number: a slurmctld that is killed forgets the starts and ends that it has not saved.
+    """
+    return job.life in {Life.ENDED, Life.GONE}
+
+
+def _runs_again(draft: Draft, job: Job) -> bool:
+    """Say whether a job runs whose end was heard of, and the exports of that end are over: this end needs others."""
+    outs = draft.of_job(job.job_id, Direction.OUT)
+    return has_ended(job) and all(stage.phase.over or stage.phase is Phase.DECLARED for stage in outs)
 
 
 def _is_same(run: Run | None, record: JobRecord) -> bool:
