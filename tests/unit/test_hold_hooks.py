@@ -80,11 +80,37 @@ def test_a_job_that_the_daemon_has_not_seen_is_sent_back(site: Site, lines: str)
     assert f"--jobs={JOB} " in asked
 
 
+NO_ANSWER = "slurm_load_jobs error: Unable to contact slurm controller"
+
+
 def test_a_silent_slurm_stops_nobody(site: Site) -> None:
-    """Most jobs are none of ours; one line tells of the job that was not checked."""
-    squeue(site, "slurm_load_jobs error: Unable to contact slurm controller", code=1)
+    """Most jobs are none of ours; asked three times, it leaves one line that tells of the job that was not checked."""
+    squeue(site, NO_ANSWER, code=1)
     assert site.run(PROLOG, **RUN).returncode == 0
     assert f"job {JOB} starts unchecked" in site.told("logger")
+    assert site.told("squeue").count("\n") == 3
+
+
+@pytest.mark.parametrize(("fails", "lines", "code"), [(1, "#AMLFS stage_in prefix=/a/", 1), (2, "(null)", 0)])
+def test_a_slurm_that_is_silent_for_a_moment_is_asked_again(site: Site, fails: int, lines: str, code: int) -> None:
+    """What it says then counts."""
+    log = site.folder / "squeue.log"
+    site.program(
+        "squeue",
+        f"echo asked >>{log}\n[ $(wc -l <{log}) -gt {fails} ] || {{ echo '{NO_ANSWER}'; exit 1; }}\necho '{lines}'",
+    )
+    assert site.run(PROLOG, **RUN).returncode == code
+    assert site.told("squeue").count("\n") == fails + 1
+    assert "starts unchecked" not in site.told("logger")
+
+
+@pytest.mark.parametrize("name", ["import", "export"])
+def test_our_options_need_no_word_of_slurms(site: Site, name: str) -> None:
+    """Only the SPANK plugin sets them, so a job that has one and no board is sent back unasked."""
+    squeue(site, NO_ANSWER, code=1)
+    assert site.run(PROLOG, **RUN, **{f"SPANK__SLURM_SPANK_OPTION_amlfs_amlfs_{name}": "/a/"}).returncode == 1
+    assert f"--amlfs-{name}, and slurm-amlfsd has not seen it yet" in site.told("logger")
+    assert site.told("squeue") == ""
 
 
 @pytest.mark.parametrize(("code2", "reason", "code"), [
