@@ -6,13 +6,19 @@ passes those that do not. Who has waited too long keeps what it will need: then 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from slurm_amlfs.domain import capacity, riding, yielding
+from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.claims import Claim, line_up
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.ledger import Ledger
+
+_MEASURE_AGAIN = timedelta(minutes=1)
+"""How long what was counted is not counted anew only because room is short."""
 
 
 def admit(draft: Draft) -> None:
@@ -40,6 +46,7 @@ def admit(draft: Draft) -> None:
         for fs, some in lacks.items():
             ledgers[fs].take(claim.lacking, some)
     making = yielding.make_room(draft, [claim for claim, _ in left], short)
+    _measure(draft, [claim for at, (claim, _) in enumerate(left) if at not in making], ledgers)
     _tell(draft, [(claim, f"{why}, making room" if at in making else why) for at, (claim, why) in enumerate(left)])
 
 
@@ -51,6 +58,20 @@ def _let_in(draft: Draft, claim: Claim) -> None:
             draft.change([replace(held, let_in=True, admitted=draft.now, bytes_done=held.held_bytes)])
             if held.message.startswith(capacity.WAITING):
                 riding.say(draft, draft.leases[key], "")
+
+
+def _measure(draft: Draft, line: Iterable[Claim], ledgers: Mapping[str, Ledger]) -> None:
+    """Count anew what the first of the line lacks, where no room can be made, and more may be there than is known."""
+    vague = (
+        held
+        for claim in line
+        for key in claim.lacking
+        if key.conflict is Conflict.SKIP and (held := draft.leases.get(key)) is not None and held.counted is not None
+        if draft.now - held.counted >= _MEASURE_AGAIN and draft.ready(held) and ledgers[key.fs].is_vague(held)
+    )
+    if (held := next(vague, None)) is not None:
+        draft.put_lease(held.begun_anew(draft.now))
+        draft.wake_at(draft.now)
 
 
 def _tell(draft: Draft, left: list[tuple[Claim, str]]) -> None:

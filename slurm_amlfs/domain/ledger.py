@@ -104,9 +104,24 @@ class Ledger:
         outer = (prefix[:end] for end in range(1, len(prefix) + 1))
         if any(it in self._promised and covers(namespace, it, prefix) for it in outer):
             return held.bytes_total
+        return max(held.held_bytes, nested_bytes(namespace, self._inner_bytes(held)))
+
+    def is_vague(self, held: Lease) -> bool:
+        """Say whether it may hold more than is counted for it: also what smaller ones had restored after its eviction.
+
+        These bytes are looked for where its blobs are counted, and nowhere else.
+        """
+        inner = self._inner_bytes(held)
+        inner.pop(held.key.prefix, None)
+        beside_bytes = nested_bytes(self._draft.namespace(self.fs), inner)
+        return bool(held.held_bytes and beside_bytes) and max(held.held_bytes, beside_bytes) < held.bytes_total
+
+    def _inner_bytes(self, held: Lease) -> dict[str, int]:
+        """List what is there of the prefixes that a lease takes in, its own among them."""
+        namespace, prefix = self._draft.namespace(self.fs), held.key.prefix
         inner = {
             it.key.prefix: it.bytes_total if it.let_in else it.held_bytes
-            for it in resting
+            for it in self._draft.resting.overlapping(namespace, self.fs, prefix)
             if covers(namespace, prefix, it.key.prefix) and it.key not in self._draft.evicting
         }
         for at in range(bisect_left(self._ordered, prefix), len(self._ordered)):
@@ -115,7 +130,7 @@ class Ledger:
                 break
             if covers(namespace, prefix, one):
                 inner[one] = max(inner.get(one, 0), self._there[one])
-        return max(held.held_bytes, nested_bytes(namespace, inner))
+        return inner
 
 
 def nested_bytes(namespace: Namespace, sizes: Mapping[str, int]) -> int:

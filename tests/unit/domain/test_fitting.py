@@ -92,7 +92,20 @@ NAMES_FIRST = [
 """A lease of which a smaller one holds half, though that was not let in again: it was waited for for ever."""
 
 
+PART_RESTORED = [
+    (100, ["/t/c/x/", "/t/a/"], "", 0.0, 100, False),
+    (39, ["/t/a/", "/t/c/"], "", 0.0, 100, True),
+    (42, ["/t/a/", "/t/c/"], " hydrate=none", 20.0, 100, True),
+    (120, ["/t/b/", "/t/c/"], "", 60.0, 100, False),
+    (44, ["/t/b/", "/t/c/"], "", 0.0, 100, True),
+    (55, ["/t/b/", "/t/a/y/"], "", 60.0, 100, False),
+    (100, ["/t/c/x/", "/t/a/"], "", 0.0, 100, False),
+]
+"""Of what a lease held half was given back, and restored for a smaller one: it was not known to hold all again."""
+
+
 @settings(max_examples=40)
+@example(PART_RESTORED, "/t/b/", False)  # noqa: FBT003 - drawn
 @example(NAMES_FIRST, "/t/b/", True)  # noqa: FBT003 - drawn
 @given(st.lists(ARRIVALS, max_size=7), st.sampled_from(PREFIXES), st.booleans())
 def test_whatever_comes_fits_gives_way_or_waits_until_it_does(
