@@ -53,6 +53,8 @@ def run(command: list[str]) -> int:
             f"the kernel gives no namespaces ({error.strerror}); a container needs CAP_SYS_ADMIN for it"
         ) from error
     reader, writer = os.pipe()
+    # The kernel drops what a cell's first process does not handle: until both of us do, SIGTERM waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
     if pid == 0:
         os.close(writer)
@@ -60,6 +62,7 @@ def run(command: list[str]) -> int:
     os.close(reader)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     os.write(writer, str(pid).encode("ascii"))  # kept open: that it closes is how a cell too young to be killed knows
     return _exit_code(os.waitpid(pid, 0)[1])
 
@@ -130,11 +133,12 @@ def _serve(command: list[str], environment: dict[str, str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     defaults = [signal.SIGINT, signal.SIGTERM, signal.SIGPIPE]
     try:
-        child = os.posix_spawnp(command[0], command, environment, setsigdef=defaults)
+        child = os.posix_spawnp(command[0], command, environment, setsigdef=defaults, setsigmask=())
     except OSError as error:
         sys.stderr.write(f"cell: {command[0]}: {error.strerror}\n")
         return NOT_FOUND
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == child:
