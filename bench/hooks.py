@@ -71,7 +71,7 @@ def _site(folder: Path) -> Path:
     answer = Board(JOB, 61001, "e", token_in="1-2", answer_in=Answer.DONE)  # noqa: S106 - the name of an ask
     (folder / f"board/{JOB}").write_bytes(dump_board(answer))
     conf = folder / "amlfs-hooks.conf"
-    conf.write_text(f"AMLFS_STATE_DIR={folder}\nAMLFS_MOUNTS={folder}/lustre\n")
+    conf.write_text(f"AMLFS_STATE_DIR={folder}\nAMLFS_MOUNTS={folder}/lustre\nAMLFS_MOUNT_TYPES=tmpfs\n")
     return conf
 
 

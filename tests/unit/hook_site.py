@@ -22,6 +22,12 @@ shift 2; exec "$@"
 """
 
 
+def type_of(folder: Path) -> str:
+    """Read of what type the file system is that a folder is on: a bind mount has it too."""
+    mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
+    return max((it for it in mounts if folder.is_relative_to(it[0])), key=lambda it: len(it[0]))[1]
+
+
 @dataclass
 class Site:
     """A state directory, a Lustre mount, a configuration, and what `sync` and `logger` were told."""
@@ -36,7 +42,10 @@ class Site:
         for program in ("sync", "logger"):
             self.program(program, f'echo "$@" >>{self.folder}/{program}.log')
         self.conf = self.folder / "amlfs-hooks.conf"
-        self.conf.write_text(f'AMLFS_STATE_DIR={self.folder}\nAMLFS_MOUNTS="{self.lustre}"\nAMLFS_FLUSH_SECONDS=1\n')
+        self.conf.write_text(
+            f'AMLFS_STATE_DIR={self.folder}\nAMLFS_MOUNTS="{self.lustre}"\nAMLFS_FLUSH_SECONDS=1\n'
+            f"AMLFS_MOUNT_TYPES={type_of(self.folder)}\n"
+        )
 
     @property
     def lustre(self) -> Path:

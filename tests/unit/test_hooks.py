@@ -77,6 +77,13 @@ class TestProlog:
         assert done.returncode == 1
         assert done.stderr == f"amlfs: {site.lustre} is not mounted on n1; mount it, then resume the node\n"
 
+    def test_something_else_in_lustres_place_is_no_lustre(self, site: Site) -> None:
+        """A disk, or an automounter that does not get it: the job would start without its data."""
+        site.conf.write_text(site.conf.read_text().replace("AMLFS_MOUNT_TYPES=", "AMLFS_MOUNT_TYPES=no-"))
+        done = site.run("prolog/amlfs", **IMPORT)
+        assert done.returncode == 1
+        assert "is not mounted" in done.stderr
+
     def test_a_job_that_only_exports_drains_no_node(self, site: Site) -> None:
         """It fails by itself where it writes, if it does: the node stays in service, and one line says what is so."""
         site.mounted = False
