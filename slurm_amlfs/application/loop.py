@@ -29,6 +29,7 @@ from slurm_amlfs.application.noticing import Notices
 from slurm_amlfs.application.performing import FileSystem, Performer
 from slurm_amlfs.application.ports import BoardPort, Inbox, PoolsPort, Slurm, TenurePort
 from slurm_amlfs.application.running import Running
+from slurm_amlfs.application.salvaging import Salvage
 from slurm_amlfs.application.spaces import Spaces
 from slurm_amlfs.application.tally import Tally
 from slurm_amlfs.application.urging import Urge
@@ -112,6 +113,7 @@ class Loop:
         self._heard: list[tuple[str, Request]] = []
         self._new: set[int] = set()
         self._stuck: set[str] = set()
+        self._salvage = Salvage()
         self._reports: list[Report] = []
         self._resting: dict[str, datetime] = {}
         self._failed = Tally()
@@ -250,12 +252,15 @@ class Loop:
 
     def _decide(self, seen: Seen) -> Decision:
         """Decide; should what came break that, leave out what does: one job must not stop all others."""
+        seen = self._salvage.sound(seen)
         try:
             return decide(self._records, self._rules, seen, [it for _, it in self._heard], self._reports)
         except Exception:
             log.exception("decision-broke", extra={"amlfs_pairs": {"reports": len(self._reports)}})
             # The errands of lost reports are wanted again.
             self._reports = []
+        self._salvage.search(seen, partial(decide, self._records, self._rules))
+        seen = self._salvage.sound(seen)
         for handle, request in list(self._heard):
             try:
                 decide(self._records, self._rules, seen, [request])

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from slurm_amlfs.application import loop as loop_module
+from slurm_amlfs.application.looking import Looks
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Records
-from slurm_amlfs.domain.view import HsmState, JobView, LivingJob
-from slurm_amlfs.domain.world import Rules
+from slurm_amlfs.domain.report import Report
+from slurm_amlfs.domain.view import HsmState, JobRecord, JobView, LivingJob
+from slurm_amlfs.domain.world import Rules, Seen
 from slurm_amlfs.errors import InvariantError, TemporaryError
 from slurm_amlfs.wire import Answer, Request, RequestKind
 from tests.unit.application.loop_site import ALICE, LINES, RULES, Site
@@ -287,6 +290,35 @@ def test_a_request_that_breaks_the_decision_stops_nobody_else(
     assert site.answer("1-1") is Answer.BUSY
     assert list(site.inbox.waiting) == [bad]
     assert [record.message for record in caplog.records].count("request-stuck") == 1
+
+
+@pytest.mark.parametrize("shown", [
+    {"living": (LivingJob(8, ALICE, ALICE, LINES, "RUNNING"),)},
+    {"declared": {8: JobRecord(JobView(8, ALICE, "PENDING"), LINES)}},
+], ids=["living", "declared"])  # fmt: skip
+def test_a_record_that_breaks_the_decision_stops_nobody_else(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, shown: dict[str, Any]
+) -> None:
+    """It is logged once and left out; all other jobs go on."""
+
+    def decide_or_break(
+        records: Records, rules: Rules, seen: Seen, requests: Sequence[Request] = (), reports: Sequence[Report] = ()
+    ) -> Decision:
+        if 8 in seen.declared or any(it.job_id == 8 for it in seen.living):
+            raise InvariantError("cannot be")
+        return decide(records, rules, seen, requests, reports)
+
+    look = Looks.seen
+    monkeypatch.setattr(Looks, "seen", lambda *more: replace(look(*more), **shown))
+    monkeypatch.setattr(loop_module, "decide", decide_or_break)
+    site.submit()
+    for _ in range(3):
+        site.turn()
+
+    assert site.answer("1-1") is Answer.BUSY
+    stuck = [record for record in caplog.records if record.message == "record-stuck"]
+    assert [record.__dict__["amlfs_pairs"] for record in stuck] == [{"job": 8}]
+    assert "request-stuck" not in caplog.text
 
 
 def test_a_look_that_breaks_stops_nobody(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
