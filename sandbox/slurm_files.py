@@ -97,7 +97,12 @@ def _install_hooks(place: Place, name: str, options: Options) -> None:
         made.chmod(0o755)
     conf = place.etc / name / "amlfs-hooks.conf"
     lines = [f"AMLFS_STATE_DIR={place.state_dir}", f'AMLFS_MOUNTS="{place.mount}"', "AMLFS_FLUSH_SECONDS=10"]
-    lines += [f"AMLFS_SLURM_BIN={options.slurm_prefix}/bin", f"AMLFS_SLURM_CONF={place.conf}", ""]
+    lines += [
+        'AMLFS_MOUNT_TYPES="fuse.amlfs"',
+        f"AMLFS_SLURM_BIN={options.slurm_prefix}/bin",
+        f"AMLFS_SLURM_CONF={place.conf}",
+        "",
+    ]
     conf.write_text("\n".join(lines), encoding="utf-8")
     conf.chmod(0o644)
 
