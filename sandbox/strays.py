@@ -15,10 +15,16 @@ END_SECONDS = 30.0
 
 def end_strays(slurm_conf: Path) -> None:
     """Kill every process that was started for the Slurm of this slurm.conf, and wait until they are gone."""
-    for pid in find_strays(slurm_conf):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    watch.until(lambda: not list(find_strays(slurm_conf)), END_SECONDS, "job steps end when they are killed")
+
+    def killed() -> bool:
+        # At each look anew: what was just being forked when the others were killed had not shown yet.
+        pids = list(find_strays(slurm_conf))
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not pids
+
+    watch.until(killed, END_SECONDS, "job steps end when they are killed")
 
 
 def find_strays(slurm_conf: Path) -> Iterator[int]:

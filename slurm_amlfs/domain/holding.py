@@ -109,14 +109,20 @@ def _is_over(draft: Draft, job: Job) -> bool:
 
 def _begin(draft: Draft, record: JobRecord) -> Job:
     """Know a job's run; its stages are fresh if it has run before."""
-    view = record.job
+    view, before = record.job, draft.jobs.get(record.job.job_id)
     hear(draft, request_of(RequestKind.SETUP, record))
     owner_holds = record.owner_holds and (view.task is None or view.hold is Hold.OWNER)
     if view.restarts:
-        owner_holds = view.hold is Hold.OWNER
+        owner_holds = view.hold is Hold.OWNER or (view.hold is Hold.ADMIN and _was_held_meanwhile(before))
     gate = Gate.LOOSE if waits(view) else Gate.LEFT
     run = Run(view.restarts, gate, owner_holds=owner_holds, after=record.after, submitted=view.submitted)
     return keep(draft, replace(draft.jobs[view.job_id], announced=False), run)
+
+
+def _was_held_meanwhile(job: Job | None) -> bool:
+    """Say whether a run was held by its owner, and its gate shut for operators, while exports of the last one ended."""
+    run = job.run if job is not None and has_ended(job) else None
+    return run is not None and run.owner_holds and run.gate in {Gate.LOOSE, Gate.SHUT}
 
 
 def keep(draft: Draft, job: Job, run: Run) -> Job:

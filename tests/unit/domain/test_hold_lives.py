@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.errand import (
@@ -130,6 +130,7 @@ class Life(HoldDesk):
             self.go(after=40)
 
 
+@example(events=["end", "work", "requeuehold", "act"], lines=(OUT,), owner_holds=False, runs=True)
 @given(events=EVENTS, lines=st.sampled_from(LINES), owner_holds=st.booleans(), runs=st.booleans())
 def test_nobody_is_let_go_unproved_and_nobody_waits_for_ever(
     events: list[str],
