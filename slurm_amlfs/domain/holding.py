@@ -112,11 +112,18 @@ def _begin(draft: Draft, record: JobRecord) -> Job:
     view, before = record.job, draft.jobs.get(record.job.job_id)
     hear(draft, request_of(RequestKind.SETUP, record))
     owner_holds = record.owner_holds and (view.task is None or view.hold is Hold.OWNER)
-    if view.restarts:
+    if view.restarts or _ran(before, view):
+        # Who wanted it held at its submission has let it go since.
         owner_holds = view.hold is Hold.OWNER or (view.hold is Hold.ADMIN and _was_held_meanwhile(before))
     gate = Gate.LOOSE if waits(view) else Gate.LEFT
     run = Run(view.restarts, gate, owner_holds=owner_holds, after=record.after, submitted=view.submitted)
     return keep(draft, replace(draft.jobs[view.job_id], announced=False), run)
+
+
+def _ran(job: Job | None, view: JobView) -> bool:
+    """Say whether this very job is known to have started, also where slurmctld has forgotten that."""
+    known = job is not None and job.run is not None and job.run.submitted == view.submitted
+    return known and job is not None and job.life is not Life.PENDING
 
 
 def _was_held_meanwhile(job: Job | None) -> bool:

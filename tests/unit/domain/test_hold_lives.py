@@ -131,6 +131,7 @@ class Life(HoldDesk):
 
 
 @example(events=["end", "work", "requeuehold", "act"], lines=(OUT,), owner_holds=False, runs=True)
+@example(events=["end", "work", "slurmctld forgets a run", "act"], lines=(OUT,), owner_holds=True, runs=True)
 @given(events=EVENTS, lines=st.sampled_from(LINES), owner_holds=st.booleans(), runs=st.booleans())
 def test_nobody_is_let_go_unproved_and_nobody_waits_for_ever(
     events: list[str],
