@@ -94,7 +94,7 @@ def test_who_was_away_for_long_takes_no_old_number(tmp_path: Path) -> None:
     """Records of old terms are forgotten; their numbers are not given again."""
     files = TermFiles(tmp_path)
     for term in range(1, 120):
-        taken(files, term)
+        taken(files, term).give_back()
 
     assert files.read(5) is None
     assert files.take(5, OTHER) is None
