@@ -31,6 +31,15 @@ poll_seconds = {poll_seconds}
 [slot]
 {slot}
 
+{file_systems}
+[[grant]]
+users = ["*"]
+import = ["/"]
+export = ["/jobs/"]
+"""
+
+
+_FILE_SYSTEM = """\
 [[file_system]]
 name = "{name}"
 mount = "{mount}"
@@ -41,24 +50,6 @@ amlfs = "{amlfs}"
 container_url = "{container_url}"
 lfs = "{lfs}"
 export_by = "{export_by}"
-{second}
-[[grant]]
-users = ["*"]
-import = ["/"]
-export = ["/jobs/"]
-"""
-
-
-_SECOND = """
-[[file_system]]
-name = "{name}"
-mount = "{mount}"
-namespace = "{namespace}"
-subscription = "{subscription}"
-resource_group = "{resource_group}"
-amlfs = "{name}"
-container_url = "{container_url}"
-lfs = "{lfs}"
 """
 
 
@@ -80,17 +71,23 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
     second: Path | None,
 ) -> str:
     """Write amlfs.toml; `second` is where the second file system is mounted, if there is one."""
-    more = ""
+    file_systems = [(FILE_SYSTEM, AMLFS, mount, export_by)]
     if second is not None:
-        more = _SECOND.format(
-            name=SECOND,
-            mount=second,
+        file_systems.append((SECOND, SECOND, second, "arm"))
+    blocks = [
+        _FILE_SYSTEM.format(
+            name=name,
+            amlfs=amlfs,
+            mount=where,
+            export_by=by,
             namespace=namespace,
             subscription=SUBSCRIPTION,
             resource_group=RESOURCE_GROUP,
             container_url=container_url,
             lfs=LFS,
         )
+        for name, amlfs, where, by in file_systems
+    ]
     return _CONFIGURATION.format(
         state_dir=state_dir,
         bin_dir=bin_dir,
@@ -100,17 +97,8 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
         limits="\n".join(limits),
         slot="\n".join(slot),
         standby="\n".join(standby),
-        name=FILE_SYSTEM,
-        mount=mount,
-        namespace=namespace,
-        subscription=SUBSCRIPTION,
-        resource_group=RESOURCE_GROUP,
-        amlfs=AMLFS,
-        container_url=container_url,
-        lfs=LFS,
-        export_by=export_by,
         mode=mode,
-        second=more,
+        file_systems="\n".join(blocks),
     )
 
 
