@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from slurm_amlfs.domain.view import HsmState
 from slurm_amlfs.errors import AmlfsError
 from tests.faults.ground import LONG, Ground
-from tests.faults.model_slurm import ModelSlurm, Violation
+from tests.faults.model_slurm import ModelSlurm
+from tests.faults.promises import Violation, check_lost
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,9 @@ def check(slurm: ModelSlurm, *, once: bool = True) -> None:
     if ground.forgot:
         # Nobody knows any more what was done, nor what was left lying by it.
         return
-    for job_id in slurm.jobs:
+    for job_id, job in slurm.jobs.items():
         _check_life(slurm, job_id)
+        check_lost(ground, job)
     litter = ground.mount / ".amlfs" / "receipts"
     if litter.exists() and (left := sorted(it.name for it in litter.iterdir())):
         raise Violation(4, f"receipts are left of {', '.join(left)}")

@@ -14,7 +14,7 @@ class Job:
 
     `place` is where it is: pending, staging, staged, held, running, out, over or purged. `fails` says that its stage-in
     is to fail, `forbidden` because nobody was granted it. `files` are the bytes of what it wrote last, by path, `older`
-    other ones of the same run.
+    other ones that were there when its export may have begun. `lost` is where it was when Slurm lost its record.
     """
 
     job_id: int
@@ -35,6 +35,7 @@ class Job:
     hurried: bool = False
     submitted: int = 0
     comment: str = ""
+    lost: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     older: dict[str, list[bytes]] = field(default_factory=dict)
     inputs: dict[str, bytes] = field(default_factory=dict)
@@ -54,7 +55,7 @@ class Job:
         """List the prefixes that go out."""
         return self.words("stage_out")
 
-    def wanted_out(self) -> bool:
-        """Say whether this end of the job is one whose outputs go out."""
+    def wanted_out(self, *, ended_well: bool) -> bool:
+        """Say whether an end of the job is one whose outputs go out."""
         text = " ".join(line for line in self.lines if line.startswith("stage_out"))
-        return not ("on=success" in text and self.code) and not ("on=failure" in text and not self.code)
+        return not ("on=success" in text and not ended_well) and not ("on=failure" in text and ended_well)

@@ -9,21 +9,13 @@ import os
 import time
 from collections.abc import Callable
 
-from slurm_amlfs.domain.view import HsmState
 from slurm_amlfs.wire import Answer, Board, Request, RequestKind
 from tests.faults.ground import Ground
 from tests.faults.job import ALICE, Job
+from tests.faults.promises import Violation, check_exported, check_inputs
 from tests.faults.shown import show
 
 _ASK_AGAIN_SECONDS = 2.0
-
-
-class Violation(AssertionError):  # noqa: N818 - that is what it is
-    """An invariant of architecture.md was broken."""
-
-    def __init__(self, number: int, text: str) -> None:
-        super().__init__(f"invariant {number}: {text}")
-        self.number = number
 
 
 class ModelSlurm:
@@ -100,7 +92,7 @@ class ModelSlurm:
         if board.answer_in is Answer.DONE:
             if job.forbidden:
                 raise Violation(7, f"job {job.job_id} got what nobody was granted")
-            self._check_inputs(job, "is called staged in")
+            check_inputs(self.ground, job, "is called staged in")
             job.place = "staged"
         elif board.answer_in is Answer.ERROR:
             if not job.fails:
@@ -113,8 +105,8 @@ class ModelSlurm:
             return
         if board.answer_out is not Answer.DONE:
             raise Violation(4, f"the export of job {job.job_id} failed: {board.message}")
-        if not job.again and job.wanted_out():
-            self._check_exported(job)
+        if not job.again and job.wanted_out(ended_well=not job.code):
+            check_exported(self.ground, job)
         self._torn_down(job)
 
     def _start(self, job: Job) -> None:
@@ -132,7 +124,7 @@ class ModelSlurm:
                 return
             if job.fails:
                 raise Violation(1, f"job {job.job_id} was let go although its import fails")
-            self._check_inputs(job, "starts")
+            check_inputs(self.ground, job, "starts")
         job.place, job.until = "running", self._clock() + job.run_seconds
         job.runs += 1
         self._drop(job, RequestKind.PRE_RUN)
@@ -142,7 +134,7 @@ class ModelSlurm:
         return (self.ground.mount / ".amlfs" / "receipts" / str(job.job_id)).exists()
 
     def _end(self, job: Job) -> None:
-        self._check_inputs(job, "ends")
+        check_inputs(self.ground, job, "ends")
         again = job.requeues > 0
         job.requeues -= again
         self.end(job, job.code, again=again)
@@ -186,16 +178,18 @@ class ModelSlurm:
         show(self.ground.folder, job)
 
     def rewrite(self, job: Job) -> None:
-        """Write an output again while or after the job runs; its export may bring out either version."""
+        """Write an output again; once its export may have begun, that may bring out either version."""
         if not job.files:
             return
         path, before = next(iter(job.files.items()))
-        job.older.setdefault(path, []).append(before)
+        if job.place == "out":
+            job.older.setdefault(path, []).append(before)
         job.files[path] = before[::-1] + b"again\n"
         (self.ground.mount / path).write_bytes(job.files[path])
 
     def vanish(self, job: Job) -> None:
         """Let Slurm lose a job's record at once, without a word to anybody."""
+        job.lost = "" if job.again else job.place
         job.place, job.hurried = "purged", True
         show(self.ground.folder, job)
 
@@ -236,25 +230,3 @@ class ModelSlurm:
                 os.fchown(file.fileno(), ALICE, ALICE)
                 file.write(data)
             job.files[f"{job.exports[0].strip('/')}/{name}"] = data
-
-    # What has to be true.
-
-    def _check_inputs(self, job: Job, when: str) -> None:
-        """All that the job imports is whole on Lustre, as it was in Blob when it was staged."""
-        paths = {f"/{name}": data for name, data in job.inputs.items()}
-        states = self.ground.lustre.hsm_states(list(paths))
-        for path, data in paths.items():
-            if path not in states:
-                raise Violation(1, f"job {job.job_id} {when} without {path}")
-            if states[path] & HsmState.RELEASED:
-                raise Violation(1 if when != "ends" else 2, f"job {job.job_id} {when} and {path} is released")
-            if (self.ground.mount / path[1:]).read_bytes() != data:
-                raise Violation(1, f"job {job.job_id} {when} and {path} holds other bytes")
-
-    def _check_exported(self, job: Job) -> None:
-        for path, data in job.files.items():
-            blob = self.ground.blobs.get_blob_client(path)
-            if not blob.exists():
-                raise Violation(5, f"the export of job {job.job_id} is called done and {path} is not in Blob")
-            if bytes(blob.download_blob().readall()) not in {data, *job.older.get(path, ())}:
-                raise Violation(5, f"the export of job {job.job_id} is called done and {path} is older in Blob")

@@ -9,8 +9,9 @@ from slurm_amlfs.emulator.faults import Name
 from tests.faults import portal
 from tests.faults.endings import check, settle
 from tests.faults.ground import Ground, Shared, until
-from tests.faults.model_slurm import ModelSlurm, Violation
+from tests.faults.model_slurm import ModelSlurm
 from tests.faults.plan import CANARY, NOT_GRANTED, Happening, Plan
+from tests.faults.promises import Violation
 from tests.faults.scenes import FAST
 
 SETTLES_SECONDS = 120.0
