@@ -14,7 +14,8 @@ class Job:
 
     `place` is where it is: pending, staging, staged, held, running, out, over or purged. `fails` says that its stage-in
     is to fail, `forbidden` because nobody was granted it. `files` are the bytes of what it wrote last, by path, `older`
-    other ones that were there when its export may have begun. `lost` is where it was when Slurm lost its record.
+    other ones that were there when its export may have begun. `lost` is where it was when Slurm lost its record, and
+    `unheard` says that hooks of it have asked for something while no daemon ran.
     """
 
     job_id: int
@@ -36,6 +37,7 @@ class Job:
     submitted: int = 0
     comment: str = ""
     lost: str = ""
+    unheard: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
     older: dict[str, list[bytes]] = field(default_factory=dict)
     inputs: dict[str, bytes] = field(default_factory=dict)

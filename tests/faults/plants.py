@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from slurm_amlfs.adapters.arm import ArmFileSystem
+from slurm_amlfs.adapters.inbox import MaildirInbox
 from slurm_amlfs.adapters.lustre_apart import LustreApart
 from slurm_amlfs.adapters.slurm_cli import SlurmCommands
 from slurm_amlfs.application.exporting import OutProof
 from slurm_amlfs.application.performing import Performer
 from slurm_amlfs.application.proving import InProof
-from slurm_amlfs.domain import policy
+from slurm_amlfs.domain import landing, policy, riding
 from slurm_amlfs.domain.ask import Conflict
+from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Errand, WriteReceipt
+from slurm_amlfs.domain.records import Transfer
 from slurm_amlfs.domain.report import Examined, Exported, Result
+from slurm_amlfs.errors import AmlfsError
 
 VARIABLE = "AMLFS_FAULTS_PLANT"
 FOLDER_VARIABLE = "AMLFS_FAULTS_FOLDER"
@@ -65,6 +69,19 @@ def _destroy_what_is_released() -> None:
     _replace(LustreApart, "release", and_truncate)
 
 
+def _take_the_slot_twice() -> None:
+    """Ask for an import while another one of ours runs."""
+    create = ArmFileSystem.create_import
+
+    def and_another(self: ArmFileSystem, name: str, prefixes: Sequence[str], conflict: Conflict, most: int) -> object:
+        began = create(self, name, prefixes, conflict, most)
+        with suppress(AmlfsError):
+            create(self, f"{name}-b", prefixes, conflict, most)
+        return began
+
+    _replace(ArmFileSystem, "create_import", and_another)
+
+
 def _import_twice() -> None:
     """Bring in again what has come in, when the record of the import is cleared away."""
     delete, create, known = ArmFileSystem.delete_import, ArmFileSystem.create_import, {}
@@ -80,6 +97,29 @@ def _import_twice() -> None:
 
     _replace(ArmFileSystem, "create_import", noted)
     _replace(ArmFileSystem, "delete_import", and_create)
+
+
+def _fail_the_others() -> None:
+    """Take it out on all who wait when an import fails."""
+
+    def on_all(draft: Draft, transfer: Transfer, *_: object) -> None:
+        for held in list(draft.leases.values()):
+            riding.fail(draft, held, f"the import {transfer.transfer_id} failed")
+
+    _replace(landing, "_halve", on_all)
+    _replace(landing, "_failed_alone", on_all)
+
+
+def _forget_what_came() -> None:
+    """Begin with an empty inbox."""
+    make = MaildirInbox.__init__
+
+    def and_empty(self: MaildirInbox, folder: Path, hook_uids: Iterable[int]) -> None:
+        make(self, folder, hook_uids)
+        for path in (folder / "new").iterdir():
+            path.unlink()
+
+    _replace(MaildirInbox, "__init__", and_empty)
 
 
 def _grant_everything() -> None:
@@ -134,12 +174,15 @@ PLANTS: dict[str, tuple[Callable[[], None], int]] = {
     "start before the proof": (_start_before_the_proof, 1),
     "release what is needed": (_release_what_is_needed, 1),
     "destroy what is released": (_destroy_what_is_released, 2),
+    "take the slot twice": (_take_the_slot_twice, 3),
     "import twice": (_import_twice, 4),
     "forget receipts": (_forget_receipts, 4),
     "break inside": (_break_inside, 4),
     "export without a proof": (_export_without_a_proof, 5),
     "grant everything": (_grant_everything, 7),
     "use a shell": (_use_a_shell, 8),
+    "fail the others": (_fail_the_others, 9),
+    "forget what came": (_forget_what_came, 10),
 }
 """Each with the invariant that it breaks."""
 

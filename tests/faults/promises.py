@@ -45,9 +45,10 @@ def check_lost(ground: Ground, job: Job) -> None:
     """
     if job.lost not in {"running", "out"} or not job.wanted_out(ended_well=job.lost == "out" and not job.code):
         return
+    number = 10 if job.unheard else 4
     for path, data in job.files.items():
         blob = ground.blobs.get_blob_client(path)
         if not blob.exists():
-            raise Violation(4, f"{path} of job {job.job_id}, which Slurm lost, was never exported")
+            raise Violation(number, f"{path} of job {job.job_id}, which Slurm lost, was never exported")
         if bytes(blob.download_blob().readall()) not in {data, *job.older.get(path, ())}:
-            raise Violation(4, f"{path} of job {job.job_id}, which Slurm lost, is older in Blob")
+            raise Violation(number, f"{path} of job {job.job_id}, which Slurm lost, is older in Blob")

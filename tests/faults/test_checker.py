@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from slurm_amlfs.emulator.faults import Fault, Name
 from tests.faults.ground import Shared
 from tests.faults.job import Job
-from tests.faults.plan import NAMES, NOT_GRANTED, Plan, plan_of
+from tests.faults.plan import NAMES, NOT_GRANTED, Happening, Plan, plan_of
 from tests.faults.plants import PLANTS
 from tests.faults.storm import run
 
@@ -21,32 +22,59 @@ Run = Future[tuple[str, int]]
 
 def calm() -> Plan:
     """Plan a run in which nothing happens to anybody: jobs with data in and out, and one that asks too much."""
-    jobs = (
+    return _plan(
         Job(1, ("stage_in prefix=/in/a/", "stage_out prefix=/jobs/1/"), run_seconds=0.3),
         Job(2, ("stage_in prefix=/others/",), fails=True, forbidden=True),
         Job(3, ("stage_in prefix=/in/b/",)),
     )
+
+
+def unlucky() -> Plan:
+    """Plan a run in which the first imports fail."""
+    fails = Happening(0.0, "fault", fault=Fault(Name.FAIL, "import", 3))
+    jobs = (Job(number, (f"stage_in prefix=/in/{folder}/",)) for number, folder in enumerate("abc", 1))
+    return _plan(*jobs, happenings=(fails,), lasts_seconds=3.0)
+
+
+def unheard() -> Plan:
+    """Plan a run in which a job begins and ends while the daemon is down, and Slurm has lost it when it is back."""
+    down, lost = Happening(0.0, "down", seconds=3600.0), Happening(1.2, "vanish", job_id=1)
+    return _plan(Job(1, ("stage_out prefix=/jobs/1/",)), happenings=(down, lost), lasts_seconds=1.5)
+
+
+def _plan(*jobs: Job, happenings: tuple[Happening, ...] = (), lasts_seconds: float = 0.0) -> Plan:
     inputs = {**dict.fromkeys(NAMES, b"some bytes" * 100), NOT_GRANTED: b"nobody's"}
-    arrivals = tuple((0.0, job) for job in jobs)
-    return Plan(0, "arm", 1 << 30, inputs, arrivals, happenings=(), lasts_seconds=0.0)
+    # Not before the first thing that happens has happened.
+    arrivals = tuple((0.1 if happenings else 0.0, job) for job in jobs)
+    return Plan(0, "arm", 1 << 30, inputs, arrivals, happenings, lasts_seconds=lasts_seconds)
+
+
+_PLANS: dict[str, Callable[[], Plan]] = {"fail the others": unlucky, "forget what came": unheard}
+"""Where a planted fault shows, if not in a calm run."""
+
+_PLANS_ALONE = (calm, unlucky, unheard)
 
 
 @pytest.fixture(scope="module")
 def runs(shared: Shared) -> Iterator[dict[str, Run]]:
-    """A run with each fault, and one without, all under way."""
+    """A run with each fault, and of each plan one without, all under way."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield {
+        alone = {plan.__name__: pool.submit(run, shared, plan(), name=f"plan-{plan.__name__}") for plan in _PLANS_ALONE}
+        planted = {
             plant: pool.submit(
-                run, shared, calm(), name="plant-" + re.sub("[^a-z]+", "-", plant or "none"), plant=plant
+                run, shared, _PLANS.get(plant, calm)(), name=f"plant-{re.sub('[^a-z]+', '-', plant)}", plant=plant
             )
-            for plant in (*PLANTS, "")
+            for plant in PLANTS
         }
+        yield alone | planted
         pool.shutdown(cancel_futures=True)
 
 
-def test_a_run_without_a_planted_fault_is_well(runs: dict[str, Run]) -> None:
+@pytest.mark.parametrize("plan", [plan.__name__ for plan in _PLANS_ALONE])
+def test_a_run_without_a_planted_fault_is_well(plan: str, runs: dict[str, Run]) -> None:
     """Else the others would prove nothing."""
-    assert runs[""].result() == ("", 0)
+    broken, _ = runs[plan].result()
+    assert not broken
 
 
 @pytest.mark.parametrize("plant", PLANTS)
