@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.site import Site
-from tests.integration import seeing
+from tests.integration import buffers, seeing
 
 pytestmark = pytest.mark.integration
 
@@ -28,12 +28,8 @@ def cancel(site: Site, job: int, *, hurry: bool) -> None:
 def wait_until_nothing_is_left(site: Site, job: int) -> None:
     """Wait until the job is closed, and Slurm and the hooks have forgotten what they kept for it."""
     board, asks, receipts = site.state_dir / "board" / str(job), site.state_dir / "asks", site.mount / ".amlfs/receipts"
-
-    def buffers() -> str:
-        return site.run(None, ["scontrol", "show", "burst"])
-
     site.wait(lambda: not board.exists() or seeing.has_word(site, job, "closed"), seeing.LONG, f"job {job} is closed")
-    site.wait(lambda: f"JobID={job}" not in buffers(), seeing.LONG, f"Slurm keeps no buffer of job {job}")
+    buffers.wait_until_freed(site, job)
     site.wait(lambda: not list(asks.glob(f"{job}.*")), seeing.LONG, "the asks go")
     site.wait(lambda: not list(receipts.glob(f"{job}*")), seeing.LONG, "the receipt goes")
 

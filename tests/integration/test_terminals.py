@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.site import Site
-from tests.integration import seeing
+from tests.integration import buffers, seeing
 
 pytestmark = pytest.mark.integration
 
@@ -82,10 +82,5 @@ def test_a_wait_is_told_and_an_interrupt_leaves_nothing(site: Site, name: str, t
         site.wait(lambda: seeing.imports_of(site, name)[0].ended is not None, seeing.LONG, "the import ends")
     assert seeing.imports_of(site, name)[0].outcome == "Canceled"
     site.wait(lambda: not (site.state_dir / "board" / str(job)).exists(), seeing.LONG, "the board goes")
+    buffers.wait_until_freed(site, job)
     site.wait(lambda: not list((site.state_dir / "asks").glob(f"{job}.*")), seeing.LONG, "the asks go")
-    site.wait(lambda: not has_buffer(site, job), seeing.LONG, f"Slurm keeps no buffer of job {job}")
-
-
-def has_buffer(site: Site, job: int) -> bool:
-    """Say whether Slurm has a burst buffer of a job."""
-    return f"JobID={job}" in site.run(None, ["scontrol", "show", "burst"])

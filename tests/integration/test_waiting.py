@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.site import Site
 from slurm_amlfs.wire import Request, RequestKind
-from tests.integration import seeing
+from tests.integration import buffers, seeing
 
 pytestmark = pytest.mark.integration
 
@@ -60,9 +60,10 @@ def test_scancel_during_stage_in_leaves_nothing(site: Site, name: str) -> None:
     assert seeing.imports_of(site, name)[0].outcome == "Canceled"
     state = site.state_dir
     site.wait(lambda: not (state / "board" / str(job)).exists(), seeing.LONG, "the board goes")
-    assert not [it for folder in ("new", "cur", "tmp") for it in (state / "inbox" / folder).iterdir()]
-    assert not list((state / "asks").glob(f"{job}.*"))
-    assert f"JobID={job}" not in site.run(None, ["scontrol", "show", "burst"])
+    buffers.wait_until_freed(site, job)
+    site.wait(lambda: not list((state / "asks").glob(f"{job}.*")), seeing.LONG, "the asks go")
+    folders = [state / "inbox" / it for it in ("new", "cur", "tmp")]
+    site.wait(lambda: not [it for folder in folders for it in folder.iterdir()], seeing.LONG, "the inbox is empty")
 
 
 def test_an_import_that_another_job_needs_survives_the_cancel(site: Site, name: str) -> None:
