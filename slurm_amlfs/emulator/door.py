@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Iterable, Iterator
 
 from slurm_amlfs.emulator.caller import READ, ROOT_UID, WRITE, Caller
 from slurm_amlfs.emulator.hsm import Hsm
@@ -97,12 +98,16 @@ class Door:
         if word not in HsmAction.__members__ or not archive_id.isdigit():
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         action = HsmAction(word)
+        self._hsm.request_all(self._ways(paths, action, caller), action, caller.uid, archive_id=int(archive_id))
+
+    def _ways(self, paths: Iterable[bytes], action: HsmAction, caller: Caller) -> Iterator[str]:
+        """Yield the paths that a caller may name, up to the first that it may not."""
         for raw in paths:
             path = os.fsdecode(raw)
             self._hsm.tree.check_way(path)
             if action is HsmAction.RELEASE:
                 self._check(path, caller, WRITE)
-            self._hsm.request(path, action, caller.uid, archive_id=int(archive_id))
+            yield path
 
     def _check(self, path: str, caller: Caller, wanted: int) -> None:
         if caller.uid != ROOT_UID and not caller.may(os.lstat(self._hsm.tree.at(path)), wanted):

@@ -180,7 +180,7 @@ class Files:
         while not inode.whole:
             running = self._requests.current(inode.number)
             if running is not None and running.running:
-                running.done.wait()
+                self._requests.wait(running)
                 continue
             with self._inodes.lock:
                 if inode.number in self._inodes.shown:

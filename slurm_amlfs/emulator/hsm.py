@@ -12,10 +12,11 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from slurm_amlfs.domain.view import FileKind
+from slurm_amlfs.emulator import quick_calls
 from slurm_amlfs.emulator.files import Files
 from slurm_amlfs.emulator.hsm_rules import (
     ARCHIVED,
@@ -219,7 +220,7 @@ class Hsm:
         if not is_compatible(HsmAction.RESTORE, record, 0):
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
         request = self._requests.add(HsmAction.RESTORE, number, path)
-        request.done.wait()
+        self._requests.wait(request)
         if request.error:
             raise OSError(errno.ENODATA, os.strerror(errno.ENODATA), path)
 
@@ -231,27 +232,45 @@ class Hsm:
         Raises:
             OSError: EPERM, EBUSY; ENOENT; EINVAL for what is no regular file.
         """
-        if action is HsmAction.RELEASE:
-            self._transfers.release(path)
-            self.on_change(path)
-            return
-        seen = os.lstat(self.tree.at(path))
-        if not stat.S_ISREG(seen.st_mode):
+        self.request_all([path], action, uid, archive_id=archive_id)
+
+    def request_all(self, paths: Iterable[str], action: HsmAction, uid: int, *, archive_id: int = 0) -> None:
+        """Ask for many files in one request; what comes before one that is refused is taken.
+
+        Raises:
+            OSError: as `request`.
+        """
+        taken = []
+        try:
+            for path in paths:
+                if action is HsmAction.RELEASE:
+                    self._transfers.release(path)
+                    self.on_change(path)
+                elif asked := self._ask(path, action, uid, archive_id):
+                    taken.append(asked)
+        finally:
+            if taken:
+                self._requests.add_all(action, taken)
+
+    def _ask(self, path: str, action: HsmAction, uid: int, archive_id: int) -> tuple[int, str, int] | None:
+        """Say what is to be queued for a file, if anything is."""
+        mode, number = quick_calls.type_and_number(self.tree.at(path))
+        if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
-        if action is HsmAction.CANCEL and self._requests.current(seen.st_ino) is None:
-            return
+        if action is HsmAction.CANCEL and self._requests.current(number) is None:
+            return None
         record = self.tree.record(path)
         if not may_ask(action, privileged=uid == ROOT_UID):
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
         if action is HsmAction.CANCEL:
-            self._requests.cancel(seen.st_ino)
-            return
+            self._requests.cancel(number)
+            return None
         if not is_needed(action, record.flags):
-            return
+            return None
         archive_id = archive_id or record.archive_id or DEFAULT_ARCHIVE_ID
         if not is_compatible(action, record, archive_id):
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
-        self._requests.add(action, seen.st_ino, path, archive_id)
+        return number, path, archive_id
 
     def _run(self, request: Request) -> None:
         if request.action is HsmAction.RESTORE:

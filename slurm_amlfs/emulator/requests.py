@@ -11,9 +11,9 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from slurm_amlfs.emulator.hsm_rules import HsmAction
@@ -28,8 +28,8 @@ JOIN_SECONDS = 1.0
 class Request:
     """One request for one file. `queued` says that a worker runs it and not who made it.
 
-    `moved_bytes()` is how far it is; `error` is an errno or 0, valid once `done` is set. `resized` says that the file
-    has another size than before.
+    `moved_bytes()` is how far it is; `error` is an errno or 0, valid once it is `over`. `resized` says that the file
+    has another size than before. `waited` is there as soon as somebody waits for the end.
     """
 
     action: HsmAction
@@ -42,7 +42,13 @@ class Request:
     error: int = 0
     resized: bool = False
     moved_bytes: Callable[[], int] = int
-    done: threading.Event = field(default_factory=threading.Event)
+    over: bool = False
+    waited: threading.Event | None = None
+
+
+def _entry(request: Request) -> bytes:
+    """Write a request as the journal has it."""
+    return b"%s %d %s\0\n" % (request.action.encode(), request.archive_id, os.fsencode(request.path))
 
 
 class Requests:
@@ -62,10 +68,10 @@ class Requests:
         self._after = after
         self._max = max_requests
         self._journal = os.open(journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        lock = threading.Lock()
+        self._lock = threading.Lock()
         # Workers wait apart from who waits for a turn, or each request would wake all of them for one.
-        self._ready = threading.Condition(lock)
-        self._turn = threading.Condition(lock)
+        self._ready = threading.Condition(self._lock)
+        self._turn = threading.Condition(self._lock)
         self._queue: deque[Request] = deque()
         self._live: dict[int, list[Request]] = {}
         self._workers: list[threading.Thread] = []
@@ -84,35 +90,59 @@ class Requests:
 
     def add(self, action: HsmAction, number: int, path: str, archive_id: int = 0) -> Request:
         """Queue a request; the same one twice is one."""
-        with self._ready:
-            for known in self._live.get(number, ()):
-                if known.action is action and not known.canceled:
-                    return known
-            request = Request(action, number, path, archive_id)
+        return self.add_all(action, [(number, path, archive_id)])[0]
+
+    def add_all(self, action: HsmAction, files: Iterable[tuple[int, str, int]]) -> list[Request]:
+        """Queue requests in the order given, each a file's number, its path and the archive's id."""
+        requests = []
+        new: dict[int, Request] = {}
+        with self._lock:
+            for number, path, archive_id in files:
+                request = self._known(number, action) or new.get(number)
+                if request is None:
+                    request = new[number] = Request(action, number, path, archive_id)
+                requests.append(request)
             if self.stopping:
-                request.error = errno.ECANCELED
-                request.done.set()
+                for request in new.values():
+                    self._end(request, errno.ECANCELED)
+                return requests
+            os.write(self._journal, b"".join(map(_entry, new.values())))
+            for request in new.values():
+                line = self._live.setdefault(request.number, [])
+                line.append(request)
+                if len(line) == 1:
+                    self._queue.append(request)
+                    self._wake()
+        return requests
+
+    def _known(self, number: int, action: HsmAction) -> Request | None:
+        for request in self._live.get(number, ()):
+            if request.action is action and not request.canceled:
                 return request
-            os.write(self._journal, b"%s %d %s\0\n" % (action.encode(), archive_id, os.fsencode(path)))
-            line = self._live.setdefault(number, [])
-            line.append(request)
-            if len(line) == 1:
-                self._queue.append(request)
-                self._wake()
-            return request
+        return None
+
+    def wait(self, request: Request) -> None:
+        """Wait for the end of a request."""
+        with self._lock:
+            if request.over:
+                return
+            if request.waited is None:
+                request.waited = threading.Event()
+        request.waited.wait()
 
     def _wake(self) -> None:
         if len(self._queue) > self._idle and len(self._workers) < self._max:
             worker = threading.Thread(target=self._work, name="hsm-worker", daemon=True)
             self._workers.append(worker)
             worker.start()
-        self._ready.notify()
+        if self._idle:
+            self._ready.notify()
 
     @contextmanager
     def running(self, action: HsmAction, number: int, path: str) -> Iterator[Request]:
         """Run an action in the caller's own thread, after what the queue has for the file."""
         request = Request(action, number, path, queued=False)
-        with self._ready:
+        with self._lock:
             line = self._live.setdefault(number, [])
             line.append(request)
             self._turn.wait_for(lambda: line[0] is request)
@@ -151,8 +181,7 @@ class Requests:
                 for request in line:
                     request.canceled = True
                     if request.queued and not request.running:
-                        request.error = errno.ECANCELED
-                        request.done.set()
+                        self._end(request, errno.ECANCELED)
             self._ready.notify_all()
         for worker in self._workers:
             worker.join(JOIN_SECONDS)
@@ -171,7 +200,7 @@ class Requests:
                 if self.stopping:
                     return
                 request = self._queue.popleft()
-                if request.done.is_set():
+                if request.over:
                     continue
                 request.running = True
             try:
@@ -186,7 +215,7 @@ class Requests:
             self._after(request)
 
     def _finish(self, request: Request) -> None:
-        with self._ready:
+        with self._lock:
             self._drop(request, request.error)
 
     def _drop(self, request: Request, error: int) -> None:
@@ -202,5 +231,11 @@ class Requests:
             self._wake()
         elif was_first:
             self._turn.notify_all()
+        self._end(request, error)
+
+    @staticmethod
+    def _end(request: Request, error: int) -> None:
         request.error = error
-        request.done.set()
+        request.over = True
+        if request.waited is not None:
+            request.waited.set()

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slurm_amlfs.domain.view import FileKind
-from slurm_amlfs.emulator import xattrs
+from slurm_amlfs.emulator import quick_calls
 from slurm_amlfs.emulator.hsm_rules import IMPORTED, HsmRecord
 from slurm_amlfs.emulator.hsm_text import read_record, write_record
 from slurm_amlfs.errors import PermanentError
@@ -129,7 +129,7 @@ class Tree:
         where = path if isinstance(path, int) else self.at(path)
         try:
             if kind is FileKind.REGULAR:
-                return read_record(xattrs.get(where, _RECORD))
+                return read_record(quick_calls.get(where, _RECORD))
             if kind is FileKind.SYMLINK:
                 return read_record(os.getxattr(where, LINK_RECORD, follow_symlinks=False))
         except OSError as error:
@@ -146,13 +146,13 @@ class Tree:
         where = self.at(path)
         with contextlib.suppress(OSError):
             # Only regular files are given one.
-            return read_record(xattrs.get(where, _RECORD))
+            return read_record(quick_calls.get(where, _RECORD))
         return _NO_RECORD if stat.S_ISREG(os.lstat(where).st_mode) else None
 
     def set_record(self, path: str | int, record: HsmRecord) -> None:
         """Write a regular file's HSM record."""
         if isinstance(path, int):
-            xattrs.put(path, _RECORD, write_record(record))
+            quick_calls.put(path, _RECORD, write_record(record))
         else:
             os.setxattr(self.at(path), RECORD, write_record(record))
 
@@ -178,7 +178,7 @@ class Tree:
             os.ftruncate(fd, size)
             os.fchown(fd, uid, gid)
             os.fchmod(fd, mode)
-            xattrs.put(fd, _RECORD, write_record(record))
+            quick_calls.put(fd, _RECORD, write_record(record))
             os.utime(fd, ns=(mtime_ns, mtime_ns))
         finally:
             os.close(fd)

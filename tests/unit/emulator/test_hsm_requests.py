@@ -74,7 +74,7 @@ def test_what_waits_can_be_cancelled(hsm: Hsm, archive: ArchiveOfBytes) -> None:
     waiting = hsm.current("f2")
     assert waiting is not None
     hsm.request("f2", HsmAction.CANCEL, 0)
-    assert waiting.done.is_set()
+    assert waiting.over
     assert waiting.error == errno.ECANCELED
     archive.gate.set()
     wait(lambda: hsm.used_bytes == 2)
