@@ -6,24 +6,19 @@ says now and then that it lives.
 
 from __future__ import annotations
 
-import os
 import resource
-import select
-import signal
 import socket
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from slurm_amlfs.adapters.apart_service import answer, live_with
 from slurm_amlfs.adapters.frames import Channel, Row, numbers_of, rows_of
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.domain.view import FileView
-from slurm_amlfs.errors import PermanentError, TemporaryError
 
 ALIVE_SECONDS = 0.5
 """How often a long call says that it lives."""
@@ -60,20 +55,9 @@ class LustreService:
                 for number in ended:
                     self._walks.pop(number, None)
                 self._told = time.monotonic()
-                self._channel.send(self._answer(method, args))
+                self._channel.send(answer(self._do, method, args))
             except (EOFError, OSError):
                 return
-
-    def _answer(self, method: str, args: tuple[Any, ...]) -> tuple[str, object]:
-        try:
-            return "well", self._do(method, args)
-        except TemporaryError as error:
-            return "temporary", error.message
-        except PermanentError as error:
-            return "permanent", error.message
-        except Exception as error:  # noqa: BLE001 - a fault of ours is told to who asked, and not to be the end of walks
-            traceback.print_exc()
-            return "broke", repr(error)
 
     def _do(self, method: str, args: tuple[Any, ...]) -> object:
         lustre = self._lustre
@@ -110,27 +94,13 @@ class LustreService:
 
 
 def serve(end: socket.socket, mount: Path, lfs: Path, lfs_seconds: float, is_mount: Callable[[Path], bool]) -> None:
-    """Serve one mount for the daemon at the other end, and end with it, even in the midst of a call.
-
-    The process has to lead a group of its own: what it has started goes with it.
-    """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # It is the daemon that ends this, when its errands are done.
-        signal.signal(number, lambda *_: None)
+    """Serve one mount for the daemon at the other end, and end with it."""
+    live_with(end)
     # A walk that is not at its end keeps its directory open, and there may be hundreds.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    threading.Thread(target=_end_with, args=(end,), daemon=True).start()
 
     def make(alive: Callable[[], None]) -> LustreMount:
         return LustreMount(mount, Lfs(lfs, timeout_seconds=lfs_seconds, alive=alive), is_mount, alive)
 
     LustreService(Channel(end), make).serve()
-
-
-def _end_with(end: socket.socket) -> None:
-    poll = select.poll()
-    poll.register(end, select.POLLRDHUP)
-    poll.poll()
-    sys.stderr.flush()
-    os.killpg(0, signal.SIGKILL)

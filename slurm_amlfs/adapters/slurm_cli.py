@@ -7,6 +7,7 @@ and only many in one call.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ FEW = 8
 MANY = 1000
 """More ids than this are picked out of the whole list here: squeue compares each of its jobs with each id."""
 COMMENT_CHARACTERS = 1000
+_VERSION: Final = re.compile(rb"slurm\S* ([0-9]+\.[0-9]+\S*)")
 _TURNS: Final[Mapping[Hold, str]] = {Hold.NONE: "release", Hold.OWNER: "uhold", Hold.ADMIN: "hold"}
 
 
@@ -56,6 +58,18 @@ class SlurmCommands:
         self._scancel = str(bin_dir / "scancel")
         self._env = {"SLURM_CONF": str(conf)} if conf else {}
         self._apart = ""
+
+    def version(self) -> str:
+        """Tell the installed Slurm's version, "22.05.8"; slurmctld is not asked.
+
+        Raises:
+            TemporaryError: squeue does not tell it.
+        """
+        outcome = self._run([self._squeue, "--version"])
+        found = _VERSION.search(outcome.stdout)
+        if outcome.code != 0 or found is None:
+            raise TemporaryError(f"{self._squeue} --version does not tell Slurm's version: {outcome.complaint}")
+        return found[1].decode("ascii")
 
     def jobs(self, job_ids: Iterable[int]) -> dict[int, JobView]:
         """Read the records of these jobs; a job that Slurm no longer knows is absent.

@@ -5,6 +5,6 @@ in `etc/amlfs.toml`. Names of users are resolved by who uses them, not here.
 """
 
 from slurm_amlfs.config.loading import DEFAULT_PATH, check, load
-from slurm_amlfs.config.parts import ANY, Config, Limits
+from slurm_amlfs.config.parts import ANY, Client, Config, Limits, Slurm
 
-__all__ = ["ANY", "DEFAULT_PATH", "Config", "Limits", "check", "load"]
+__all__ = ["ANY", "DEFAULT_PATH", "Client", "Config", "Limits", "Slurm", "check", "load"]

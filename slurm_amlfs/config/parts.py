@@ -5,6 +5,7 @@ What a key is for stands in `etc/amlfs.toml`. The `examples` are what a message 
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,14 +42,23 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+class Client(StrEnum):
+    """By what Slurm is reached: pyslurm where it matches, pyslurm or not at all, or Slurm's commands."""
+
+    AUTO = "auto"
+    PYSLURM = "pyslurm"
+    COMMANDS = "commands"
+
+
 class Slurm(Part):
     """How to reach Slurm, and what keeps jobs from starting.
 
-    `user` is slurm.conf's SlurmUser; `conf` is SLURM_CONF for the commands, None for theirs.
+    `user` is slurm.conf's SlurmUser; `conf` is SLURM_CONF for the commands and pyslurm, None for theirs.
     """
 
     user: Name = "slurm"
     mode: Mode = Mode.BURST_BUFFER
+    client: Client = Client.AUTO
     bin_dir: AbsolutePath = Path("/usr/bin")
     conf: Annotated[Path | None, BeforeValidator(lambda text: None if text == "" else absolute(text))] = None
 

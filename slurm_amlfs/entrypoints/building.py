@@ -23,7 +23,7 @@ from slurm_amlfs.adapters.repeats import Repeats
 from slurm_amlfs.adapters.retry import Retry, RetryingArm
 from slurm_amlfs.adapters.retry_ledger import FILE_NAME as RETRIES
 from slurm_amlfs.adapters.retry_ledger import RetryLedger
-from slurm_amlfs.adapters.slurm_cli import SlurmCommands
+from slurm_amlfs.adapters.slurm_apart import SlurmApart
 from slurm_amlfs.adapters.store import FILE_NAME, SqliteStore
 from slurm_amlfs.adapters.tenure import Tenure
 from slurm_amlfs.application.looking import Pace
@@ -34,6 +34,7 @@ from slurm_amlfs.config import Config
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.policy import site_lines
 from slurm_amlfs.domain.world import Rules
+from slurm_amlfs.entrypoints.choosing import choose_slurm
 from slurm_amlfs.entrypoints.reaching import reach_lustre
 from slurm_amlfs.entrypoints.ruling import operators, rules_of, user
 from slurm_amlfs.wire import Site
@@ -58,9 +59,12 @@ def build(config: Config, tenure: Tenure) -> Loop:
     stack = ExitStack()
     for it in mounts.values():
         stack.callback(it.close)
+    slurm = choose_slurm(config.slurm)
+    if isinstance(slurm, SlurmApart):
+        stack.callback(slurm.close)
     outside = Outside(
         file_systems=_file_systems(config, mounts, reach, tenure),
-        slurm=mined(SlurmCommands(config.slurm.bin_dir, config.slurm.conf), "slurm", reach),
+        slurm=mined(slurm, "slurm", reach),
         inbox=mined(inbox, "inbox", reach),
         board=board,
         store=mined(store, "store", reach),

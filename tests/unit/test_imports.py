@@ -34,5 +34,5 @@ def test_one_adapter_speaks_arm() -> None:
 
 
 def test_one_adapter_speaks_pyslurm() -> None:
-    """Only one file may know pyslurm; none does yet."""
-    assert importers("pyslurm") <= {"adapters/slurm_pyslurm.py"}
+    """Only one file knows pyslurm."""
+    assert importers("pyslurm") == {"adapters/slurm_pyslurm.py"}
