@@ -21,8 +21,8 @@ from slurm_amlfs.emulator.tree import FileInfo
 
 ATTRIBUTE = "user.amlfs"
 
-PIECE_BYTES = 1 << 20
-"""Most that is read at a time."""
+FIRST_BYTES, PIECE_BYTES = 1 << 14, 1 << 20
+"""Most that is read at first, and then at a time: room for a megabyte costs more than a small file."""
 
 PARTIAL = ".amlfs-part"
 """Suffix of a file that is being written; never listed."""
@@ -44,12 +44,12 @@ class FolderContents:
         fd = os.open(f"{self._root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             into.seek(0)
-            # A buffer of a megabyte costs more than a small file.
-            most = min(os.fstat(fd).st_size + 1, PIECE_BYTES)
+            most = FIRST_BYTES
             while piece := os.read(fd, most):
                 into.write(piece)
                 if len(piece) < most:
                     break
+                most = PIECE_BYTES
         finally:
             os.close(fd)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from slurm_amlfs.emulator.hsm_rules import RELEASED
+from slurm_amlfs.emulator.hsm_rules import RELEASED, HsmRecord
 from slurm_amlfs.emulator.tree import Tree
 
 
@@ -87,14 +87,16 @@ class Inodes:
     def use(self, fd: int) -> Inode:
         """Find or make the record of an open backing file; `leave` ends the use."""
         with self.lock:
-            seen = os.fstat(fd)
-            inode = self._table.get(seen.st_ino)
-            if inode is None:
-                whole = not self._tree.record(fd).flags & RELEASED
-                inode = Inode(seen.st_ino, seen.st_size if whole else 0, whole)
-                self._table[seen.st_ino] = inode
-            inode.users += 1
-            return inode
+            return self.use_locked(fd, os.fstat(fd))
+
+    def use_locked(self, fd: int, seen: os.stat_result, record: HsmRecord | None = None) -> Inode:
+        """Do the same for who has the lock, and has read the file's attributes, and perhaps its record, under it."""
+        inode = self._table.get(seen.st_ino)
+        if inode is None:
+            whole = not (record or self._tree.record(fd)).flags & RELEASED
+            inode = self._table[seen.st_ino] = Inode(seen.st_ino, seen.st_size if whole else 0, whole)
+        inode.users += 1
+        return inode
 
     def leave(self, inode: Inode) -> None:
         """End one use. The space of a file without names is free when its last user has left."""

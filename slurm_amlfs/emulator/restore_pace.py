@@ -65,15 +65,14 @@ class Spacing:
             time.sleep(min(ahead, LONGEST_SLEEP_SECONDS))
 
 
-class Arriving(io.RawIOBase):
-    """The file that a fetch writes to: keeps the pace, counts what arrived, and stops when asked to.
+class Arriving:
+    """What a fetch writes to, as to an open file: keeps the pace, counts what arrived, and stops when asked to.
 
     `end` is the end of the contents, `moved_bytes` what was written so far. The space for more than `end` is taken
     from `space` as it is needed and stays taken.
     """
 
     def __init__(self, fd: int, space: Space, spacing: Spacing, stop: Callable[[], bool]) -> None:
-        super().__init__()
         self._fd = fd
         self._space = space
         self._spacing = spacing
@@ -100,21 +99,22 @@ class Arriving(io.RawIOBase):
         self._position = start + offset
         return self._position
 
-    def write(self, data: object) -> int:
+    def write(self, data: bytes | bytearray | memoryview) -> int:
         """Write all of `data`, when the pace allows.
 
         Raises:
             OSError: ECANCELED when asked to stop, ENOSPC when the file system is full.
         """
-        piece = memoryview(data).cast("B")  # type: ignore[arg-type]
-        size = len(piece)
+        size = memoryview(data).nbytes
         self._spacing.wait(size, self._stop)
         if self._position + size > self.end:
             self._space.take(self._position + size - self.end)
             self.end = self._position + size
-        while piece:
+        left = size
+        while left:
+            piece = data if left == size else memoryview(data).cast("B")[size - left :]
             written = os.pwrite(self._fd, piece, self._position)
             self._position += written
             self.moved_bytes += written
-            piece = piece[written:]
+            left -= written
         return size

@@ -72,32 +72,45 @@ class Transfers:
         Raises:
             OSError: EIO when the fetch failed, ENOSPC, ECANCELED; the file is released as before.
         """
-        with self._open(request, os.O_RDWR) as (fd, inode):
+        fd = self._backing(request, os.O_RDWR)
+        try:
+            # All of this under one lock: nobody may set times between what was read and what is shown.
             with self._inodes.lock:
-                record, seen = self._tree.record(fd), os.fstat(fd)
-                if not record.flags & RELEASED:
-                    inode.whole = True
-                    return
-                self._inodes.shown[inode.number] = Times(seen.st_atime_ns, seen.st_mtime_ns)
-            arriving = Arriving(fd, self._space, self._bytes, lambda: request.canceled)
-            request.moved_bytes = lambda: arriving.moved_bytes
-            try:
-                self._files.wait(1, lambda: request.canceled)
-                self._fetch(self._tree.blob(request.path, record), arriving)
-            except BaseException:
-                self._space.give(arriving.end)
-                with self._inodes.lock:
-                    punch(fd, max(seen.st_size, arriving.end), seen.st_size)
-                    self._show_times(fd, inode.number)
-                raise
-            with self._inodes.lock:
-                if arriving.end != seen.st_size:
-                    os.ftruncate(fd, arriving.end)
-                    request.resized = True
-                inode.held_bytes, inode.whole = arriving.end, True
+                seen = self._seen(request, fd)
                 record = self._tree.record(fd)
-                self._tree.set_record(fd, HsmRecord(record.flags & ~RELEASED, record.archive_id, record.blob))
+                inode = self._inodes.use_locked(fd, seen, record)
+                if record.flags & RELEASED:
+                    self._inodes.shown[inode.number] = Times(seen.st_atime_ns, seen.st_mtime_ns)
+                else:
+                    inode.whole = True
+            try:
+                if record.flags & RELEASED:
+                    self._bring(request, fd, inode, self._tree.blob(request.path, record), seen.st_size)
+            finally:
+                self._inodes.leave(inode)
+        finally:
+            os.close(fd)
+
+    def _bring(self, request: Request, fd: int, inode: Inode, blob: str, size: int) -> None:
+        arriving = Arriving(fd, self._space, self._bytes, lambda: request.canceled)
+        request.moved_bytes = lambda: arriving.moved_bytes
+        try:
+            self._files.wait(1, lambda: request.canceled)
+            self._fetch(blob, arriving)
+        except BaseException:
+            self._space.give(arriving.end)
+            with self._inodes.lock:
+                punch(fd, max(size, arriving.end), size)
                 self._show_times(fd, inode.number)
+            raise
+        with self._inodes.lock:
+            if arriving.end != size:
+                os.ftruncate(fd, arriving.end)
+                request.resized = True
+            inode.held_bytes, inode.whole = arriving.end, True
+            record = self._tree.record(fd)
+            self._tree.set_record(fd, HsmRecord(record.flags & ~RELEASED, record.archive_id, record.blob))
+            self._show_times(fd, inode.number)
 
     def _fetch(self, blob: str, arriving: Arriving) -> None:
         try:
@@ -198,15 +211,24 @@ class Transfers:
 
     @contextlib.contextmanager
     def _open(self, request: Request, flags: int) -> Iterator[tuple[int, Inode]]:
-        fd = os.open(self._tree.at(request.path), flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = self._backing(request, flags)
         try:
-            seen = os.fstat(fd)
-            if not stat.S_ISREG(seen.st_mode) or request.number not in {0, seen.st_ino}:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), request.path)
+            self._seen(request, fd)
             with self._inodes.using(fd) as inode:
                 yield fd, inode
         finally:
             os.close(fd)
+
+    def _backing(self, request: Request, flags: int) -> int:
+        return os.open(self._tree.at(request.path), flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    @staticmethod
+    def _seen(request: Request, fd: int) -> os.stat_result:
+        """Read the attributes of what was opened, which has to be the file that the request is for."""
+        seen = os.fstat(fd)
+        if not stat.S_ISREG(seen.st_mode) or request.number not in {0, seen.st_ino}:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), request.path)
+        return seen
 
 
 def punch(fd: int, length: int, size: int) -> None:

@@ -234,10 +234,11 @@ class Tree:
         """Name the blob that holds a file's contents."""
         if record.blob:
             return record.blob
-        with contextlib.suppress(OSError):
-            if self._parent_is_plain(path):
-                return path
-        return self._derived(path)
+        try:
+            plain = self._parent_is_plain(path)
+        except OSError:
+            plain = False
+        return path if plain else self._derived(path)
 
     def remember_blob(self, path: str, blob: str, *, always: bool = False) -> None:
         """Note which blob a file belongs to, if its path does not tell it (or `always`, for a file of many names)."""
