@@ -22,7 +22,8 @@ VARIABLE = "AMLFS_DIE_AT"
 """Its value is a point, or `ANY` of them; "#3" behind it means the third time that it is reached."""
 
 ANY = "any"
-"""Every point but those of the inbox's looks, which come ten times a second whether anything happens or not."""
+"""Every point but those of the inbox's looks and of renewals, which come again and again whether anything happens or
+not."""
 
 ACTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "arm": ("create_import", "cancel_import", "delete_import", "archive", "cancel_archive"),
@@ -32,12 +33,28 @@ ACTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "board": ("post", "remove", "publish_site"),
     "store": ("save",),
     "pools": ("post",),
+    "terms": ("take",),
+    "term": ("renew", "give_back"),
 })  # fmt: skip
-"""The acts and writes of each port (application/ports.py, and the loop's Store); all others only read."""
+"""The acts and writes of each port (application/ports.py, and the loop's Store), and those of holding the state
+directory (term_files.py); all others only read."""
 
-POINTS = tuple(f"{part}.{act}:{side}" for part in ACTS for act, side in product(ACTS[part], ("before", "after")))
+STEPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "slurm": ("_let_requeue", "_cancel_pending", "_requeue"),
+        "terms": ("_link", "_take_over"),
+    }
+)
+"""Methods that are steps of an act, and have points of their own, without the underscore: what comes after a death
+between two of them is neither the one nor the other."""
 
-_OFTEN = "inbox.take:"
+POINTS = tuple(
+    f"{part}.{name.removeprefix('_')}:{side}"
+    for part in ACTS
+    for name, side in product(ACTS[part] + STEPS.get(part, ()), ("before", "after"))
+)
+
+_OFTEN = ("inbox.take:", "term.renew:")
 _SPELLED = re.compile(r"([a-z_.:]+)(?:#([1-9][0-9]{0,8}))?")
 
 T = TypeVar("T")
@@ -88,7 +105,30 @@ class Mine:
 
 def mined(port: T, part: str, reach: Reach | None) -> T:
     """Wrap a port so that each of its acts tells the points before and after it; without `reach`, give it as it is."""
-    return port if reach is None else cast("T", _Mined(port, part, reach))
+    if reach is None:
+        return port
+    for name in STEPS.get(part, ()):
+        setattr(port, name, _told(getattr(port, name), f"{part}.{name.removeprefix('_')}", reach))
+    return cast("T", _Mined(port, part, reach))
+
+
+def _told(do: Callable[..., Any], act: str, reach: Reach) -> Callable[..., Any]:
+    """Have a call tell the points before and after it."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
+        reach(f"{act}:before")
+        result = do(*args, **kwargs)
+        if isinstance(result, Iterator):
+            return _to_its_end(result, act, reach)
+        reach(f"{act}:after")
+        return result
+
+    return call
+
+
+def _to_its_end(results: Iterator[object], act: str, reach: Reach) -> Iterator[object]:
+    yield from results
+    reach(f"{act}:after")
 
 
 class _Mined:
@@ -101,21 +141,7 @@ class _Mined:
         found = getattr(self._port, name)
         if name not in ACTS[self._part]:
             return found
-        act = f"{self._part}.{name}"
-
-        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
-            self._reach(f"{act}:before")
-            result = found(*args, **kwargs)
-            if isinstance(result, Iterator):
-                return self._to_its_end(result, act)
-            self._reach(f"{act}:after")
-            return result
-
-        return call
-
-    def _to_its_end(self, results: Iterator[object], act: str) -> Iterator[object]:
-        yield from results
-        self._reach(f"{act}:after")
+        return _told(found, f"{self._part}.{name}", self._reach)
 
 
 def _die() -> None:

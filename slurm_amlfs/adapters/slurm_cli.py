@@ -181,31 +181,35 @@ class SlurmCommands:
         """
         view = self._left_behind(job_id)
         if view is not None and view.job_state == "PENDING":
-            view = self._cancel_to_requeue(view)
-        if view is None:
-            return  # a requeue would end what runs
-        outcome = self._run([self._scontrol, "requeue", view.called])
-        if outcome.code != 0:
-            raise TemporaryError(f"Slurm does not requeue job {job_id} ({outcome.complaint}); see slurmctld's log")
+            # Of one that is cancelled nothing can be changed any more (_update_job).
+            view = self._cancel_pending(view) if self._let_requeue(view) else None
+        if view is not None:  # else a requeue would end what runs
+            self._requeue(view)
 
-    def _cancel_to_requeue(self, view: JobView) -> JobView | None:
-        """Cancel a pending job once it may be requeued, which of a cancelled one can be changed no more (_update_job).
-
-        Returns: it, cancelled; None if it has begun, or is gone.
-        """
+    def _let_requeue(self, view: JobView) -> bool:
+        """Make a pending job one that may be requeued; False if it has begun, or is gone."""
         outcome = self._run([self._scontrol, "update", f"JobId={view.called}", "Requeue=1"])
-        if outcome.code != 0:
-            if self._left_behind(view.job_id) is None:
-                return None
-            raise PermanentError(
-                f"Slurm refuses to let job {view.job_id} be requeued ({outcome.complaint}), so it is not cancelled;"
-                " run the daemon as root, SlurmUser or an operator, or see slurmctld's log"
-            )
+        if outcome.code == 0:
+            return True
+        if self._left_behind(view.job_id) is None:
+            return False
+        raise PermanentError(
+            f"Slurm refuses to let job {view.job_id} be requeued ({outcome.complaint}), so it is not cancelled;"
+            " run the daemon as root, SlurmUser or an operator, or see slurmctld's log"
+        )
+
+    def _cancel_pending(self, view: JobView) -> JobView | None:
+        """Cancel a pending job; None if it has begun, or is gone."""
         outcome = self._run([self._scancel, "--state=PENDING", view.called])
         now = self._left_behind(view.job_id)
         if now is not None and now.job_state != "CANCELLED":
             raise TemporaryError(f"Slurm does not cancel job {now.job_id} ({outcome.complaint}); see slurmctld's log")
         return now
+
+    def _requeue(self, view: JobView) -> None:
+        outcome = self._run([self._scontrol, "requeue", view.called])
+        if outcome.code != 0:
+            raise TemporaryError(f"Slurm does not requeue job {view.job_id} ({outcome.complaint}); see slurmctld's log")
 
     def _left_behind(self, job_id: int) -> JobView | None:
         """Read a job that may be staged anew; None if it has begun, is over in another way, is gone or staged in."""

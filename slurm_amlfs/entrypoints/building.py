@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import timedelta
@@ -16,7 +15,7 @@ from slurm_amlfs.adapters.azure_transport import CountedCredential
 from slurm_amlfs.adapters.blob import BlobContainer
 from slurm_amlfs.adapters.board import BoardFolder
 from slurm_amlfs.adapters.clock import SteadyClock
-from slurm_amlfs.adapters.crash_points import Reach, from_environment, mined
+from slurm_amlfs.adapters.crash_points import Reach, mined
 from slurm_amlfs.adapters.inbox import MaildirInbox
 from slurm_amlfs.adapters.pools import PoolsFile
 from slurm_amlfs.adapters.repeats import Repeats
@@ -40,8 +39,8 @@ from slurm_amlfs.entrypoints.ruling import operators, rules_of, user
 from slurm_amlfs.wire import Site
 
 
-def build(config: Config, tenure: Tenure) -> Loop:
-    """Build the daemon, which holds the state directory.
+def build(config: Config, tenure: Tenure, reach: Reach | None = None) -> Loop:
+    """Build the daemon, which holds the state directory; `reach` is told the crash points.
 
     Raises:
         UserError: the configuration names what this host does not have.
@@ -49,7 +48,6 @@ def build(config: Config, tenure: Tenure) -> Loop:
         PermanentError, TemporaryError: the state directory or the database cannot be used.
     """
     slurm_user = user(config.slurm.user, "slurm.user")
-    reach = from_environment(os.environ)
     board = mined(BoardFolder(config.state_dir, slurm_user.pw_uid, slurm_user.pw_gid), "board", reach)
     inbox = MaildirInbox(config.state_dir / "inbox", operators(config))
     store = SqliteStore(config.state_dir / FILE_NAME, group=slurm_user.pw_gid, term=tenure.number)

@@ -15,6 +15,7 @@ import typer
 
 from slurm_amlfs import config
 from slurm_amlfs.adapters import log
+from slurm_amlfs.adapters.crash_points import Reach, from_environment
 from slurm_amlfs.adapters.tenure import Tenure
 from slurm_amlfs.application.failures import Failures
 from slurm_amlfs.entrypoints.building import build
@@ -41,22 +42,23 @@ def run(
     try:
         settings = config.load(path)
         log.set_up(settings.log_level)
-        tenure = _tried(lambda: take_term(settings, stop, standby=standby), stop)
+        reach = from_environment(os.environ)
+        tenure = _tried(lambda: take_term(settings, stop, standby=standby, reach=reach), stop)
     except AmlfsError as error:
         _refuse(error)
     ended = True
     if tenure is not None:
-        ended = _serve(settings, path, tenure, stop)
+        ended = _serve(settings, path, tenure, reach, stop)
     log.event(_LOG, logging.INFO, "stopped")
     if not ended:
         _end(0)
 
 
-def _serve(settings: config.Config, path: Path, tenure: Tenure, stop: threading.Event) -> bool:
+def _serve(settings: config.Config, path: Path, tenure: Tenure, reach: Reach | None, stop: threading.Event) -> bool:
     """Be the daemon that acts, until told to stop; say whether all that it began has ended."""
     ended = True
     try:
-        loop = _tried(lambda: build(settings, tenure), stop, tenure)
+        loop = _tried(lambda: build(settings, tenure, reach), stop, tenure)
         if loop is not None:
             log.event(_LOG, logging.INFO, "ready", config=path, state_dir=settings.state_dir)
             ended = loop.run(stop)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from slurm_amlfs.adapters import log
+from slurm_amlfs.adapters.crash_points import Reach, mined
 from slurm_amlfs.adapters.memory_reading import read_term
 from slurm_amlfs.adapters.store import FILE_NAME
 from slurm_amlfs.adapters.tenure import Tenure, boot_time
@@ -26,16 +27,23 @@ _LOOKS = 4
 
 
 def take_term(
-    config: Config, stop: threading.Event, *, standby: bool, clock: Callable[[], float] = boot_time
+    config: Config,
+    stop: threading.Event,
+    *,
+    standby: bool,
+    reach: Reach | None = None,
+    clock: Callable[[], float] = boot_time,
 ) -> Tenure | None:
     """Take the state directory's next term as soon as that may be done; None if told to stop first.
+
+    `reach` is told the crash points.
 
     Raises:
         PermanentError: another daemon holds it and lives, and this one is no standby; or its folder cannot be made.
         TemporaryError: the records cannot be read or written now.
     """
     timing = Timing(config.standby.renew_seconds, config.standby.takeover_seconds)
-    files = TermFiles(config.state_dir)
+    files = mined(TermFiles(config.state_dir), "terms", reach)
     me = this_process(datetime.now(UTC))
     watch = Watch(files.newest(), clock())
     said = None
@@ -51,7 +59,7 @@ def take_term(
             term = files.take(_next(config, newest), me)
             if term is not None:
                 log.event(_LOG, logging.INFO, "term-taken", term=term.claim.term, after=_of(newest))
-                tenure = Tenure(files, term, timing, config.standby.hang_seconds)
+                tenure = Tenure(files, mined(term, "term", reach), timing, config.standby.hang_seconds)
                 tenure.start()
                 return tenure
         elif (

@@ -7,11 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from slurm_amlfs.adapters.crash_points import ACTS, ANY, POINTS, VARIABLE, Mine, from_environment, mined
+from slurm_amlfs.adapters.crash_points import ACTS, ANY, POINTS, STEPS, VARIABLE, Mine, from_environment, mined
+from slurm_amlfs.adapters.slurm_cli import SlurmCommands
+from slurm_amlfs.adapters.term_files import Term, TermFiles
 from slurm_amlfs.application import loop, ports
+from slurm_amlfs.domain.tenure import Holder
 from slurm_amlfs.errors import UserError
 
 READS = {
@@ -22,6 +26,8 @@ READS = {
     "board": {"posted", "asked"},
     "store": {"load"},
     "pools": {"posted", "remove"},
+    "terms": {"newest", "newest_term", "read"},
+    "term": set(),
 }
 """Methods that change nothing but, for `remove`, what is only there to be found gone at a start."""
 
@@ -33,6 +39,8 @@ PORTS = {
     "board": ports.BoardPort,
     "store": loop.Store,
     "pools": ports.PoolsPort,
+    "terms": TermFiles,
+    "term": Term,
 }
 
 
@@ -130,4 +138,20 @@ def test_a_death_is_a_sigkill() -> None:
 
 def test_there_are_as_many_points_as_acts_have_sides() -> None:
     """Each has a name of its own."""
-    assert len(set(POINTS)) == 2 * sum(map(len, ACTS.values()))
+    assert len(set(POINTS)) == 2 * sum(len(names) for some in (ACTS, STEPS) for names in some.values())
+
+
+def test_steps_of_an_act_tell_too(tmp_path: Path) -> None:
+    """Also those that the act makes by itself; the record of the term before is there from the second term on."""
+    told: list[str] = []
+    files = mined(TermFiles(tmp_path), "terms", told.append)
+    files.take(1, Holder("a", 7, "boot", "pids", "100", "now"))
+    names = ("take:before", "link:before", "link:after", "take_over:before", "take_over:after", "take:after")
+    assert told == [f"terms.{name}" for name in names]
+    assert files.newest_term() == 1
+
+
+def test_every_step_is_a_method() -> None:
+    """Else its points would only be missed when somebody dies there."""
+    owners = {"slurm": SlurmCommands, "terms": TermFiles}
+    assert all(callable(getattr(owners[part], name)) for part, names in STEPS.items() for name in names)
