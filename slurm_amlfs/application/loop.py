@@ -33,7 +33,7 @@ from slurm_amlfs.application.salvaging import Salvage
 from slurm_amlfs.application.spaces import Spaces
 from slurm_amlfs.application.tally import Tally
 from slurm_amlfs.application.urging import Urge
-from slurm_amlfs.domain.errand import EVICTS, Comment, Errand, TurnGate, key_of
+from slurm_amlfs.domain.errand import EVICTS, Comment, Errand, Mend, TurnGate, key_of
 from slurm_amlfs.domain.reconcile import Decision, decide
 from slurm_amlfs.domain.records import Event, Records
 from slurm_amlfs.domain.report import Report, Trouble
@@ -299,8 +299,8 @@ class Loop:
             self._rest([report], now)
             self._comment_again = True
             return False
-        if isinstance(report.errand, TurnGate):
-            # A look that is under way may be older than the turn.
+        if isinstance(report.errand, (TurnGate, Mend)):
+            # A look that is under way may be older than what was done.
             self._new.add(report.errand.job_id)
         self._spaces.hear(report)
         self._reports.append(report)

@@ -72,6 +72,8 @@ def mended(draft: Draft, job_id: int, result: Result) -> None:
     job = draft.jobs.get(job_id)
     if job is None or job.mending is None:
         return
+    # A look from amid the mending shows the job cancelled, and that would count as its end.
+    draft.speak_for(job_id)
     if isinstance(result, Trouble):
         if result.fault is Fault.PERMANENT:
             draft.note(job_id, "not mended", result.message)

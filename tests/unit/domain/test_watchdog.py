@@ -156,6 +156,21 @@ def test_it_is_mended_where_the_site_wants_that() -> None:
     assert "the daemon does it" not in desk.board().message
 
 
+def test_a_look_from_amid_the_mending_ends_nothing() -> None:
+    """It shows the job cancelled, and may be taken with the word that the job is mended."""
+    desk = staged_in(MENDING)
+    wait(desk)
+    mend = desk.wish(Mend)
+    desk.show("CANCELLED", bb_state="teardown")
+    desk.report(mend, Done())
+    amid = desk.job().life
+    desk.show("PENDING", bb_state="pending", restarts=1)
+    desk.go()
+
+    assert (amid, desk.job().life) == (Life.PENDING, Life.PENDING)
+    assert desk.stage().phase is Phase.STAGED_IN
+
+
 def test_a_job_that_its_owner_cancels_is_not_requeued() -> None:
     """Only one that is being mended."""
     desk = staged_in(MENDING)
