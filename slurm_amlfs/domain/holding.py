@@ -141,7 +141,10 @@ def keep(draft: Draft, job: Job, run: Run) -> Job:
 def _ask(draft: Draft, record: JobRecord, job: Job) -> None:
     """Ask for the stage-in of a run, as a hook does."""
     run = job.run
-    if run is not None:
+    if run is not None and job.refusal:
+        # Its directives were refused just now; to ask in its name would have them read, and refused, once more.
+        draft.jobs[job.job_id] = replace(job, token_in=run.token)
+    elif run is not None:
         ask_in(draft, request_of(RequestKind.DATA_IN, record, run.token))
         keep(draft, draft.jobs[job.job_id], run)
 

@@ -122,6 +122,7 @@ def test_a_refused_job_stays_held_until_an_operator_has_it_tried_again(desk: Hol
     desk.act()
     desk.settle()
     assert "may not export" in desk.board().message
+    assert [it.word for it in desk.events].count("refused") == 1
     assert not desk.wished(TurnGate)
     generation = desk.job().generation
     desk.hold(Hold.NONE)
