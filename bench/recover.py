@@ -26,6 +26,7 @@ from tests.faults.ground import Ground, Shared, until
 from tests.faults.job import ALICE, Job
 from tests.faults.model_slurm import ModelSlurm
 from tests.faults.scenes import FAST
+from tests.faults.settings import Settings
 from tests.faults.shared import sharing
 
 STAGED, RUNNING, ENDED, RESTORING, IMPORTING = 150, 150, 150, 100, 150
@@ -61,7 +62,7 @@ def main() -> int:
     """Run the benchmark and return its exit status."""
     with sharing() as (folder, url):
         shared = Shared.make(folder, url)
-        ground = Ground(shared, "recover", emulator_options=FAST, poll_seconds=POLL_SECONDS)
+        ground = Ground(shared, "recover", emulator_options=FAST, settings=Settings(poll_seconds=POLL_SECONDS))
         try:
             with ground.running():
                 figures = _measure(ground)

@@ -31,7 +31,7 @@ from slurm_amlfs.wire import Board, Request, dump_request, load_board
 from tests.faults import plants
 from tests.faults.blob_door import BlobDoor
 from tests.faults.programs import install
-from tests.faults.settings import configuration
+from tests.faults.settings import USUAL, Settings, configuration
 from tests.faults.starter import Started, Starter
 
 LONG = 60.0
@@ -68,23 +68,22 @@ class Shared:
 
 
 class Ground:
-    """One run's. `emulator_options` are the program's own, the others are for the daemon's configuration."""
+    """One run's. `emulator_options` are the program's own."""
 
     def __init__(
         self,
         shared: Shared,
         name: str,
         *,
-        export_by: str = "arm",
+        settings: Settings = USUAL,
         emulator_options: tuple[str, ...] = (),
-        poll_seconds: float = 0.25,
     ) -> None:
         self.folder = shared.folder / name
         self.folder.mkdir(parents=True)
         self.state_dir, self.mount = self.folder / "state", self.folder / "lustre"
         self.log, self._emulator_log = self.folder / "daemon.log", self.folder / "emulator.log"
         self._starter, self._options = shared.starter, emulator_options
-        self._export_by, self._poll_seconds = export_by, poll_seconds
+        self._settings = settings
         self._container_url = f"{shared.account_url}/{name}"
         behind = urlsplit(shared.account_url)
         self.door = BlobDoor(behind.port or 80)
@@ -92,12 +91,13 @@ class Ground:
         self.blobs = ContainerClient.from_container_url(self._container_url, credential=DEVELOPMENT_KEY)
         self.lustre = LustreMount(self.mount, Lfs(LFS))
         self.daemon: Started | None = None
+        self.standby: Started | None = None
         self.plant = ""
         self.forgot = False
         self.deaths = self.starts = 0
         self._requests = 0
         install(self.folder / "bin")
-        for part in ("jobs", "living", "queue", "comments", "terminals"):
+        for part in ("jobs", "living", "queue", "records", "comments", "terminals", "gates", "asks"):
             (self.folder / "slurm" / part).mkdir(parents=True)
         (self.folder / "slurm.conf").touch()
 
@@ -116,38 +116,81 @@ class Ground:
             self.arm_url = said.partition("arm=")[2].split()[0]
             self.control = Control(self.arm_url)
             (self.mount / "jobs").mkdir(exist_ok=True)
-            text = configuration(self.folder, self.arm_url, self._daemons_url, self._export_by, self._poll_seconds)
+            text = configuration(self.folder, self.arm_url, self._daemons_url, self._settings)
             (self.folder / "amlfs.toml").write_text(text)
             yield
         finally:
-            self.kill_daemon()
+            self.kill_all()
             emulator.signal(signal.SIGTERM)
             until(lambda: not emulator.alive, "the emulator ends")
             self.door.close()
             self.blobs.delete_container()
             self.blobs.close()
 
-    def start_daemon(self, die_at: str = "") -> None:
-        """Start the daemon, to die at a crash point if one is given."""
+    def _start(self, die_at: str, *options: str) -> Started:
         more = {VARIABLE: die_at} if die_at else {}
         if self.plant:
             more |= {plants.VARIABLE: self.plant, plants.FOLDER_VARIABLE: str(self.folder)}
-        self.daemon = self._starter.start("daemon", [f"--config={self.folder / 'amlfs.toml'}"], self.log, **more)
         self.starts += 1
+        return self._starter.start("daemon", [f"--config={self.folder / 'amlfs.toml'}", *options], self.log, **more)
+
+    def start_standby(self, die_at: str = "") -> None:
+        """Start a daemon that waits for the other's end, and wait until it waits, or need not."""
+        waiting = self._said(" standby ")
+        standby = self.standby = self._start(die_at, "--standby")
+        until(lambda: self._said(" standby ") > waiting or not (self.daemon_alive and standby.alive), "a standby waits")
+
+    def stop_daemon(self) -> None:
+        """Tell the daemon to stop, and wait for its end: no death, unless it dies on the way."""
+        stopped = self._said(" stopped")
+        if self.daemon is not None and self.daemon.signal(signal.SIGTERM):
+            until(lambda: not self.daemon_alive, "the daemon has ended")
+        if self._said(" stopped") > stopped:
+            self.daemon = None
+
+    def _said(self, word: str) -> int:
+        return self.log.read_text(errors="replace").count(word) if self.log.exists() else 0
+
+    @property
+    def holds(self) -> bool:
+        """Say whether jobs wait in Slurm's hold."""
+        return self._settings.mode == "hold"
 
     @property
     def daemon_alive(self) -> bool:
         """Say whether it runs."""
         return self.daemon is not None and self.daemon.alive
 
+    @property
+    def standby_alive(self) -> bool:
+        """Say whether another waits for its end."""
+        return self.standby is not None and self.standby.alive
+
     def kill_daemon(self) -> None:
         """End it by SIGKILL, if it runs."""
         if self.daemon is not None and self.daemon.signal(signal.SIGKILL):
             until(lambda: not self.daemon_alive, "the daemon is dead")
 
-    def forget(self) -> None:
-        """Kill the daemon, and take its memory away."""
+    def kill_all(self) -> None:
+        """End it and the one that stands by."""
+        if self.standby is not None:
+            standby, self.standby = self.standby, None
+            standby.signal(signal.SIGKILL)
+            until(lambda: not standby.alive, "the standby is dead")
         self.kill_daemon()
+
+    def hang_daemon(self, *, hangs: bool) -> None:
+        """Stop the daemon's process, or let it go on."""
+        if self.daemon is not None:
+            self.daemon.signal(signal.SIGSTOP if hangs else signal.SIGCONT)
+
+    def take_over(self) -> None:
+        """Call the one that stood by the daemon."""
+        self.daemon, self.standby = self.standby, None
+
+    def forget(self) -> None:
+        """Kill all daemons, and take their memory away."""
+        self.kill_all()
         for path in self.state_dir.glob(f"{FILE_NAME}*"):
             path.unlink()
         self.forgot = True
@@ -200,11 +243,13 @@ class Ground:
         return True
 
     def restart_daemon(self, die_at: str = "") -> None:
-        """Start the daemon again if it has died, and wait until it can be asked for something."""
+        """See that a daemon acts, the one that stands by or a new one, and wait until it can be asked for something."""
         if self.daemon is not None and not self.daemon_alive:
             self.deaths += 1
+            if self.standby_alive:
+                self.take_over()
         if not self.daemon_alive:
-            self.start_daemon(die_at)
+            self.daemon = self._start(die_at)
             # The folders are there when it has come so far, or it died before.
             until(lambda: (self.state_dir / "inbox" / "tmp").exists() or not self.daemon_alive, "the inbox is there")
 

@@ -33,6 +33,7 @@ class Job:
     again: bool = False
     held: bool = False
     runs: int = 0
+    restarts: int = 0
     hurried: bool = False
     submitted: int = 0
     comment: str = ""

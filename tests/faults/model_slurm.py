@@ -38,10 +38,25 @@ class ModelSlurm:
 
     def go_on(self) -> None:
         """Let every job take its next step, if it is due."""
+        self.obey()
         for job in list(self.jobs.values()):
             before = job.place, job.held
             self._step(job)
             if (job.place, job.held) != before:
+                show(self.ground.folder, job)
+
+    def obey(self) -> None:
+        """Do what scancel and scontrol have asked for since."""
+        for path in (self.ground.folder / "slurm" / "asks").iterdir():
+            path.unlink()
+            job = self.jobs[int(path.stem)]
+            if path.suffix == ".hurry":
+                self.cancel(job, hurry=True)
+            elif job.place != "purged":
+                # Cancelled before, it was torn down.
+                self._drop(job, RequestKind.TEARDOWN, hurry=True)
+                job.place = "pending"
+                (self.ground.folder / "slurm" / "gates" / str(job.job_id)).unlink(missing_ok=True)
                 show(self.ground.folder, job)
 
     @property
@@ -66,12 +81,16 @@ class ModelSlurm:
 
     def stage(self, job: Job) -> None:
         """Begin to stage a pending job."""
-        job.inputs = {n: data for n, data in self.blobs.items() if any(n.startswith(p[1:]) for p in job.imports)}
+        job.inputs = self.inputs_of(job)
         self._drop(job, RequestKind.SETUP)
         job.place, job.token = "staged", ""
         if job.imports:
             job.place = "staging"
             self._ask(job, RequestKind.DATA_IN)
+
+    def inputs_of(self, job: Job) -> dict[str, bytes]:
+        """List what a job brings in, by name."""
+        return {n: data for n, data in self.blobs.items() if any(n.startswith(p[1:]) for p in job.imports)}
 
     def _poll(self, job: Job) -> None:
         """Let the hook that waits read the board, and ask again if nobody answers to what it asked."""

@@ -45,6 +45,8 @@ def check_lost(ground: Ground, job: Job) -> None:
     """
     if job.lost not in {"running", "out"} or not job.wanted_out(ended_well=job.lost == "out" and not job.code):
         return
+    if ground.holds and job.lost == "running" and not any(it.word == "started" for it in ground.events(job.job_id)):
+        return  # no hook tells of a start there, and nobody has looked at Slurm between that and the loss
     number = 10 if job.unheard else 4
     for path, data in job.files.items():
         blob = ground.blobs.get_blob_client(path)

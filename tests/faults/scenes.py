@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from slurm_amlfs.emulator.faults import Fault, Name
 from tests.faults.endings import Ending, check, ending, settle
 from tests.faults.ground import Ground, NotInTimeError, Shared, until
+from tests.faults.hold_slurm import HoldSlurm
 from tests.faults.job import Job
 from tests.faults.model_slurm import ModelSlurm
+from tests.faults.settings import USUAL, Settings
 
 INPUTS = {f"in/{folder}/{name}": f"{folder}{name}".encode() * 50 for folder in "ab" for name in "xy"}
 FAST = ("--import-overhead=0.1", "--operation-seconds=0.05", "--cancel-seconds=0.1", "--archive-overhead=0.1")
@@ -72,20 +75,107 @@ def _drop_while(slurm: ModelSlurm, step: Step, job: Job, action: str, *, hurry: 
     control.clear([Name.STALL])
 
 
-SCENES: dict[str, tuple[Scene, str]] = {
-    "plain": (plain, "arm"),
-    "by hsm": (plain, "hsm"),
-    "failing": (failing, "arm"),
-    "import dropped": (import_dropped, "arm"),
-    "archive dropped": (archive_dropped, "arm"),
+def taken_over(slurm: ModelSlurm, step: Step) -> None:
+    """Let the one that stands by take over while an import runs."""
+    job = slurm.submit(Job(1, ("stage_in prefix=/in/a/", "stage_out prefix=/jobs/1/")))
+    _go_on_until(slurm, job, "staging")
+    slurm.ground.kill_daemon()
+    slurm.ground.take_over()
+    settle(slurm, step)
+
+
+def handed_on(slurm: ModelSlurm, step: Step) -> None:
+    """Let the daemon be stopped while an import runs, and started again."""
+    job = slurm.submit(Job(1, ("stage_in prefix=/in/a/", "stage_out prefix=/jobs/1/")))
+    _go_on_until(slurm, job, "staging")
+    slurm.ground.stop_daemon()
+    settle(slurm, step)
+
+
+def _go_on_until(slurm: ModelSlurm, job: Job, place: str) -> None:
+    def there() -> bool:
+        slurm.go_on()
+        return job.place == place
+
+    until(there, f"the job is {place}")
+
+
+def left_in(slurm: ModelSlurm, step: Step) -> None:
+    """Let Slurm leave a job behind in its stage-in, whose answer no hook fetches."""
+    job = slurm.submit(Job(1, ("stage_in prefix=/in/a/",)))
+    slurm.go_on()
+
+    def staged_anew() -> bool:
+        step()
+        slurm.obey()
+        return job.place == "pending"
+
+    until(staged_anew, "the job is staged anew")
+    settle(slurm, step)
+
+
+def left_out(slurm: ModelSlurm, step: Step) -> None:
+    """Let Slurm leave a job behind in its stage-out."""
+    job = slurm.submit(Job(1, ("stage_out prefix=/jobs/1/",)))
+    _go_on_until(slurm, job, "out")
+
+    def ended() -> bool:
+        step()
+        slurm.obey()
+        return job.place == "over"
+
+    until(ended, "the stage-out is ended")
+    settle(slurm, step)
+
+
+def held(slurm: ModelSlurm, step: Step) -> None:
+    """Let a job wait held, run twice, and another for what it may not have."""
+    slurm.submit(Job(1, ("stage_in prefix=/in/a/", "stage_out prefix=/jobs/1/"), requeues=1))
+    settle(slurm, step)
+    slurm.submit(Job(2, ("stage_in prefix=/others/",), fails=True, forbidden=True))
+    settle(slurm, step)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A scene, and what it needs. Where a daemon stands `by`, that is the one that dies."""
+
+    act: Scene
+    settings: Settings = USUAL
+    by: bool = False
+
+
+_SOON_MENDED = Settings(behind_seconds=1.0)
+
+SCENES = {
+    "plain": Staged(plain),
+    "by hsm": Staged(plain, Settings(export_by="hsm")),
+    "failing": Staged(failing),
+    "import dropped": Staged(import_dropped),
+    "archive dropped": Staged(archive_dropped),
+    "taken over": Staged(taken_over, by=True),
+    "handed on": Staged(handed_on),
+    "left in": Staged(left_in, _SOON_MENDED),
+    "left out": Staged(left_out, _SOON_MENDED),
+    "held": Staged(held, Settings(mode="hold")),
 }
 
 _ELSEWHERE = {
     "slurm.notify": "failing",
+    "slurm.turn_gate": "held",
+    "slurm.restage": "left in",
+    "slurm.let_requeue": "left in",
+    "slurm.cancel_pending": "left in",
+    "slurm.requeue": "left in",
+    "slurm.end_stage_out": "left out",
     "arm.cancel_import": "import dropped",
     "arm.cancel_archive": "archive dropped",
     "lustre.archive": "by hsm",
     "board.remove": "failing",
+    "terms.take": "taken over",
+    "terms.link": "taken over",
+    "terms.take_over": "taken over",
+    "term.give_back": "handed on",
 }
 
 
@@ -96,15 +186,19 @@ def scene_of(point: str) -> str:
 
 def play(shared: Shared, name: str, scene: str, die_at: str = "") -> tuple[Ending, int]:
     """Play a scene with a daemon that dies at a point; give its end, and how often the daemon died."""
-    act, export_by = SCENES[scene]
-    ground = Ground(shared, name, export_by=export_by, emulator_options=FAST)
+    staged = SCENES[scene]
+    ground = Ground(shared, name, settings=staged.settings, emulator_options=FAST)
     with ground.running():
         for path, data in INPUTS.items():
             ground.put(path, data)
-        ground.restart_daemon(die_at)
+        if staged.by:
+            ground.restart_daemon()
+            ground.start_standby(die_at)
+        else:
+            ground.restart_daemon(die_at)
         step = ground.restart_daemon
-        slurm = ModelSlurm(ground, INPUTS)
-        act(slurm, step)
+        slurm = (HoldSlurm if ground.holds else ModelSlurm)(ground, INPUTS)
+        staged.act(slurm, step)
         if die_at:
             # The last act of a scene may be where it dies.
             with suppress(NotInTimeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.emulator import AMLFS, LFS, RESOURCE_GROUP, SUBSCRIPTION
@@ -10,6 +11,7 @@ _TEXT = """\
 state_dir = "{folder}/state"
 
 [slurm]
+mode = "{mode}"
 bin_dir = "{folder}/bin"
 conf = "{folder}/slurm.conf"
 
@@ -22,9 +24,18 @@ attempts = 1000
 comment_seconds = 1
 workers = 4
 lustre_processes = 2
+lustre_seconds = {lustre_seconds}
+
+[standby]
+renew_seconds = 0.3
+takeover_seconds = 4.0
+
+[watchdog]
+after_seconds = {behind_seconds}
+mend = true
 
 [slot]
-pools = true
+pools = {pools}
 overhead_seconds = 0.2
 
 [[file_system]]
@@ -45,14 +56,32 @@ export = ["/jobs/"]
 """
 
 
-def configuration(folder: Path, arm_url: str, container_url: str, export_by: str, poll_seconds: float) -> str:
+@dataclass(frozen=True)
+class Settings:
+    """What differs from run to run. `behind_seconds`: a job that Slurm leaves behind for so long is mended."""
+
+    export_by: str = "arm"
+    poll_seconds: float = 0.25
+    mode: str = "burst-buffer"
+    lustre_seconds: float = 60.0
+    behind_seconds: float = 300.0
+
+
+USUAL = Settings()
+
+
+def configuration(folder: Path, arm_url: str, container_url: str, settings: Settings) -> str:
     """Write amlfs.toml."""
     return _TEXT.format(
         folder=folder,
         arm_url=arm_url,
         container_url=container_url,
-        export_by=export_by,
-        poll_seconds=poll_seconds,
+        export_by=settings.export_by,
+        poll_seconds=settings.poll_seconds,
+        mode=settings.mode,
+        pools="false" if settings.mode == "hold" else "true",
+        lustre_seconds=settings.lustre_seconds,
+        behind_seconds=settings.behind_seconds,
         subscription=SUBSCRIPTION,
         resource_group=RESOURCE_GROUP,
         amlfs=AMLFS,

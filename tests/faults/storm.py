@@ -13,6 +13,7 @@ from tests.faults.model_slurm import ModelSlurm
 from tests.faults.plan import CANARY, NOT_GRANTED, Happening, Plan
 from tests.faults.promises import Violation
 from tests.faults.scenes import FAST
+from tests.faults.settings import Settings
 
 SETTLES_SECONDS = 120.0
 """After the longest pauses of a daemon that was refused many times."""
@@ -117,7 +118,8 @@ def run(shared: Shared, plan: Plan, *, name: str = "", plant: str = "") -> tuple
     Return what was broken, "" if nothing, with the end of the log; and how often the daemon died.
     """
     options = (*FAST, f"--capacity-bytes={plan.capacity_bytes}")
-    ground = Ground(shared, name or f"seed-{plan.seed}", export_by=plan.export_by, emulator_options=options)
+    settings = Settings(export_by=plan.export_by)
+    ground = Ground(shared, name or f"seed-{plan.seed}", settings=settings, emulator_options=options)
     ground.plant = plant
     try:
         with ground.running():

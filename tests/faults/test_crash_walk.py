@@ -17,10 +17,7 @@ from tests.faults.scenes import play, scene_of
 _SAVES = tuple(f"store.save:{side}#{times}" for side in ("before", "after") for times in range(2, 30, 4))
 """Between its first and its last, the memory is written at every step of a job's life."""
 
-_ELSEWHERE = ("slurm.turn_gate:", "slurm.restage:", "slurm.end_stage_out:")
-"""Only jobs that are held, or that Slurm left behind, come past these; the scenes' jobs wait in their burst buffer."""
-
-ALL = (*(point for point in POINTS if not point.startswith(_ELSEWHERE)), *_SAVES)
+ALL = (*POINTS, *_SAVES)
 
 _QUICK = 7
 """One of so many is tried where the whole walk would take too long."""
