@@ -43,7 +43,7 @@ test-faults: setup ## kill the daemon at every named point, then SEEDS=500 rando
 	@$(if $(SEED),,AMLFS_WHOLE_WALK=1 $(IN_CELL) $(BIN)/pytest -q --no-skips tests/faults &&) $(IN_CELL) $(BIN)/python -m tests.faults
 
 .PHONY: check
-check: setup ## the fast gate: format, lint, types, import contracts, unit and property tests
+check: setup ## the fast gate: format, lint, types, import contracts, unit tests, properties on a quarter of their cases
 	@$(MAKE) --jobs=$$(($(shell nproc) + 1)) --keep-going --output-sync=target $(UNITS) $(STATICS)
 	@echo "check: all is well"
 
@@ -109,6 +109,8 @@ statics: setup
 UNITS := check-others check-domain check-schedules check-application
 APART := tests/unit/domain tests/unit/application
 SCHEDULES := $(wildcard tests/unit/domain/test_[l-z]*.py)
+# A quarter of the cases of each property; `make test` tries them all.
+QUICKLY := $(BIN)/pytest --hypothesis-profile=quick
 
 .PHONY: $(STATICS) $(UNITS)
 check-format:
@@ -122,10 +124,10 @@ check-imports:
 check-shell:
 	@shellcheck --external-sources $(SHELL_SCRIPTS)
 check-domain:
-	@$(IF_ROOT_IN_CELL) $(BIN)/pytest -q tests/unit/domain $(addprefix --ignore=,$(SCHEDULES))
+	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit/domain $(addprefix --ignore=,$(SCHEDULES))
 check-schedules:
-	@$(IF_ROOT_IN_CELL) $(BIN)/pytest -q $(SCHEDULES)
+	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q $(SCHEDULES)
 check-application:
-	@$(IF_ROOT_IN_CELL) $(BIN)/pytest -q tests/unit/application
+	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit/application
 check-others:
-	@$(IF_ROOT_IN_CELL) $(BIN)/pytest -q tests/unit tests/contract $(addprefix --ignore=,$(APART))
+	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit tests/contract $(addprefix --ignore=,$(APART))

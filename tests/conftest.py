@@ -8,6 +8,8 @@ from hypothesis import settings
 
 # On a busy machine a case may take long for no fault of its own; how long the whole takes is the gate's business.
 settings.register_profile("project", deadline=None)
+# Of `make check`, whose properties are all tried, on a quarter of the cases; see tests/examples.py.
+settings.register_profile("quick", settings.get_profile("project"), max_examples=25)
 settings.load_profile("project")
 
 ELSEWHERE = "elsewhere"

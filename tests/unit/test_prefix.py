@@ -3,11 +3,12 @@
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.prefix import LONGEST_CHARACTERS, Namespace, covers, matches, overlaps, reduce, validate
 from slurm_amlfs.errors import UserError
+from tests.examples import examples
 
 FLAT, HIERARCHICAL = Namespace.FLAT, Namespace.HIERARCHICAL
 
@@ -96,7 +97,7 @@ def test_reduce_leaves_nothing_to_spare(namespace: Namespace, prefixes: list[str
     assert all(sum(covers(namespace, one, asked) for one in small) == 1 for asked in prefixes)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(NAMESPACES, st.lists(PREFIXES, min_size=1, max_size=5))
 def test_no_smaller_set_says_the_same(namespace: Namespace, prefixes: list[str]) -> None:
     """No fewer prefixes, beginnings of the asked ones included, take just the paths that the asked ones take."""

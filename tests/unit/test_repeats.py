@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slurm_amlfs.adapters.repeats import Repeats
 from slurm_amlfs.adapters.retry_budget import WINDOW
 from slurm_amlfs.adapters.retry_ledger import FILE_NAME, RetryLedger
 from slurm_amlfs.errors import ThrottledError
+from tests.examples import examples
 from tests.fakes.counting import Time, counted
 
 
@@ -86,7 +87,7 @@ PAGE_FAILS_TWICE = [
 """What is reserved for a listing's pages is used by a failure amid them, and so lacks for one of them."""
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.integers(0, 9), STEPS)
 @example(4, PAGE_FAILS_TWICE)
 def test_no_hour_has_more_repeated_calls_than_configured(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from slurm_amlfs.domain.world import ExportBy
+from tests.examples import examples
 from tests.unit.application.town import Town
 from tests.unit.application.town_job import BAD, TownJob
 
@@ -206,13 +207,7 @@ class TownByHsmMachine(TownMachine):
     export_by = ExportBy.HSM
 
 
-def _settings(examples: int) -> settings:
-    return settings(
-        max_examples=examples, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
-    )
-
-
 TestTown = TownMachine.TestCase
-TestTown.settings = _settings(60)
+TestTown.settings = examples(60, stateful_step_count=50, suppress_health_check=list(HealthCheck))
 TestTownByHsm = TownByHsmMachine.TestCase
-TestTownByHsm.settings = _settings(30)
+TestTownByHsm.settings = examples(30, stateful_step_count=50, suppress_health_check=list(HealthCheck))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from slurm_amlfs.application.walk_queue import WalkQueue
 from slurm_amlfs.domain.urgency import Rank
+from tests.examples import examples
 
 THREADS = 4
 MOST_FORESEEN = 3
@@ -59,7 +60,7 @@ def test_nobody_waits_for_ever(others: int, foreseen: bool) -> None:  # noqa: FB
         taken(queue)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.integers(1, 9), st.integers(0, 20), st.integers(0, 20))
 def test_what_is_only_foreseen_leaves_threads_free(threads: int, staged: int, foreseen: int) -> None:
     """It has three quarters of them, or the only one; what jobs wait for may have all."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.errand import Count, Errand, ProveIn, Start, Stop
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.view import ArchiveState, ArchiveView, ImportState, ImportView
+from tests.examples import examples
 from tests.unit.domain.desk import NOON, Desk, looked_at
 from tests.unit.domain.model import Model
 
@@ -21,7 +22,7 @@ JOBS = st.lists(
 )
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(JOBS)
 def test_nothing_is_imported_twice(jobs: list[tuple[int, str, str]]) -> None:
     """However many jobs want a prefix, what it takes in or what takes it in, each blob is in one import only."""
@@ -114,7 +115,7 @@ NAMES = {"import": "portal-7", "archive": "/else/", "auto": "autoImport nightly"
 HOLDS = st.lists(st.tuples(st.integers(0, 80), st.sampled_from([*NAMES, "nobody"])), max_size=5)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(JOBS, HOLDS, st.booleans(), st.integers(0, 3))
 def test_while_somebody_else_holds_the_slot_nothing_starts_and_who_waits_says_for_whom(
     jobs: list[tuple[int, str, str]],

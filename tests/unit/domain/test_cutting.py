@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain import cutting
 from slurm_amlfs.domain.cutting import MOST_NAMED_FILES, Cut, Cutter
 from slurm_amlfs.domain.prefix import LONGEST_CHARACTERS, Namespace, matches, overlaps, validate
 from slurm_amlfs.errors import UserError
+from tests.examples import examples
 
 FLAT, HIERARCHICAL = Namespace.FLAT, Namespace.HIERARCHICAL
 
@@ -112,7 +113,7 @@ def assert_sound(namespace: Namespace, prefix: str, blobs: Sequence[tuple[str, i
     assert all(is_spared(blob, taken) for blob in left)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(NAMESPACES, ROOTS, BLOBS, TARGETS, CHUNKS)
 def test_as_with_every_name_in_memory(namespace: Namespace, prefix: str, blobs: Blobs, target: int, chunk: int) -> None:
     """The stream is cut as if all its names were known at once, however many are looked at together."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain import lease
@@ -13,6 +13,7 @@ from slurm_amlfs.domain.ask import Direction, Hydrate
 from slurm_amlfs.domain.errand import Errand, Evict, ProveIn
 from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.prefix import Namespace, reduce
+from tests.examples import examples
 from tests.unit.domain.model import Model
 
 BLOBS = {f"/t/{one}/{two}/{number}": 100 for one in "abcd" for two in "xy" for number in range(2)}
@@ -104,7 +105,7 @@ PART_RESTORED = [
 """Of what a lease held half was given back, and restored for a smaller one: it was not known to hold all again."""
 
 
-@settings(max_examples=40)
+@examples(40)
 @example(PART_RESTORED, "/t/b/", False)  # noqa: FBT003 - drawn
 @example(NAMES_FIRST, "/t/b/", True)  # noqa: FBT003 - drawn
 @given(st.lists(ARRIVALS, max_size=7), st.sampled_from(PREFIXES), st.booleans())

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.errand import Errand, Evict, Free, ProveOut
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.report import Report
 from slurm_amlfs.domain.world import FsRules
+from tests.examples import examples
 from tests.unit.domain.desk import RULES, Desk, proved
 from tests.unit.domain.model import Model
 
@@ -53,7 +54,7 @@ class Sparing(Model):
                 self.records.leases[key] = replace(held, pinned=True)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(ARRIVALS, PINS)
 def test_whatever_is_given_back_spares_what_others_need(arrivals: list[tuple[int, str, str]], pin: str) -> None:
     """Also while it is given back: no file is lost under a job that runs, and pinned files stay whole."""

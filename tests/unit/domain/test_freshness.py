@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.ask import Conflict
@@ -16,6 +16,7 @@ from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.report import Counted, Done, Report
 from slurm_amlfs.domain.view import ImportState
 from slurm_amlfs.wire import Answer, RequestKind
+from tests.examples import examples
 from tests.unit.domain.desk import RULES, Desk, counted, looked_at
 
 PLAIN = "stage_in prefix=/a/"
@@ -430,7 +431,7 @@ STEPS = st.lists(
 LINES = (FRESH, FRESH_SKIP, PLAIN, f"{PLAIN} conflict=overwrite-always", "stage_in prefix=/ refresh=yes")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(STEPS)
 def test_nobody_is_staged_in_on_a_look_from_before_his_job(steps: list[tuple[str, int]]) -> None:
     """Whatever comes between: the proof, and of an overwriting import the listing too, began after the submission."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.errand import Probe, ProveIn, Start
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.report import Probed, Report
 from slurm_amlfs.domain.view import ImportState
+from tests.examples import examples
 from tests.unit.domain.desk import RULES, Desk
 from tests.unit.domain.model import Model
 
@@ -42,7 +43,7 @@ def batches(draw: st.DrawFn) -> tuple[int, list[int]]:
     return number, draw(st.lists(st.integers(0, number - 1), max_size=3, unique=True))
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(batches())
 def test_a_batch_is_taken_apart_until_only_the_bad_prefixes_fail(drawn: tuple[int, list[int]]) -> None:
     """Their owners, and nobody else, are told, in Azure's words; and it takes about two imports for each halving."""

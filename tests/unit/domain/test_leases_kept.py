@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain import lease
@@ -33,6 +33,7 @@ from slurm_amlfs.domain.report import Done, Fault, Freed, Probed, Report, Result
 from slurm_amlfs.domain.riding import NEEDS
 from slurm_amlfs.domain.view import ImportState, SpaceView
 from slurm_amlfs.wire import Request, RequestKind
+from tests.examples import examples
 from tests.unit.domain.desk import RULES, Desk, counted, looked_at, proved
 
 FLAT = Namespace.FLAT
@@ -197,7 +198,7 @@ def living(records: Records) -> list[Stage]:
     return [it for it in records.stages.values() if not it.phase.over]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(STEPS, min_size=20, max_size=60))
 def test_what_is_needed_stays_and_what_nobody_needs_goes(steps: list[tuple[str, object, object]]) -> None:
     """In every pass of any play; and when all jobs are gone and the keep time is over, only what is pinned is left."""

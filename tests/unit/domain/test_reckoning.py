@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.cutting import MOST_NAMED_FILES, Cut
 from slurm_amlfs.domain.prefix import Namespace, matches, overlaps
 from slurm_amlfs.domain.reckoning import Reckoning
 from slurm_amlfs.domain.view import BlobView, Children
+from tests.examples import examples
 from tests.unit.domain.test_cutting import BLOBS, NAMESPACES, ROOTS, TARGETS, Blobs, is_spared, is_valid
 
 FLAT, HIERARCHICAL = Namespace.FLAT, Namespace.HIERARCHICAL
@@ -75,7 +76,7 @@ def assert_covers(namespace: Namespace, prefix: str, blobs: Sequence[BlobView], 
 UPTO = st.integers(0, 60)
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(NAMESPACES, ROOTS, BLOBS, TARGETS, UPTO)
 def test_every_blob_is_in_one_part(namespace: Namespace, prefix: str, blobs: Blobs, target: int, upto: int) -> None:
     """Wherever the listing ends: names between folders, files beside them, and folders that it never came to."""

@@ -7,11 +7,12 @@ from dataclasses import replace
 from random import Random
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.errand import Count, Errand, Evict, Free, Probe, ProveIn, ProveOut, Start
 from slurm_amlfs.domain.tempo import Tempo
+from tests.examples import examples
 from tests.unit.domain.desk import RULES
 from tests.unit.domain.model import Model
 
@@ -63,7 +64,7 @@ def is_bad(model: Model, line: str) -> bool:
     return line.startswith("stage_in") and any(it.startswith(model.bad or "\0") for it in model.under(prefix))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(ARRIVALS, BAD, BAD, TROUBLES)
 def test_every_schedule_settles_every_duty(
     arrivals: list[Arrival], bad: tuple[str, ...], lacking: tuple[str, ...], troubles: dict[type[Errand], int]
@@ -79,7 +80,7 @@ def test_every_schedule_settles_every_duty(
         assert model.place[number] in ({"held"} if fails else {"over"} if not lacking else {"over", "held"})
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(ARRIVALS, BAD, st.randoms(use_true_random=False))
 def test_the_order_of_what_comes_at_once_changes_nothing_but_order(
     arrivals: list[Arrival], bad: tuple[str, ...], rng: Random
@@ -118,7 +119,7 @@ TEMPOS = st.sampled_from(
 )
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(ARRIVALS, JUMPS, TEMPOS, TROUBLES, st.booleans())
 def test_no_clock_and_no_measurement_leaves_a_stage_behind(
     arrivals: list[Arrival],

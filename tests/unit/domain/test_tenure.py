@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.tenure import Claim, Holder, Standing, Status, Timing, Watch, is_dead, standing
+from tests.examples import examples
 
 TIMING = Timing(renew_seconds=1.0, stale_seconds=10.0)
 ME = Holder("a", 7, "boot", "pids", "100", "2026-11-22T12:00:00+00:00")
@@ -165,7 +166,7 @@ WOKEN = [(0, "act", 1.0), (1, "act", 0.0), (1, "act", 12.0), (1, "act", 0.0), (0
 """One takes over from one that hangs, and acts; that one wakes up, and says that it lives, and would act."""
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(clocks=st.lists(CLOCKS, min_size=3, max_size=3), steps=STEPS, blind=st.sampled_from([False, True]))
 @example(clocks=[(0.0, 1.0)] * 3, steps=WOKEN, blind=True)
 @example(clocks=[(0.0, 1.0)] * 3, steps=WOKEN, blind=False)

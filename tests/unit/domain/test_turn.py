@@ -5,10 +5,11 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_amlfs.domain.turn import Bounds, Load, Pace, Piece, Turn, choose
+from tests.examples import examples
 
 YEAR = 365 * 86_400.0
 PACE = Pace(overhead_seconds=5.0, weight_per_second=0.1)
@@ -169,7 +170,7 @@ def test_every_duty_is_settled(loads: list[Load], pace: Pace, bounds: Bounds, cl
     assert not [it for it in loads if it.pieces]
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(
     st.lists(st.floats(0.5, 60.0), min_size=1, max_size=10),
     st.lists(st.tuples(st.floats(0.0, 20.0), st.floats(1.0, 1e6)), min_size=1, max_size=6),

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 from archive_of_bytes import ArchiveOfBytes
-from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from slurm_amlfs.emulator.hsm import Hsm, HsmAction
 from slurm_amlfs.emulator.hsm_rules import ARCHIVED, DIRTY, EXISTS, RELEASED
+from tests.examples import examples
 
 UID, GID = os.getuid(), os.getgid()
 CAPACITY_BYTES = 1_000_000
@@ -166,4 +166,4 @@ class FilesAndTheirBytes(RuleBasedStateMachine):
 
 
 TestFilesAndTheirBytes = FilesAndTheirBytes.TestCase
-TestFilesAndTheirBytes.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestFilesAndTheirBytes.settings = examples(40, stateful_step_count=30)

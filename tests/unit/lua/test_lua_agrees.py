@@ -8,7 +8,7 @@ from itertools import product
 from typing import TypeVar
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lua_process import Luas
 
@@ -19,6 +19,7 @@ from slurm_amlfs.domain.ask import Ask, Direction
 from slurm_amlfs.domain.policy import Grant
 from slurm_amlfs.domain.quote import quote, quote_list
 from slurm_amlfs.errors import UserError
+from tests.examples import examples
 
 Said = TypeVar("Said")
 
@@ -140,7 +141,7 @@ def ask_words(line: str) -> Callable[[Ask], list[str]]:
     return words
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(LINES)
 @example("stage_in prefix=b64:LwA")
 @example("stage_in prefix=/a max_errors=00000000001")
@@ -170,7 +171,7 @@ POOLED = st.builds(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.lists(POOLED | st.just("stage_in prefix=/b/") | st.just("stage_out prefix=/c/"), max_size=4))
 def test_lines_with_capacity(luas: Luas, lines: list[str]) -> None:
     """The same sizes are read, and capacity of two pools in one job is refused in the same words."""
@@ -199,7 +200,7 @@ def test_utf8(luas: Luas) -> None:
         assert luas.ask("parse", line) == told(lambda line=line: directive.parse(line), ask_words(line))
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(LONG)
 def test_long_prefixes(luas: Luas, prefix: str) -> None:
     """Length is counted in characters on both sides."""
