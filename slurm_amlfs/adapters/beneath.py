@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 from slurm_amlfs.domain.quote import quote
 from slurm_amlfs.errors import TemporaryError
@@ -19,7 +20,33 @@ from slurm_amlfs.errors import TemporaryError
 NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 """What a path that is not there is answered with, one through a link or of an impossible name included."""
 
+NO_NAMES = {"", ".", ".."}
+"""What no file has for its name."""
+
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Explained:
+    """A block whose OSErrors become TemporaryErrors. There is one for each file, which a generator is too slow for."""
+
+    __slots__ = ("_mount", "_path")
+
+    def __init__(self, mount: Path, path: str) -> None:
+        self._mount = mount
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Turn an OSError.
+
+        Raises:
+            TemporaryError: there was one.
+        """
+        if isinstance(error, OSError):
+            what = f"{self._mount}: {quote(self._path)}: {error.strerror}"
+            raise TemporaryError(f"{what}; see that the mount is well, it goes on by itself") from error
 
 
 class Beneath:
@@ -71,15 +98,9 @@ class Beneath:
         stack.callback(os.close, folder)
         return folder
 
-    @contextmanager
-    def explained(self, path: str) -> Iterator[None]:
+    def explained(self, path: str) -> Explained:
         """Turn an OSError within into a TemporaryError that names the path."""
-        try:
-            yield
-        except OSError as error:
-            raise TemporaryError(
-                f"{self._mount}: {quote(path)}: {error.strerror}; see that the mount is well, it goes on by itself"
-            ) from error
+        return Explained(self._mount, path)
 
     def _open_root(self) -> int:
         root = os.open(self._mount, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -96,4 +117,4 @@ def parts_of(path: str) -> list[str] | None:
     if not path.startswith("/") or "\0" in path:
         return None
     names = path[1:].removesuffix("/").split("/") if path != "/" else []
-    return None if any(name in {"", ".", ".."} for name in names) else names
+    return None if not NO_NAMES.isdisjoint(names) else names

@@ -13,11 +13,10 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from slurm_amlfs.adapters.commands import Outcome, run
 from slurm_amlfs.domain.view import HsmState
@@ -57,8 +56,7 @@ class Action(StrEnum):
     RELEASE = "hsm_release"
 
 
-@dataclass(frozen=True, slots=True)
-class OpenName:
+class OpenName(NamedTuple):
     """A file by its directory's descriptor and its own name in there."""
 
     directory: int
@@ -133,7 +131,7 @@ class Lfs:
         batches = deque([files])
         while batches:
             batch = batches.popleft()
-            outcome = self._run(action, batch)
+            outcome = self._run(action, batch, [file.path for file in batch])
             if outcome.code == 0:
                 continue
             if outcome.code not in _ONE_FILES_FAULT:
@@ -151,8 +149,9 @@ class Lfs:
         lines: list[T | None] = []
         while len(lines) < len(files):
             asked = files[len(lines) : len(lines) + STATE_FILES]
-            outcome = self._run(command, asked)
-            told = parse(outcome.stdout, [file.path for file in asked])
+            paths = [file.path for file in asked]
+            outcome = self._run(command, asked, paths)
+            told = parse(outcome.stdout, paths)
             lines += told
             if len(told) < len(asked):
                 # It stops at the first file that it cannot read (lfs_hsm_state), so the next one is to blame.
@@ -161,8 +160,7 @@ class Lfs:
                 lines.append(None)
         return lines
 
-    def _run(self, command: str, files: Sequence[OpenName]) -> Outcome:
-        paths = [file.path for file in files]
+    def _run(self, command: str, files: Sequence[OpenName], paths: Sequence[bytes]) -> Outcome:
         argv = [self._program, command]
         stdin = b""
         if command in _TELLING or any(b"\n" in path for path in paths):
@@ -183,7 +181,7 @@ class Lfs:
 
 def parse_states(output: bytes, asked: Sequence[bytes]) -> list[HsmState]:
     """Read hsm_state's lines, "PATH: (0x0000000d) released exists archived, archive_id:1", as far as they go."""
-    return [HsmState(int(flags, 16) & _KNOWN) for flags in _lines(_FLAGS, output, asked)]
+    return [_STATES[int(flags, 16) & _KNOWN] for flags in _lines(_FLAGS, output, asked)]
 
 
 def parse_actions(output: bytes, asked: Sequence[bytes]) -> list[bool]:
@@ -206,6 +204,8 @@ def _lines(pattern: re.Pattern[bytes], output: bytes, asked: Sequence[bytes]) ->
 
 
 _KNOWN = sum(state.value for state in HsmState)
+_STATES = tuple(HsmState(number) for number in range(_KNOWN + 1))
+"""All that there can be: to make one costs more than to read it from Lustre."""
 
 
 def _failure(command: str, outcome: Outcome) -> PermanentError | TemporaryError:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from itertools import islice
 
-from slurm_amlfs.adapters.beneath import NOT_THERE, Beneath, parts_of
+from slurm_amlfs.adapters.beneath import NO_NAMES, NOT_THERE, Beneath, parts_of
 from slurm_amlfs.domain.view import FileKind, FileView
 
 AHEAD_FILES = 100
@@ -64,17 +64,24 @@ def stat_path(tree: Beneath, stack: ExitStack, folders: dict[str, int | None], p
     Raises:
         TemporaryError: the file system is not mounted, or does not answer.
     """
-    tree.alive()
     with tree.explained(path):
         opened = folder_of(tree, stack, folders, path)
-        if opened is None:
+        return None if opened is None else stat_in(tree, *opened)
+
+
+def stat_in(tree: Beneath, folder: int, name: str) -> os.stat_result | None:
+    """Stat what has a name in an open directory, following no link; None if it is not there.
+
+    Raises:
+        OSError: it does not answer.
+    """
+    tree.alive()
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in NOT_THERE:
             return None
-        try:
-            return os.stat(opened[1], dir_fd=opened[0], follow_symlinks=False)
-        except OSError as error:
-            if error.errno in NOT_THERE:
-                return None
-            raise
+        raise
 
 
 def folder_of(tree: Beneath, stack: ExitStack, folders: dict[str, int | None], path: str) -> tuple[int, str] | None:
@@ -84,14 +91,16 @@ def folder_of(tree: Beneath, stack: ExitStack, folders: dict[str, int | None], p
         TemporaryError: the file system is not mounted.
         OSError: it does not answer.
     """
-    parts = parts_of(path)
-    if parts is None:
+    above, slash, name = path.removesuffix("/").rpartition("/")
+    if path == "/":
+        name = "."
+    elif not slash or name in NO_NAMES or "\0" in name:
         return None
-    above = path.removesuffix("/").rpartition("/")[0]
     if above not in folders:
-        folders[above] = tree.folder(stack, parts[:-1])
+        parts = None if above.endswith("/") else parts_of(above or "/")
+        folders[above] = None if parts is None else tree.folder(stack, parts)
     folder = folders[above]
-    return None if folder is None else (folder, parts[-1] if parts else ".")
+    return None if folder is None else (folder, name)
 
 
 def _look_ahead(tree: Beneath, above: str, group: Sequence[str]) -> dict[str, os.stat_result]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from slurm_amlfs.adapters.beneath import Beneath
 from slurm_amlfs.adapters.lfs import STATE_FILES, Action, Lfs, OpenName
-from slurm_amlfs.adapters.looks import folder_of, looks, stat_path
+from slurm_amlfs.adapters.looks import folder_of, looks, stat_in
 from slurm_amlfs.adapters.receipts import OWN_FOLDER, Receipts
 from slurm_amlfs.adapters.walking import walk
 from slurm_amlfs.domain.quote import quote_list
@@ -214,8 +214,10 @@ class LustreMount:
                     yield named
 
     def _find_regular(self, stack: ExitStack, folders: dict[str, int | None], path: str) -> OpenName | None:
-        facts = stat_path(self._tree, stack, folders, path)
-        return self._find(stack, folders, path) if facts and stat.S_ISREG(facts.st_mode) else None
+        with self._tree.explained(path):
+            opened = folder_of(self._tree, stack, folders, path)
+            facts = stat_in(self._tree, *opened) if opened else None
+        return OpenName(*opened) if opened and facts and stat.S_ISREG(facts.st_mode) else None
 
     def _find(self, stack: ExitStack, folders: dict[str, int | None], path: str) -> OpenName | None:
         with self._tree.explained(path):

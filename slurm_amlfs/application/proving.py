@@ -213,7 +213,7 @@ class InProof:
             state = states.get(path)
             if state is None or lost(state):
                 self._tally.missing.add(path.removeprefix("/"))
-            elif state & HsmState.RELEASED:
+            elif HsmState.RELEASED in state:
                 released[path] = size_bytes
             else:
                 self._tally.done(1, size_bytes)

@@ -13,13 +13,15 @@ from slurm_amlfs.domain.view import HsmState
 _ASK_AGAIN_SECONDS = 60.0
 """A restore that has shown nothing for so long is asked for again: the coordinator can drop requests unheard."""
 
+_LOST = HsmState.RELEASED | HsmState.LOST
+
 _LONGEST = 3
 """Files named that are waited for."""
 
 
 def lost(hsm_state: HsmState) -> bool:
     """Say whether the bytes are nowhere: neither on Lustre nor, as Lustre knows, in the archive."""
-    return HsmState.RELEASED | HsmState.LOST in hsm_state
+    return _LOST in hsm_state
 
 
 @dataclass(slots=True)
@@ -107,7 +109,7 @@ class Restores:
             if state is None or lost(state):
                 ended.gone.append(path)
                 over.append(path)
-            elif not state & HsmState.RELEASED:
+            elif HsmState.RELEASED not in state:
                 ended.files += 1
                 ended.total_bytes += request.what
                 over.append(path)

@@ -14,7 +14,6 @@ checked here, as Lustre would. The real `lfs` opens the file and uses ioctls; th
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Iterable, Iterator
@@ -74,16 +73,13 @@ class Door:
         elif verb == "ask" and caller.uid == ROOT_UID and caller.pid:
             if len(self._told) >= MOST_ASKS:
                 self._told.clear()
-            self._told[caller.pid] = b"".join(self._tell(path, name) for name in value.split(b"\0"))
+            self._told[caller.pid] = self._tell(path, value.split(b"\0"))
         else:
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    def _tell(self, folder: str, name: bytes) -> bytes:
-        path = f"{folder}/{os.fsdecode(name)}" if folder else os.fsdecode(name)
-        with contextlib.suppress(OSError):
-            if name not in {b"", b".", b".."} and (record := self._hsm.tree.plain_record(path)) is not None:
-                return b"%x %d\n" % (record.flags, record.archive_id)
-        return b"-\n"
+    def _tell(self, folder: str, names: Iterable[bytes]) -> bytes:
+        told = self._hsm.tree.plain_numbers(folder, names)
+        return b"".join((numbers or b"-") + b"\n" for numbers in told)
 
     def _flags(self, path: str, value: bytes, caller: Caller) -> None:
         words = value.split()

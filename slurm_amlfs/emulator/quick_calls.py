@@ -41,7 +41,7 @@ _MODE_AND_NUMBER = struct.Struct("=28xH2xQ")
 """stx_mode and stx_ino of struct statx, which is the same on every machine (linux/stat.h)."""
 
 
-def get(where: str | int, name: bytes) -> bytes:
+def get(where: str | bytes | int, name: bytes) -> bytes:
     """Read an extended attribute of a path, following no link, or of an open file.
 
     Raises:
@@ -80,6 +80,6 @@ def type_and_number(path: str) -> tuple[int, int]:
     return mode, number
 
 
-def _error(where: str | int) -> OSError:
+def _error(where: str | bytes | int) -> OSError:
     number = ctypes.get_errno()
     return OSError(number, os.strerror(number), where)
