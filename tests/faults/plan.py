@@ -23,13 +23,13 @@ LASTS_SECONDS = 4.0
 """How long anything goes wrong; after that everything goes well until all is settled."""
 
 WHAT = (
-    *("kill", "kill", "kill", "down", "forget"),
+    *("kill", "kill", "kill", "down", "forget", "hang"),
     *("silence", "restart"),
     *("cancel", "hurry", "vanish", "rewrite"),
-    *(*["fault"] * 10, "portal", "blobs", "blobs"),
+    *(*["fault"] * 10, "portal", "blobs", "blobs", "lustre"),
 )
-"""To the daemon (killed, kept down, its memory taken away), to Slurm (silent, slurmctld killed), to a job, and to Azure
-(a fault, somebody else's import, connections to Blob Storage that are cut)."""
+"""To the daemon (killed, kept down, its memory taken away, stopped for a while), to Slurm (silent, slurmctld killed),
+to a job, to Azure (a fault, somebody else's import, connections to Blob Storage that are cut), to Lustre (it hangs)."""
 
 _SMALL_BYTES = 12 * FILE_BYTES
 """A file system on which not all inputs fit beside each other."""
@@ -48,7 +48,10 @@ class Happening:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of it. `deaths` are the crash points of the daemon's starts, the last of which has none."""
+    """All of it. `deaths` are the crash points of the daemons' starts, the last of which has none.
+
+    `standby`: another daemon always waits for the end of the one that acts.
+    """
 
     seed: int
     export_by: str
@@ -58,6 +61,8 @@ class Plan:
     happenings: tuple[Happening, ...]
     deaths: tuple[str, ...] = ()
     lasts_seconds: float = LASTS_SECONDS
+    standby: bool = False
+    mode: str = "burst-buffer"
 
 
 def plan_of(seed: int) -> Plan:
@@ -75,6 +80,8 @@ def plan_of(seed: int) -> Plan:
         arrivals=arrivals,
         happenings=tuple(sorted(happenings, key=lambda it: it.at)),
         deaths=tuple(f"any#{draw.randint(1, 80)}" for _ in range(draw.randint(0, 3))),
+        standby=draw.random() < 0.25,
+        mode="hold" if draw.random() < 0.25 else "burst-buffer",
     )
 
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
+from contextlib import closing, suppress
 
-from slurm_amlfs.emulator.faults import Name
+from slurm_amlfs.emulator.faults import Fault, Name
+from slurm_amlfs.errors import AmlfsError
 from tests.faults import portal
 from tests.faults.endings import check, settle
 from tests.faults.ground import Ground, Shared, until
+from tests.faults.hold_slurm import HoldSlurm
 from tests.faults.model_slurm import ModelSlurm
-from tests.faults.plan import CANARY, NOT_GRANTED, Happening, Plan
+from tests.faults.plan import CANARY, FOLDERS, NOT_GRANTED, Happening, Plan
 from tests.faults.promises import Violation
 from tests.faults.scenes import FAST
 from tests.faults.settings import Settings
 
 SETTLES_SECONDS = 120.0
 """After the longest pauses of a daemon that was refused many times."""
+
+HANG_TIMES = 4.0
+"""A hang lasts so many times as long as other things: past what the daemon waits for Lustre, and a standby for it."""
 
 _OURS = ("Traceback", "pass-broke", "decision-broke", "errand-broke", "look-broke", "request-stuck")
 """What stands in the log when a promise of ours is broken: none of it is for what others do."""
@@ -31,10 +38,12 @@ class Storm:
     def __init__(self, ground: Ground, plan: Plan) -> None:
         self._ground, self._plan = ground, plan
         self._deaths = list(plan.deaths)
-        self._slurm = ModelSlurm(ground, plan.inputs)
+        self._slurm = (HoldSlurm if ground.holds else ModelSlurm)(ground, plan.inputs)
         self._draw = random.Random(plan.seed)  # noqa: S311 - as the plan
         self._began = time.monotonic()
         self._down_until = self._silent_until = 0.0
+        self._hung_until: float | None = None
+        self._timers: list[threading.Timer] = []
 
     def blow(self) -> None:
         """Let everything happen.
@@ -44,8 +53,9 @@ class Storm:
         """
         for name, data in self._plan.inputs.items():
             self._ground.put(name, data)
-        self._ground.restart_daemon(self._next_death())
-        until((self._ground.state_dir / "inbox" / "tmp").exists, "the inbox is there")
+        until(self._is_up, "the inbox is there")
+        if self._plan.standby:
+            self._ground.start_standby(self._next_death())
         self._began = time.monotonic()
         arrivals = sorted(self._plan.arrivals, key=lambda it: it[0])
         happenings = list(self._plan.happenings)
@@ -60,8 +70,20 @@ class Storm:
         self._ground.control.clear()
         self._ground.make_slurm_silent(silent=False)
         self._deaths.clear()
-        settle(self._slurm, self._ground.restart_daemon, SETTLES_SECONDS)
+        settle(self._slurm, self._calm_step, SETTLES_SECONDS)
         self._check()
+
+    def _is_up(self) -> bool:
+        self._see_to_daemon()
+        return (self._ground.state_dir / "inbox" / "tmp").exists()
+
+    def _see_to_daemon(self) -> None:
+        ground = self._ground
+        if ground.daemon_alive:
+            return
+        ground.restart_daemon("" if ground.standby_alive else self._next_death())
+        if self._plan.standby and ground.daemon_alive and not ground.standby_alive:
+            ground.start_standby(self._next_death())
 
     def _next_death(self) -> str:
         return self._deaths.pop(0) if self._deaths else ""
@@ -69,8 +91,19 @@ class Storm:
     def _step(self) -> None:
         now = time.monotonic() - self._began
         if now >= self._down_until:
-            self._ground.restart_daemon(self._next_death())
+            self._see_to_daemon()
         self._ground.make_slurm_silent(silent=now < self._silent_until)
+        self._wake(now)
+
+    def _calm_step(self) -> None:
+        self._see_to_daemon()
+        self._wake(time.monotonic() - self._began)
+
+    def _wake(self, now: float) -> None:
+        """Let a daemon that hung go on, which may have been taken over from meanwhile."""
+        if self._hung_until is not None and now >= self._hung_until:
+            self._hung_until = None
+            self._ground.hang_daemon(hangs=False)
 
     def _happen(self, it: Happening, now: float) -> None:
         job = self._slurm.jobs.get(it.job_id)
@@ -81,17 +114,50 @@ class Storm:
                 self._silent_until = now + it.seconds
             case "restart":
                 self._slurm.restart()
-            case "forget":
-                self._ground.forget()
             case "blobs":
                 self._ground.door.slam(self._draw.randint(1, 4))
+            case "lustre":
+                self._hang_lustre(it.seconds * HANG_TIMES)
             case "portal":
                 portal.import_by_hand(self._ground.arm_url, f"portal-{int(it.at * 1000)}")
-            case "kill" | "down":
-                self._ground.kill_daemon()
-                self._down_until = now + (it.seconds if it.what == "down" else 0.0)
+            case "kill" | "down" | "forget" | "hang":
+                self._strike(it, now)
             case _ if job is not None and job.place not in {"over", "purged"}:
                 self._slurm.disturb(job, it.what)
+
+    def _strike(self, it: Happening, now: float) -> None:
+        """Do something to the daemon."""
+        match it.what:
+            case "kill":
+                self._ground.kill_daemon()
+                self._down_until = now
+            case "down":
+                self._ground.kill_all()
+                self._down_until = now + it.seconds
+            case "forget":
+                self._ground.forget()
+            case "hang":
+                self._ground.hang_daemon(hangs=True)
+                self._hung_until = now + it.seconds * HANG_TIMES
+
+    def _hang_lustre(self, seconds: float) -> None:
+        """Let whoever looks at some files hang; that may be the model of Slurm, so another thread lets go of it."""
+        pattern = self._draw.choice((*(f"*in/{folder}/*" for folder in FOLDERS), "*jobs/*"))
+        self._ground.control.set(Fault(Name.HANGING, blobs=(pattern,)))
+        timer = threading.Timer(seconds, self._let_go)
+        self._timers.append(timer)
+        timer.start()
+
+    def _let_go(self) -> None:
+        with suppress(AmlfsError):
+            self._ground.control.clear([Name.HANGING])
+
+    def close(self) -> None:
+        """Let go of what hangs."""
+        for timer in self._timers:
+            timer.cancel()
+        if self._timers:
+            self._let_go()
 
     def _check(self) -> None:
         check(self._slurm)
@@ -118,12 +184,12 @@ def run(shared: Shared, plan: Plan, *, name: str = "", plant: str = "") -> tuple
     Return what was broken, "" if nothing, with the end of the log; and how often the daemon died.
     """
     options = (*FAST, f"--capacity-bytes={plan.capacity_bytes}")
-    settings = Settings(export_by=plan.export_by)
+    settings = Settings(export_by=plan.export_by, mode=plan.mode, lustre_seconds=2.0)
     ground = Ground(shared, name or f"seed-{plan.seed}", settings=settings, emulator_options=options)
     ground.plant = plant
     try:
-        with ground.running():
-            Storm(ground, plan).blow()
+        with ground.running(), closing(Storm(ground, plan)) as storm:
+            storm.blow()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
         return f"{type(error).__name__}: {error}\n{ground.said()}", ground.deaths
     else:
