@@ -28,7 +28,7 @@ not."""
 ACTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "arm": ("create_import", "cancel_import", "delete_import", "archive", "cancel_archive"),
     "lustre": ("restore", "archive", "release", "put_receipt", "drop_receipt"),
-    "slurm": ("comment", "notify", "turn_gate", "restage", "end_stage_out"),
+    "slurm": ("comment", "notify", "turn_gate", "restage", "end_stage_out", "tear_down_again"),
     "inbox": ("take", "done"),
     "board": ("post", "remove", "publish_site"),
     "store": ("save",),

@@ -120,6 +120,10 @@ class SlurmApart:
         """Have Slurm done with a job's stage-out, by scancel: pyslurm cannot name one task of an array."""
         self._commands.end_stage_out(job_id)
 
+    def tear_down_again(self, job_id: int) -> None:
+        """Have a burst buffer torn down again, by scontrol and scancel, for the same reasons."""
+        self._commands.tear_down_again(job_id)
+
     def close(self) -> None:
         """End the process, and with it a call under way; begin none. Twice is success."""
         self._closed = True

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ from slurm_amlfs.adapters.slurm_queue import (
     parse_queue,
 )
 from slurm_amlfs.adapters.slurm_records import RECORD_FIELDS, RECORD_OPTIONS, parse_records
+from slurm_amlfs.domain.lingering import is_torn_down
 from slurm_amlfs.domain.view import Hold, JobRecord, JobView, LivingJob, QueuedJob
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
@@ -41,6 +43,7 @@ MANY = 1000
 """More ids than this are picked out of the whole list here: squeue compares each of its jobs with each id."""
 COMMENT_CHARACTERS = 1000
 _VERSION: Final = re.compile(rb"slurm\S* ([0-9]+\.[0-9]+\S*)")
+_TEARDOWN_TIME = timedelta(seconds=2)
 _TURNS: Final[Mapping[Hold, str]] = {Hold.NONE: "release", Hold.OWNER: "uhold", Hold.ADMIN: "hold"}
 
 
@@ -230,6 +233,35 @@ class SlurmCommands:
         outcome = self._run([self._scancel, "--hurry", view.called])
         if outcome.code != 0:
             raise TemporaryError(f"Slurm does not end the stage-out of job {job_id} ({outcome.complaint})")
+
+    def tear_down_again(self, job_id: int) -> None:
+        """Have the burst buffer of a batch job that is over torn down again: requeued and held, and then cancelled.
+
+        A job that is over takes no second cancel (job_mgr.c: job_signal), and the requeue tears down itself
+        (job_completion_logger), unless the job has had nodes; then the cancel does. That kills what runs for the job,
+        so it is left to a later call. One that is released in between is left to run.
+
+        Raises:
+            TemporaryError: slurmctld does not answer or does not cancel it; or it is requeued, and to be cancelled yet.
+            PermanentError: Slurm refuses to requeue it.
+        """
+        view = self.jobs([job_id]).get(job_id)
+        if view is not None and is_torn_down(view):
+            outcome = self._run([self._scontrol, "requeuehold", view.called])
+            if outcome.code == 0:
+                raise TemporaryError(
+                    f"job {job_id} is requeued and held for the teardown of its burst buffer; next it is cancelled",
+                    retry_after=_TEARDOWN_TIME,
+                )
+            if job_id in self.jobs([job_id]):
+                raise PermanentError(
+                    f"Slurm refuses to requeue job {job_id} ({outcome.complaint}); restart slurmctld to have its burst"
+                    " buffer torn down"
+                )
+        elif view is not None and view.job_state == "PENDING" and view.held:
+            outcome = self._run([self._scancel, "--state=PENDING", view.called])
+            if outcome.code != 0:
+                raise TemporaryError(f"Slurm does not cancel job {job_id} ({outcome.complaint}); see slurmctld's log")
 
     def _one_by_one(self, job_ids: Sequence[int]) -> dict[int, JobView]:
         jobs: dict[int, JobView] = {}

@@ -143,7 +143,7 @@ class Looks:
 
         A slot that nobody cares for now will have changed when somebody does: what was seen of it is forgotten.
         """
-        alive = frozenset(job_id for job_id, job in records.jobs.items() if job.closed is None)
+        alive = frozenset(it.job_id for it in records.jobs.values() if it.closed is None or it.behind is not None)
         self.wanted_jobs = alive | more
         self.starting = frozenset(it for it in alive if _about_to_start(records, it))
         self.starting_since = {it: since for it, since in self.starting_since.items() if it in self.starting}

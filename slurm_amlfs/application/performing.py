@@ -20,6 +20,7 @@ from slurm_amlfs.application.slicing import Kept
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.errand import (
     ArchiveFiles,
+    Behind,
     Clear,
     Comment,
     Count,
@@ -183,10 +184,12 @@ class Performer:
                 self._slurm.notify(job_id, text)
             case TurnGate(job_id, hold, name):
                 self._slurm.turn_gate(job_id, hold, name)
-            case Mend(job_id, restage=True):
+            case Mend(job_id, Behind.IN):
                 self._slurm.restage(job_id)
-            case Mend(job_id):
+            case Mend(job_id, Behind.OUT):
                 self._slurm.end_stage_out(job_id)
+            case Mend(job_id, Behind.TEARDOWN):
+                self._slurm.tear_down_again(job_id)
 
     def _fs(self, name: str) -> FileSystem:
         fs = self._file_systems[name]

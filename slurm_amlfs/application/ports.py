@@ -164,6 +164,13 @@ class Slurm(Protocol):
     def end_stage_out(self, job_id: int) -> None:
         """Have Slurm done with a job's stage-out, in a hurry. A job that is over or gone is success."""
 
+    def tear_down_again(self, job_id: int) -> None:
+        """Have the burst buffer of a batch job that is over torn down again: the job is requeued, held, and cancelled.
+
+        That takes several calls; until the last, which is the one that does nothing or cancels, a temporary error says
+        so. A job that is gone, torn down or runs is success. To refuse is an error.
+        """
+
 
 class Inbox(Protocol):
     """The maildir that hooks and users write to."""

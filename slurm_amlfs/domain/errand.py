@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from types import MappingProxyType
 
 from slurm_amlfs.domain.ask import Conflict, Hydrate
@@ -206,12 +207,20 @@ class TurnGate:
     name: str = ""
 
 
+class Behind(StrEnum):
+    """Where Slurm left a job. What helps is another."""
+
+    IN = "stage-in"
+    OUT = "stage-out"
+    TEARDOWN = "teardown"
+
+
 @dataclass(frozen=True, slots=True)
 class Mend:
-    """Tell Slurm to take up a job that it left behind: to stage it anew, or to have done with its stage-out."""
+    """Tell Slurm to take up a job that it left behind: stage it anew, end its stage-out, or tear it down again."""
 
     job_id: int
-    restage: bool
+    behind: Behind
 
 
 Errand = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from slurm_amlfs.domain.draft import Draft
-from slurm_amlfs.domain.watching import OVER
+from slurm_amlfs.domain.lingering import OVER
 from slurm_amlfs.wire import Request, RequestKind
 
 _COMPLETING = "COMPLETING"

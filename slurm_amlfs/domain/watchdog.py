@@ -1,8 +1,12 @@
-"""Jobs that Slurm has left behind: it shows them staging in or out, but none of their hooks runs or will run.
+"""Jobs that Slurm has left behind: it shows them staging in or out, or torn down, but no hook runs or will run.
 
 A slurmctld that is killed within 30 seconds of the beginning of a stage-in has saved the job as staging in, and not its
 buffer; its restart passes over such a job, and calls its stage-in underway for ever (burst_buffer_lua.c:
 _purge_vestigial_bufs, bb_p_job_test_stage_in). The same holds for a stage-out.
+
+A cancel of a job that waits tells slurmscriptd to kill what runs for it, and begins the teardown; where the order is
+heard late, it kills the teardown too (job_mgr.c: job_signal; _start_teardown), and what the job had in a pool stays
+charged.
 
 What tells is that Slurm waits for nothing of ours: the answer has been there for long and nobody fetched it, or nobody
 ever asked. A job that waits for our answer, however long, is never left behind.
@@ -12,12 +16,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from slurm_amlfs.domain import bulletin
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.draft import Draft
-from slurm_amlfs.domain.errand import Mend
+from slurm_amlfs.domain.errand import Behind, Mend
+from slurm_amlfs.domain.lingering import is_being_mended, is_torn_down
 from slurm_amlfs.domain.records import Job, Life
 from slurm_amlfs.domain.report import Fault, Result, Trouble
 from slurm_amlfs.domain.view import JobView
@@ -33,38 +37,24 @@ _MOST_ASKED = 100
 """Before 24.05 no more than 128 stage-outs run at a time (MAX_BURST_BUFFERS_PER_STAGE), and others wait to ask."""
 
 
-class Behind(StrEnum):
-    """Where a job was left. What helps is another."""
-
-    IN = "stage-in"
-    OUT = "stage-out"
-
-
 def tend(draft: Draft, job: Job) -> None:
     """Notice that a job was left behind, say so when it has been for long, and have it mended if the site wants that.
 
     `draft.jobs` has the job as Slurm shows it by now.
     """
     view = (draft.seen.jobs or {}).get(job.job_id)
-    if view is None or job.closed is not None or job.job_id not in draft.seen.asked_jobs:
-        return
-    if job.job_id in draft.spoken_for:
+    if view is None or job.job_id not in draft.seen.asked_jobs or job.job_id in draft.spoken_for:
         return
     if is_being_mended(job, view):
-        draft.want(Mend(job.job_id, restage=True))
+        draft.want(Mend(job.job_id, Behind.IN if job.life is Life.PENDING else Behind.TEARDOWN))
         return
-    where = _left(draft, job, view)
+    where = Behind.TEARDOWN if is_torn_down(view) else None if job.closed is not None else _left(draft, job, view)
     if where is None:
         if job.behind is not None or job.alarm:
             draft.jobs[job.job_id] = replace(job, behind=None, alarm="", mending=None)
-            draft.note(job.job_id, "taken up again") if job.alarm else None
+            draft.note(job.job_id, "taken up again" if job.closed is None else "torn down") if job.alarm else None
         return
     _count(draft, job, view, where)
-
-
-def is_being_mended(job: Job, view: JobView) -> bool:
-    """Say whether a job is cancelled because we did it, to requeue it at once."""
-    return job.mending is not None and job.life is Life.PENDING and view.job_state == "CANCELLED"
 
 
 def mended(draft: Draft, job_id: int, result: Result) -> None:
@@ -113,15 +103,16 @@ def _exports_asked(draft: Draft) -> int:
 def _count(draft: Draft, job: Job, view: JobView, where: Behind) -> None:
     """Let the time run for a job that is left behind, and act when it is up."""
     after = draft.rules.left_behind
-    if job.behind is None:
+    if job.behind is None and where is not Behind.TEARDOWN:
         quiet = _quiet_since(draft, job) + min(_GRACE, after)
         if draft.now < quiet:
             draft.wake_at(quiet)
             return
+    if job.behind is None:
         job = replace(job, behind=draft.now)
         draft.jobs[job.job_id] = job
     if job.mending is not None:
-        draft.want(Mend(job.job_id, restage=where is Behind.IN))
+        draft.want(Mend(job.job_id, where))
         return
     due = (job.behind or draft.now) + after
     if draft.now < due:
@@ -141,7 +132,7 @@ def _quiet_since(draft: Draft, job: Job) -> datetime:
 
 def _act(draft: Draft, job: Job, view: JobView, where: Behind) -> None:
     """Tell once; mend, as often as that may help."""
-    mends = draft.rules.mend and job.mends < MOST_MENDS and not (where is Behind.IN and view.interactive)
+    mends = draft.rules.mend and job.mends < MOST_MENDS and not (where is not Behind.OUT and view.interactive)
     text = _text(job, view, where, job.behind or draft.now)
     if mends:
         text += "; the daemon does it"
@@ -150,13 +141,21 @@ def _act(draft: Draft, job: Job, view: JobView, where: Behind) -> None:
         job = replace(job, alarm=text)
     if mends:
         job = replace(job, mending=draft.now, mends=job.mends + 1)
-        draft.want(Mend(job.job_id, restage=where is Behind.IN))
+        draft.want(Mend(job.job_id, where))
     draft.jobs[job.job_id] = job
 
 
 def _text(job: Job, view: JobView, where: Behind, since: datetime) -> str:
     """Say what happened and what helps, in one line for an admin."""
     began = f"{since.astimezone():%F %T}"
+    if where is Behind.TEARDOWN:
+        mend = "a restart of slurmctld frees it"
+        if not view.interactive:
+            mend = f"run: scontrol requeuehold {view.called} && scancel {view.called}, or restart slurmctld"
+        return (
+            f"amlfs: this job is over, and Slurm has not torn down its burst buffer since {began}, "
+            f"whose space counts as used; {mend}"
+        )
     if where is Behind.OUT:
         return (
             f"amlfs: Slurm has left this job in STAGE_OUT since {began}, with nothing left to export; "

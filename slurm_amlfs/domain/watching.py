@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_amlfs.domain import receipts, riding, watchdog
+from slurm_amlfs.domain import lingering, receipts, riding
 from slurm_amlfs.domain.ask import Direction, ExportOn
 from slurm_amlfs.domain.bulletin import missing_note
 from slurm_amlfs.domain.draft import Draft
@@ -17,13 +17,9 @@ from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Job, Life, Stage
 from slurm_amlfs.domain.view import JobView
 
-OVER = frozenset({
-    "CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY",
-    "REVOKED",
-})  # fmt: skip
 _RUNS = frozenset({"RUNNING", "SUSPENDED", "SIGNALING", "STOPPED", "RESIZING"})
 _ENDS = frozenset({"STAGE_OUT"})
-_HAVE_RUN = OVER - {"CANCELLED", "DEADLINE", "REVOKED"}
+_HAVE_RUN = lingering.OVER - {"CANCELLED", "DEADLINE", "REVOKED"}
 """Ends that a job does not come to while it is pending."""
 _WAITS_AGAIN = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 """What Slurm shows of a job whose stage-out waits if it was requeued: the requeue drops STAGE_OUT."""
@@ -48,7 +44,7 @@ def _follow(draft: Draft, job: Job) -> Job:
     if not _seen(draft, job) or job.closed is not None:
         return job
     view = (draft.seen.jobs or {}).get(job.job_id)
-    if view is None or view.job_state in OVER:
+    if view is None or view.job_state in lingering.OVER:
         return _left(draft, job, view)
     if view.job_state in _RUNS and job.life is Life.PENDING:
         draft.note(job.job_id, "started")
@@ -65,8 +61,7 @@ def _follow(draft: Draft, job: Job) -> Job:
 def _left(draft: Draft, job: Job, view: JobView | None) -> Job:
     """Take that a job is over, or that Slurm no longer knows it: then whatever it has left of its duties is done."""
     ran = job.life in {Life.RUNNING, Life.ENDED} and not job.token_out
-    if view is not None and (watchdog.is_being_mended(job, view) or (ran and view.bb_state == "teardown")):
-        # In a teardown: it may be one in a hurry, of which its hook has still to tell.
+    if view is not None and (lingering.is_being_mended(job, view) or lingering.may_be_hurried(draft, job, view)):
         return job
     if job.life is not Life.GONE:
         draft.note(job.job_id, "left Slurm", "" if view is None else view.job_state)
@@ -185,5 +180,5 @@ def _close(draft: Draft, job: Job) -> None:
     until = (job.closed or draft.now) + draft.rules.keep_board
     if worth and draft.now < until:
         draft.wake_at(until)
-    elif not job.stale_receipt:
+    elif not job.stale_receipt and not lingering.is_held_up(draft, job):
         draft.closed.append(job.job_id)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from slurm_amlfs.domain.lingering import is_torn_down
 from slurm_amlfs.domain.view import Hold, JobRecord, JobView, LivingJob, QueuedJob
-from slurm_amlfs.errors import AmlfsError, TemporaryError
+from slurm_amlfs.errors import AmlfsError, PermanentError, TemporaryError
 
 
 class FakeSlurm:
@@ -93,6 +94,19 @@ class FakeSlurm:
         record = self.records.get(job_id)
         if record is not None and record.job_state == "STAGE_OUT":
             self.records[job_id] = replace(record, job_state="COMPLETED", bb_state="complete")
+
+    def tear_down_again(self, job_id: int) -> None:
+        """Requeue a job whose teardown was lost, held and with its burst buffer gone, or cancel it then."""
+        self._called()
+        record = self.records.get(job_id)
+        if record is not None and is_torn_down(record):
+            if record.interactive or job_id in self.no_requeue:
+                raise PermanentError(f"Slurm refuses to requeue job {job_id}")
+            again = replace(record, job_state="PENDING", bb_state="complete", restarts=record.restarts + 1)
+            self.records[job_id] = replace(again, held=True, reason="JobHeldUser", priority=0)
+            raise TemporaryError(f"job {job_id} is requeued and held")
+        if record is not None and record.job_state == "PENDING" and record.held:
+            self.records[job_id] = replace(record, job_state="CANCELLED")
 
     def _pending(self, job_id: int) -> bool:
         return job_id not in self.records or self.records[job_id].job_state == "PENDING"

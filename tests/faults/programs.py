@@ -59,6 +59,8 @@ for file in "$@"; do
     owner) first='s/@P:[^@]*@/0/;s/@R:[^@]*@/JobHeldUser/' ;;
     admin) first='s/@P:[^@]*@/0/;s/@R:[^@]*@/JobHeldAdmin/' ;;
     cancelled) first='s/@S:[^@]*@/CANCELLED/;s,@B:[^@]*@,N/A,' ;;
+    torn) first='s/@S:[^@]*@/CANCELLED/;s/@B:[^@]*@/teardown/' ;;
+    again) first='s/@P:[^@]*@/0/;s/@R:[^@]*@/JobHeldUser/;s/@B:[^@]*@/teardown/' ;;
     requeued) first='s,@B:[^@]*@,N/A,' ;;
     *) first= ;;
     esac
@@ -81,6 +83,7 @@ case $1 in
 hold) turn "$2" admin ;;
 uhold) turn "$2" owner ;;
 release) turn "$2" open ;;
+requeuehold) turn "$2" again ;;
 requeue)
     turn "$2" requeued
     : >"asks/$2.requeue"

@@ -128,6 +128,23 @@ def left_out(slurm: ModelSlurm, step: Step) -> None:
     settle(slurm, step)
 
 
+def left_torn(slurm: ModelSlurm, step: Step) -> None:
+    """Let a job that waits be cancelled, and Slurm lose the teardown of its burst buffer."""
+    job = slurm.submit(Job(1, ("stage_in prefix=/in/a/", "stage_out prefix=/jobs/1/")))
+    _go_on_until(slurm, job, "staged")
+    gate = slurm.ground.folder / "slurm" / "gates" / str(job.job_id)
+    gate.write_text("torn")
+
+    def torn_down() -> bool:
+        step()
+        return gate.read_text().strip() == "cancelled"
+
+    until(torn_down, "the burst buffer is torn down")
+    slurm.cancel(job)
+    gate.unlink()
+    settle(slurm, step)
+
+
 def held(slurm: ModelSlurm, step: Step) -> None:
     """Let a job wait held, run twice, and another for what it may not have."""
     slurm.submit(Job(1, ("stage_in prefix=/in/a/", "stage_out prefix=/jobs/1/"), requeues=1))
@@ -157,6 +174,7 @@ SCENES = {
     "handed on": Staged(handed_on),
     "left in": Staged(left_in, _SOON_MENDED),
     "left out": Staged(left_out, _SOON_MENDED),
+    "left torn": Staged(left_torn, _SOON_MENDED),
     "held": Staged(held, Settings(mode="hold")),
 }
 
@@ -168,6 +186,7 @@ _ELSEWHERE = {
     "slurm.cancel_pending": "left in",
     "slurm.requeue": "left in",
     "slurm.end_stage_out": "left out",
+    "slurm.tear_down_again": "left torn",
     "arm.cancel_import": "import dropped",
     "arm.cancel_archive": "archive dropped",
     "lustre.archive": "by hsm",

@@ -10,36 +10,12 @@ from contextlib import contextmanager
 import pytest
 
 from sandbox.site import Site
-from tests.integration import seeing
+from tests.integration import hooks, seeing
 
 pytestmark = pytest.mark.integration
 
 READS = '#!/bin/sh\nset -eu\ngrep -qx word "$AMLFS_IMPORT_DIR"/in\n'
 COPIES = READS + 'mkdir -p "$AMLFS_EXPORT_DIR"\ncp "$AMLFS_IMPORT_DIR"/in "$AMLFS_EXPORT_DIR"/out\n'
-HANGS = """
-local before_{hook} = slurm_bb_{hook}
-function slurm_bb_{hook}(...)
-  os.execute("exec sleep 600")
-  return before_{hook}(...)
-end
-"""
-END = "\nreturn slurm.SUCCESS\n"
-
-
-@contextmanager
-def changed(site: Site, file: str, before: str, after: str) -> Iterator[None]:
-    """Let a file beside slurm.conf say something else; each is replaced as a whole."""
-    path = site.slurm_conf.parent / file
-    draft = path.with_suffix(".new")
-    text = path.read_text(encoding="utf-8")
-    assert text.count(before) == 1, before
-    try:
-        draft.write_text(text.replace(before, after), encoding="utf-8")
-        draft.replace(path)
-        yield
-    finally:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
 
 
 @contextmanager
@@ -48,7 +24,7 @@ def limited(site: Site, limit: str) -> Iterator[None]:
     conf = (site.slurm_conf.parent / "burst_buffer.conf").read_text(encoding="utf-8")
     [line] = re.findall(rf"^{limit}=[0-9]+$", conf, re.MULTILINE)
     try:
-        with changed(site, "burst_buffer.conf", f"\n{line}\n", f"\n{limit}=8\n"):
+        with hooks.changed(site, "burst_buffer.conf", f"\n{line}\n", f"\n{limit}=8\n"):
             site.run(None, ["scontrol", "reconfigure"])
             yield
     finally:
@@ -57,8 +33,8 @@ def limited(site: Site, limit: str) -> Iterator[None]:
 
 @contextmanager
 def hanging(site: Site, hook: str, limit: str) -> Iterator[None]:
-    """Let a hook hang before it has done anything, as on a disk that does not answer, until its limit ends it."""
-    with limited(site, limit), changed(site, "burst_buffer.lua", END, HANGS.format(hook=hook) + END):
+    """Let a hook hang until its limit ends it."""
+    with limited(site, limit), hooks.hanging(site, hook):
         yield
 
 

@@ -81,6 +81,6 @@ def test_a_wait_is_told_and_an_interrupt_leaves_nothing(site: Site, name: str, t
         seeing.wait_for_state(site, job, "CANCELLED")
         site.wait(lambda: seeing.imports_of(site, name)[0].ended is not None, seeing.LONG, "the import ends")
     assert seeing.imports_of(site, name)[0].outcome == "Canceled"
-    site.wait(lambda: not (site.state_dir / "board" / str(job)).exists(), seeing.LONG, "the board goes")
     buffers.wait_until_freed(site, job)
+    site.wait(lambda: not (site.state_dir / "board" / str(job)).exists(), seeing.LONG, "the board goes")
     site.wait(lambda: not list((site.state_dir / "asks").glob(f"{job}.*")), seeing.LONG, "the asks go")

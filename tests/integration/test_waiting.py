@@ -59,8 +59,8 @@ def test_scancel_during_stage_in_leaves_nothing(site: Site, name: str) -> None:
         site.wait(lambda: seeing.imports_of(site, name)[0].ended is not None, seeing.LONG, "the import ends")
     assert seeing.imports_of(site, name)[0].outcome == "Canceled"
     state = site.state_dir
-    site.wait(lambda: not (state / "board" / str(job)).exists(), seeing.LONG, "the board goes")
     buffers.wait_until_freed(site, job)
+    site.wait(lambda: not (state / "board" / str(job)).exists(), seeing.LONG, "the board goes")
     site.wait(lambda: not list((state / "asks").glob(f"{job}.*")), seeing.LONG, "the asks go")
     folders = [state / "inbox" / it for it in ("new", "cur", "tmp")]
     site.wait(lambda: not [it for folder in folders for it in folder.iterdir()], seeing.LONG, "the inbox is empty")

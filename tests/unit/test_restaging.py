@@ -29,21 +29,23 @@ class Cluster:
             "squeue",
             "for a; do case $a in --Format=*) m=${a#*:0}; m=${m%%,*};; esac; done\n"
             'state=$(cat state); [ "$state" != GONE ] || exit 0\n'
-            "for f in 7 1 $state staging-in 0 0 1 1 1795 $(cat task) none alice None; do\n"
+            "for f in 7 1 $state $(cat bb) 0 0 $(cat priority) 1 1795 $(cat task) none alice None; do\n"
             'printf %s%s "$f" "$m"; done; echo',
         )
         does = '. "./$1.does"'
         self._program("scancel", f'echo "scancel $*" >> said\nset -- scancel\n{does}')
         self._program("scontrol", f'echo "scontrol $*" >> said\n{does}')
 
-    def show(self, state: str, task: str = "7 N/A") -> None:
-        """Have squeue show this state of the job, and this as its array and task."""
-        (self._folder / "state").write_text(state)
-        (self._folder / "task").write_text(task)
+    def show(self, state: str, task: str = "7 N/A", bb: str = "staging-in", priority: int = 1) -> None:
+        """Have squeue show this state of the job and of its buffer, this array and task, and this priority."""
+        for name, text in (("state", state), ("task", task), ("bb", bb or '""'), ("priority", str(priority))):
+            (self._folder / name).write_text(text)
 
-    def does(self, command: str, state: str) -> None:
-        """Let a command bring the job to this state; "" leaves it."""
-        (self._folder / f"{command}.does").write_text(f"printf {state} > state\n" if state else "true\n")
+    def does(self, command: str, state: str, bb: str = "", priority: int | None = None) -> None:
+        """Let a command bring the job to this state, and its buffer and priority to these; "" or None leaves them."""
+        changes = (("state", state), ("bb", bb), ("priority", "" if priority is None else str(priority)))
+        lines = [f"printf {text} > {name}\n" for name, text in changes if text]
+        (self._folder / f"{command}.does").write_text("".join(lines) or "true\n")
 
     def refuses(self, command: str, state: str = "") -> None:
         """Let a command fail, while the job comes to this state."""
@@ -142,3 +144,37 @@ def test_a_stage_out_of_one_task_is_ended(cluster: Cluster) -> None:
     cluster.does("scancel", "COMPLETED")
     cluster.slurm.end_stage_out(7)
     assert cluster.said == ["scancel --hurry 7_3"]
+
+
+def lost(cluster: Cluster) -> None:
+    """Have the job cancelled, and its teardown lost."""
+    cluster.show("CANCELLED", bb="teardown")
+    cluster.does("requeuehold", "PENDING", bb="complete", priority=0)
+    cluster.does("scancel", "CANCELLED", bb="complete")
+
+
+def test_a_teardown_that_was_lost_is_made_by_a_requeue_and_another_cancel(cluster: Cluster) -> None:
+    """Each in a call of its own: the cancel would kill the teardown that the requeue has begun."""
+    lost(cluster)
+    with pytest.raises(TemporaryError, match="job 7 is requeued and held"):
+        cluster.slurm.tear_down_again(7)
+    assert cluster.said == ["scontrol requeuehold 7"]
+    cluster.slurm.tear_down_again(7)
+    cluster.slurm.tear_down_again(7)
+    assert cluster.said == ["scontrol requeuehold 7", "scancel --state=PENDING 7"]
+
+
+def test_a_job_that_slurm_does_not_requeue_is_left_to_a_restart(cluster: Cluster) -> None:
+    """One of `--no-requeue`."""
+    lost(cluster)
+    cluster.refuses("requeuehold")
+    with pytest.raises(PermanentError, match=r"refuses to requeue job 7 \(.* no\); restart slurmctld"):
+        cluster.slurm.tear_down_again(7)
+
+
+def test_what_is_torn_down_gone_or_let_go_is_not_torn_down_again(cluster: Cluster) -> None:
+    """Whoever released it wants it to run."""
+    for state, bb, priority in (("CANCELLED", "complete", 1), ("PENDING", "staging-in", 1), ("GONE", "", 1)):
+        cluster.show(state, bb=bb, priority=priority)
+        cluster.slurm.tear_down_again(7)
+    assert cluster.said == []

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from slurm_amlfs.domain.errand import Mend, ProveOut
+from slurm_amlfs.domain.errand import Behind, Mend, ProveOut
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.records import Life
 from slurm_amlfs.domain.report import Done, Fault, Trouble
@@ -146,7 +146,7 @@ def test_it_is_mended_where_the_site_wants_that() -> None:
     desk.report(mend, Done())
     desk.go()
 
-    assert mend.restage
+    assert mend.behind is Behind.IN
     assert mending is not None
     assert amid == mend
     assert desk.job().life is Life.PENDING
@@ -241,7 +241,7 @@ def test_a_stage_out_is_ended_where_the_site_wants_that() -> None:
     desk = staged_out(MENDING)
     wait(desk)
 
-    assert not desk.wish(Mend).restage
+    assert desk.wish(Mend).behind is Behind.OUT
     assert desk.out().phase is Phase.SETTLED
 
 
