@@ -193,10 +193,11 @@ class Requests:
 
     def _work(self) -> None:
         while True:
-            with self._ready:
-                self._idle += 1
-                self._ready.wait_for(lambda: self._queue or self.stopping)
-                self._idle -= 1
+            with self._lock:
+                while not (self._queue or self.stopping):
+                    self._idle += 1
+                    self._ready.wait()
+                    self._idle -= 1
                 if self.stopping:
                     return
                 request = self._queue.popleft()

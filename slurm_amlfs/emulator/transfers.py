@@ -77,21 +77,32 @@ class Transfers:
             # All of this under one lock: nobody may set times between what was read and what is shown.
             with self._inodes.lock:
                 seen = self._seen(request, fd)
-                record = self._tree.record(fd)
+                record, written = self._tree.record(fd), self._tree.records_written
                 inode = self._inodes.use_locked(fd, seen, record)
                 if record.flags & RELEASED:
                     self._inodes.shown[inode.number] = Times(seen.st_atime_ns, seen.st_mtime_ns)
                 else:
                     inode.whole = True
             try:
-                if record.flags & RELEASED:
-                    self._bring(request, fd, inode, self._tree.blob(request.path, record), seen.st_size)
+                if not record.flags & RELEASED:
+                    return
+                size = self._bring(request, fd, self._tree.blob(request.path, record), seen.st_size)
+                with self._inodes.lock:
+                    if size != seen.st_size:
+                        os.ftruncate(fd, size)
+                        request.resized = True
+                    inode.held_bytes, inode.whole = size, True
+                    if written != self._tree.records_written:
+                        record = self._tree.record(fd)
+                    self._tree.set_record(fd, HsmRecord(record.flags & ~RELEASED, record.archive_id, record.blob))
+                    self._show_times(fd, inode.number)
             finally:
                 self._inodes.leave(inode)
         finally:
             os.close(fd)
 
-    def _bring(self, request: Request, fd: int, inode: Inode, blob: str, size: int) -> None:
+    def _bring(self, request: Request, fd: int, blob: str, size: int) -> int:
+        """Fetch a blob into a file that has the size of its contents and none of them; return the size that came."""
         arriving = Arriving(fd, self._space, self._bytes, lambda: request.canceled)
         request.moved_bytes = lambda: arriving.moved_bytes
         try:
@@ -101,16 +112,9 @@ class Transfers:
             self._space.give(arriving.end)
             with self._inodes.lock:
                 punch(fd, max(size, arriving.end), size)
-                self._show_times(fd, inode.number)
+                self._show_times(fd, request.number)
             raise
-        with self._inodes.lock:
-            if arriving.end != size:
-                os.ftruncate(fd, arriving.end)
-                request.resized = True
-            inode.held_bytes, inode.whole = arriving.end, True
-            record = self._tree.record(fd)
-            self._tree.set_record(fd, HsmRecord(record.flags & ~RELEASED, record.archive_id, record.blob))
-            self._show_times(fd, inode.number)
+        return arriving.end
 
     def _fetch(self, blob: str, arriving: Arriving) -> None:
         try:

@@ -85,6 +85,8 @@ class Tree:
         os.makedirs(self._hidden)
         self._check_attributes()
         self._parents: dict[str, bool] = {}
+        self.records_written = 0
+        """Who holds the lock that guards all records, and finds this as it was, need not read any of them again."""
 
     def _check_attributes(self) -> None:
         try:
@@ -163,6 +165,7 @@ class Tree:
 
     def set_record(self, path: str | int, record: HsmRecord) -> None:
         """Write a regular file's HSM record."""
+        self.records_written += 1
         if isinstance(path, int):
             quick_calls.put(path, _RECORD, write_record(record))
         else:

@@ -82,6 +82,17 @@ def test_while_contents_arrive_the_file_shows_its_own_times(hsm: Hsm, archive: A
     assert after.mtime_ns == MTIME_NS
 
 
+def test_flags_set_while_contents_arrive_stay(hsm: Hsm, archive: ArchiveOfBytes) -> None:
+    """The restore takes away that the file is released, and no more."""
+    archive.gate.clear()
+    hsm.request("in/a", HsmAction.RESTORE, 0)
+    assert archive.reached.wait(10)
+    hsm.change_flags("in/a", NORELEASE, 0, 0, 0)
+    archive.gate.set()
+    hsm.restore("in/a")
+    assert flags(hsm, "in/a") == CLEAN | NORELEASE
+
+
 def test_a_failed_fetch_is_no_data_and_leaves_the_file_released(hsm: Hsm, archive: ArchiveOfBytes) -> None:
     """ENODATA, as lov_io_init_released; the next read tries again."""
     whole = archive.blobs.pop("in/a")
