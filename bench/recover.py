@@ -22,12 +22,13 @@ from sandbox.service import Service
 from slurm_amlfs.emulator.faults import Fault, Name
 from slurm_amlfs.wire import Request, RequestKind
 from tests.faults.endings import imports_of
-from tests.faults.ground import Ground, Shared, until
+from tests.faults.ground import Ground, Shared
 from tests.faults.job import ALICE, Job
 from tests.faults.model_slurm import ModelSlurm
 from tests.faults.scenes import FAST
 from tests.faults.settings import Settings
 from tests.faults.shared import sharing
+from tests.faults.until import until
 
 STAGED, RUNNING, ENDED, RESTORING, IMPORTING = 150, 150, 150, 100, 150
 """Jobs of each kind; those that run or have ended have a stage-out, too: a thousand stages in all."""

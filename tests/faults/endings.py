@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from slurm_amlfs.domain.view import HsmState
 from slurm_amlfs.errors import AmlfsError
-from tests.faults.ground import LONG, Ground
+from tests.faults.ground import Ground
 from tests.faults.model_slurm import ModelSlurm
 from tests.faults.promises import Violation, check_lost
+from tests.faults.until import LONG
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from urllib.parse import urlsplit
 from azure.storage.blob import ContainerClient
 
 from sandbox.emulator import AMLFS, LFS, RESOURCE_GROUP, SUBSCRIPTION
-from slurm_amlfs.adapters.crash_points import VARIABLE
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
 from slurm_amlfs.adapters.memory_reading import read_events, read_records
@@ -26,29 +24,14 @@ from slurm_amlfs.adapters.store import FILE_NAME
 from slurm_amlfs.domain.records import Event, Records
 from slurm_amlfs.emulator.azurite import DEVELOPMENT_KEY
 from slurm_amlfs.emulator.control import Control
-from slurm_amlfs.errors import AmlfsError, UserError
+from slurm_amlfs.errors import UserError
 from slurm_amlfs.wire import Board, Request, dump_request, load_board
-from tests.faults import plants
 from tests.faults.blob_door import BlobDoor
+from tests.faults.daemons import Daemons
 from tests.faults.programs import install
 from tests.faults.settings import USUAL, Settings, configuration
-from tests.faults.starter import Started, Starter
-
-LONG = 60.0
-"""Seconds until something that has to come is called missing."""
-
-
-class NotInTimeError(AssertionError):
-    """What has to come did not."""
-
-
-def until(done: Callable[[], object], what: str, seconds: float = LONG) -> None:
-    """Look until something is so."""
-    end = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > end:
-            raise NotInTimeError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.01)
+from tests.faults.starter import Starter
+from tests.faults.until import until
 
 
 @dataclass(frozen=True)
@@ -81,7 +64,7 @@ class Ground:
         self.folder = shared.folder / name
         self.folder.mkdir(parents=True)
         self.state_dir, self.mount = self.folder / "state", self.folder / "lustre"
-        self.log, self._emulator_log = self.folder / "daemon.log", self.folder / "emulator.log"
+        self._emulator_log = self.folder / "emulator.log"
         self._starter, self._options = shared.starter, emulator_options
         self._settings = settings
         self._container_url = f"{shared.account_url}/{name}"
@@ -90,11 +73,8 @@ class Ground:
         self._daemons_url = f"http://127.0.0.1:{self.door.port}{behind.path}/{name}"
         self.blobs = ContainerClient.from_container_url(self._container_url, credential=DEVELOPMENT_KEY)
         self.lustre = LustreMount(self.mount, Lfs(LFS))
-        self.daemon: Started | None = None
-        self.standby: Started | None = None
-        self.plant = ""
+        self.daemons = Daemons(shared.starter, self.folder)
         self.forgot = False
-        self.deaths = self.starts = 0
         self._requests = 0
         install(self.folder / "bin")
         for part in ("jobs", "living", "queue", "records", "comments", "terminals", "gates", "asks"):
@@ -103,7 +83,7 @@ class Ground:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Have the emulator up, the daemon as it is started; nothing is left afterwards but what a failure shows."""
+        """Have the emulator up, daemons as they are started; nothing is left afterwards but what a failure shows."""
         self._emulator_log.touch()
         arguments = [f"--folder={self.folder / 'emulator'}", f"--mount={self.mount}", "--port=0"]
         arguments += [f"--container-url={self._container_url}", f"--subscription={SUBSCRIPTION}"]
@@ -120,77 +100,21 @@ class Ground:
             (self.folder / "amlfs.toml").write_text(text)
             yield
         finally:
-            self.kill_all()
+            self.daemons.kill_all()
             emulator.signal(signal.SIGTERM)
             until(lambda: not emulator.alive, "the emulator ends")
             self.door.close()
             self.blobs.delete_container()
             self.blobs.close()
 
-    def _start(self, die_at: str, *options: str) -> Started:
-        more = {VARIABLE: die_at} if die_at else {}
-        if self.plant:
-            more |= {plants.VARIABLE: self.plant, plants.FOLDER_VARIABLE: str(self.folder)}
-        self.starts += 1
-        return self._starter.start("daemon", [f"--config={self.folder / 'amlfs.toml'}", *options], self.log, **more)
-
-    def start_standby(self, die_at: str = "") -> None:
-        """Start a daemon that waits for the other's end, and wait until it waits, or need not."""
-        waiting = self._said(" standby ")
-        standby = self.standby = self._start(die_at, "--standby")
-        until(lambda: self._said(" standby ") > waiting or not (self.daemon_alive and standby.alive), "a standby waits")
-
-    def stop_daemon(self) -> None:
-        """Tell the daemon to stop, and wait for its end: no death, unless it dies on the way."""
-        stopped = self._said(" stopped")
-        if self.daemon is not None and self.daemon.signal(signal.SIGTERM):
-            until(lambda: not self.daemon_alive, "the daemon has ended")
-        if self._said(" stopped") > stopped:
-            self.daemon = None
-
-    def _said(self, word: str) -> int:
-        return self.log.read_text(errors="replace").count(word) if self.log.exists() else 0
-
     @property
     def holds(self) -> bool:
         """Say whether jobs wait in Slurm's hold."""
         return self._settings.mode == "hold"
 
-    @property
-    def daemon_alive(self) -> bool:
-        """Say whether it runs."""
-        return self.daemon is not None and self.daemon.alive
-
-    @property
-    def standby_alive(self) -> bool:
-        """Say whether another waits for its end."""
-        return self.standby is not None and self.standby.alive
-
-    def kill_daemon(self) -> None:
-        """End it by SIGKILL, if it runs."""
-        if self.daemon is not None and self.daemon.signal(signal.SIGKILL):
-            until(lambda: not self.daemon_alive, "the daemon is dead")
-
-    def kill_all(self) -> None:
-        """End it and the one that stands by."""
-        if self.standby is not None:
-            standby, self.standby = self.standby, None
-            standby.signal(signal.SIGKILL)
-            until(lambda: not standby.alive, "the standby is dead")
-        self.kill_daemon()
-
-    def hang_daemon(self, *, hangs: bool) -> None:
-        """Stop the daemon's process, or let it go on."""
-        if self.daemon is not None:
-            self.daemon.signal(signal.SIGSTOP if hangs else signal.SIGCONT)
-
-    def take_over(self) -> None:
-        """Call the one that stood by the daemon."""
-        self.daemon, self.standby = self.standby, None
-
     def forget(self) -> None:
         """Kill all daemons, and take their memory away."""
-        self.kill_all()
+        self.daemons.kill_all()
         for path in self.state_dir.glob(f"{FILE_NAME}*"):
             path.unlink()
         self.forgot = True
@@ -234,25 +158,6 @@ class Ground:
         """Read a job's timeline."""
         return read_events(self.state_dir / FILE_NAME, job_id)
 
-    def has_store(self) -> bool:
-        """Say whether there is a database to read."""
-        try:
-            self.records()
-        except AmlfsError:
-            return False
-        return True
-
-    def restart_daemon(self, die_at: str = "") -> None:
-        """See that a daemon acts, the one that stands by or a new one, and wait until it can be asked for something."""
-        if self.daemon is not None and not self.daemon_alive:
-            self.deaths += 1
-            if self.standby_alive:
-                self.take_over()
-        if not self.daemon_alive:
-            self.daemon = self._start(die_at)
-            # The folders are there when it has come so far, or it died before.
-            until(lambda: (self.state_dir / "inbox" / "tmp").exists() or not self.daemon_alive, "the inbox is there")
-
     def put(self, name: str, data: bytes) -> None:
         """Write a blob."""
         self.blobs.upload_blob(name, data, overwrite=True)
@@ -268,10 +173,6 @@ class Ground:
             path.touch()
         else:
             path.unlink(missing_ok=True)
-
-    def said(self) -> str:
-        """Read the end of the daemon's log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-60:]) if self.log.exists() else ""
 
     def remove(self) -> None:
         """Take the folder away."""

@@ -15,9 +15,9 @@ from pathlib import Path
 from sandbox import cell
 from tests.faults.ground import Shared
 from tests.faults.plan import plan_of
+from tests.faults.running import Outcome, run
 from tests.faults.shared import sharing
 from tests.faults.starter import Starter, load
-from tests.faults.storm import run
 
 SEEDS = 500
 WORKERS = 8 * (os.cpu_count() or 1)
@@ -30,29 +30,30 @@ def _begin(folder: Path, url: str) -> None:
     _shared.append(Shared.make(folder, url, Starter.forked))
 
 
-def _run(seed: int) -> tuple[int, str, int]:
-    return seed, *run(_shared[0], plan_of(seed))
+def _run(seed: int) -> tuple[int, Outcome]:
+    return seed, run(_shared[0], plan_of(seed))
 
 
 def main(seeds: Sequence[int], workers: int) -> int:
     """Run all; tell of each failure how to repeat it."""
     if not cell.inside():
         raise SystemExit("these runs need a cell; run: make test-faults")
-    began, failed, deaths, done = time.monotonic(), 0, 0, 0
+    began, failed, deaths, takeovers, done = time.monotonic(), 0, 0, 0, 0
     load()
     with (
         sharing() as (folder, url),
         ProcessPoolExecutor(workers, get_context("fork"), _begin, (folder, url)) as pool,
     ):
         for future in as_completed([pool.submit(_run, seed) for seed in seeds]):
-            seed, broken, died = future.result()
-            deaths += died
+            seed, outcome = future.result()
+            deaths, takeovers = deaths + outcome.deaths, takeovers + outcome.takeovers
             done += 1
-            if broken:
+            if outcome.broken:
                 failed += 1
-                print(f"seed {seed}: {broken}\nrepeat it by: make test-faults SEED={seed}\n", flush=True)  # noqa: T201
+                print(f"seed {seed}: {outcome.broken}\nrepeat it by: make test-faults SEED={seed}\n", flush=True)  # noqa: T201
             if done % 50 == 0:
                 print(f"{done} of {len(seeds)} runs, {failed} failed, {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
     seconds = time.monotonic() - began
-    print(f"{len(seeds)} runs, {deaths} deaths of the daemon, {failed} failed, {seconds:.0f} s")  # noqa: T201
+    died = f"{deaths} deaths of the daemon, {takeovers} of them taken over from"
+    print(f"{len(seeds)} runs, {died}, {failed} failed, {seconds:.0f} s")  # noqa: T201
     return 1 if failed else 0

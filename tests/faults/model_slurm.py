@@ -233,7 +233,7 @@ class ModelSlurm:
         code = job.code if kind in {RequestKind.POST_RUN, RequestKind.DATA_OUT} else -1
         # On 22.05 only setup knows the uid.
         uid = ALICE if kind is RequestKind.SETUP else -1
-        job.unheard |= not self.ground.daemon_alive
+        job.unheard |= not self.ground.daemons.alive
         self.ground.drop(Request(kind, job.job_id, token, uid, uid, hurry, code, lines))
 
     def _write(self, job: Job) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 
 from slurm_amlfs.emulator.faults import Fault, Name
-from tests.faults.endings import Ending, check, ending, settle
-from tests.faults.ground import Ground, NotInTimeError, Shared, until
-from tests.faults.hold_slurm import HoldSlurm
+from tests.faults.endings import settle
+from tests.faults.ground import Ground
 from tests.faults.job import Job
 from tests.faults.model_slurm import ModelSlurm
-from tests.faults.settings import USUAL, Settings
+from tests.faults.until import until
 
 INPUTS = {f"in/{folder}/{name}": f"{folder}{name}".encode() * 50 for folder in "ab" for name in "xy"}
 FAST = ("--import-overhead=0.1", "--operation-seconds=0.05", "--cancel-seconds=0.1", "--archive-overhead=0.1")
@@ -79,8 +76,8 @@ def taken_over(slurm: ModelSlurm, step: Step) -> None:
     """Let the one that stands by take over while an import runs."""
     job = slurm.submit(Job(1, ("stage_in prefix=/in/a/", "stage_out prefix=/jobs/1/")))
     _go_on_until(slurm, job, "staging")
-    slurm.ground.kill_daemon()
-    slurm.ground.take_over()
+    slurm.ground.daemons.kill()
+    slurm.ground.daemons.take_over()
     settle(slurm, step)
 
 
@@ -88,7 +85,7 @@ def handed_on(slurm: ModelSlurm, step: Step) -> None:
     """Let the daemon be stopped while an import runs, and started again."""
     job = slurm.submit(Job(1, ("stage_in prefix=/in/a/", "stage_out prefix=/jobs/1/")))
     _go_on_until(slurm, job, "staging")
-    slurm.ground.stop_daemon()
+    slurm.ground.daemons.stop()
     settle(slurm, step)
 
 
@@ -151,80 +148,3 @@ def held(slurm: ModelSlurm, step: Step) -> None:
     settle(slurm, step)
     slurm.submit(Job(2, ("stage_in prefix=/others/",), fails=True, forbidden=True))
     settle(slurm, step)
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A scene, and what it needs. Where a daemon stands `by`, that is the one that dies."""
-
-    act: Scene
-    settings: Settings = USUAL
-    by: bool = False
-
-
-_SOON_MENDED = Settings(behind_seconds=1.0)
-
-SCENES = {
-    "plain": Staged(plain),
-    "by hsm": Staged(plain, Settings(export_by="hsm")),
-    "failing": Staged(failing),
-    "import dropped": Staged(import_dropped),
-    "archive dropped": Staged(archive_dropped),
-    "taken over": Staged(taken_over, by=True),
-    "handed on": Staged(handed_on),
-    "left in": Staged(left_in, _SOON_MENDED),
-    "left out": Staged(left_out, _SOON_MENDED),
-    "left torn": Staged(left_torn, _SOON_MENDED),
-    "held": Staged(held, Settings(mode="hold")),
-}
-
-_ELSEWHERE = {
-    "slurm.notify": "failing",
-    "slurm.turn_gate": "held",
-    "slurm.restage": "left in",
-    "slurm.let_requeue": "left in",
-    "slurm.cancel_pending": "left in",
-    "slurm.requeue": "left in",
-    "slurm.end_stage_out": "left out",
-    "slurm.tear_down_again": "left torn",
-    "arm.cancel_import": "import dropped",
-    "arm.cancel_archive": "archive dropped",
-    "lustre.archive": "by hsm",
-    "board.remove": "failing",
-    "terms.take": "taken over",
-    "terms.link": "taken over",
-    "terms.take_over": "taken over",
-    "term.give_back": "handed on",
-}
-
-
-def scene_of(point: str) -> str:
-    """Say which scene comes past a crash point."""
-    return _ELSEWHERE.get(point.partition(":")[0], "plain")
-
-
-def play(shared: Shared, name: str, scene: str, die_at: str = "") -> tuple[Ending, int]:
-    """Play a scene with a daemon that dies at a point; give its end, and how often the daemon died."""
-    staged = SCENES[scene]
-    ground = Ground(shared, name, settings=staged.settings, emulator_options=FAST)
-    with ground.running():
-        for path, data in INPUTS.items():
-            ground.put(path, data)
-        if staged.by:
-            ground.restart_daemon()
-            ground.start_standby(die_at)
-        else:
-            ground.restart_daemon(die_at)
-        step = ground.restart_daemon
-        slurm = (HoldSlurm if ground.holds else ModelSlurm)(ground, INPUTS)
-        staged.act(slurm, step)
-        if die_at:
-            # The last act of a scene may be where it dies.
-            with suppress(NotInTimeError):
-                until(lambda: ground.deaths or not ground.daemon_alive, "the daemon dies", 30.0)
-            settle(slurm, step)
-        ended, deaths = ending(slurm), ground.deaths
-        # What it reads comes back from Blob, so the end is taken before.
-        check(slurm)
-    ground.remove()
-    return ended, deaths

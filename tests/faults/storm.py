@@ -5,19 +5,18 @@ from __future__ import annotations
 import random
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 
 from slurm_amlfs.emulator.faults import Fault, Name
 from slurm_amlfs.errors import AmlfsError
 from tests.faults import portal
 from tests.faults.endings import check, settle
-from tests.faults.ground import Ground, Shared, until
+from tests.faults.ground import Ground
 from tests.faults.hold_slurm import HoldSlurm
 from tests.faults.model_slurm import ModelSlurm
 from tests.faults.plan import CANARY, FOLDERS, NOT_GRANTED, Happening, Plan
 from tests.faults.promises import Violation
-from tests.faults.scenes import FAST
-from tests.faults.settings import Settings
+from tests.faults.until import until
 
 SETTLES_SECONDS = 120.0
 """After the longest pauses of a daemon that was refused many times."""
@@ -55,7 +54,7 @@ class Storm:
             self._ground.put(name, data)
         until(self._is_up, "the inbox is there")
         if self._plan.standby:
-            self._ground.start_standby(self._next_death())
+            self._ground.daemons.start_standby(self._next_death())
         self._began = time.monotonic()
         arrivals = sorted(self._plan.arrivals, key=lambda it: it[0])
         happenings = list(self._plan.happenings)
@@ -75,15 +74,15 @@ class Storm:
 
     def _is_up(self) -> bool:
         self._see_to_daemon()
-        return (self._ground.state_dir / "inbox" / "tmp").exists()
+        return self._ground.daemons.has_inbox
 
     def _see_to_daemon(self) -> None:
         ground = self._ground
-        if ground.daemon_alive:
+        if ground.daemons.alive:
             return
-        ground.restart_daemon("" if ground.standby_alive else self._next_death())
-        if self._plan.standby and ground.daemon_alive and not ground.standby_alive:
-            ground.start_standby(self._next_death())
+        ground.daemons.restart("" if ground.daemons.standby_alive else self._next_death())
+        if self._plan.standby and ground.daemons.alive and not ground.daemons.standby_alive:
+            ground.daemons.start_standby(self._next_death())
 
     def _next_death(self) -> str:
         return self._deaths.pop(0) if self._deaths else ""
@@ -103,7 +102,7 @@ class Storm:
         """Let a daemon that hung go on, which may have been taken over from meanwhile."""
         if self._hung_until is not None and now >= self._hung_until:
             self._hung_until = None
-            self._ground.hang_daemon(hangs=False)
+            self._ground.daemons.hang(hangs=False)
 
     def _happen(self, it: Happening, now: float) -> None:
         job = self._slurm.jobs.get(it.job_id)
@@ -129,15 +128,15 @@ class Storm:
         """Do something to the daemon."""
         match it.what:
             case "kill":
-                self._ground.kill_daemon()
+                self._ground.daemons.kill()
                 self._down_until = now
             case "down":
-                self._ground.kill_all()
+                self._ground.daemons.kill_all()
                 self._down_until = now + it.seconds
             case "forget":
                 self._ground.forget()
             case "hang":
-                self._ground.hang_daemon(hangs=True)
+                self._ground.daemons.hang(hangs=True)
                 self._hung_until = now + it.seconds * HANG_TIMES
 
     def _hang_lustre(self, seconds: float) -> None:
@@ -173,26 +172,6 @@ class Storm:
             raise Violation(7, "somebody got what nobody was granted")
         if (ground.folder / CANARY).exists():
             raise Violation(8, "a name was run by a shell")
-        said = ground.log.read_text(errors="replace")
+        said = ground.daemons.log.read_text(errors="replace")
         if found := [word for word in _OURS if word in said]:
             raise Violation(4, f"the daemon's log has {', '.join(found)}")
-
-
-def run(shared: Shared, plan: Plan, *, name: str = "", plant: str = "") -> tuple[str, int]:
-    """Run a plan, with a fault planted in the daemon if one is named.
-
-    Return what was broken, "" if nothing, with the end of the log; and how often the daemon died.
-    """
-    options = (*FAST, f"--capacity-bytes={plan.capacity_bytes}")
-    settings = Settings(export_by=plan.export_by, mode=plan.mode, lustre_seconds=2.0)
-    ground = Ground(shared, name or f"seed-{plan.seed}", settings=settings, emulator_options=options)
-    ground.plant = plant
-    try:
-        with ground.running(), closing(Storm(ground, plan)) as storm:
-            storm.blow()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its seed
-        return f"{type(error).__name__}: {error}\n{ground.said()}", ground.deaths
-    else:
-        return "", ground.deaths
-    finally:
-        ground.remove()

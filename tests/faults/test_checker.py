@@ -13,11 +13,11 @@ from tests.faults.ground import Shared
 from tests.faults.job import Job
 from tests.faults.plan import NAMES, NOT_GRANTED, Happening, Plan, plan_of
 from tests.faults.plants import PLANTS
-from tests.faults.storm import run
+from tests.faults.running import Outcome, run
 
 _AT_ONCE = 5
 
-Run = Future[tuple[str, int]]
+Run = Future[Outcome]
 
 
 def calm() -> Plan:
@@ -73,14 +73,13 @@ def runs(shared: Shared) -> Iterator[dict[str, Run]]:
 @pytest.mark.parametrize("plan", [plan.__name__ for plan in _PLANS_ALONE])
 def test_a_run_without_a_planted_fault_is_well(plan: str, runs: dict[str, Run]) -> None:
     """Else the others would prove nothing."""
-    broken, _ = runs[plan].result()
-    assert not broken
+    assert not runs[plan].result().broken
 
 
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_planted_fault_is_caught(plant: str, runs: dict[str, Run]) -> None:
     """By the invariant that it breaks, also where a later one would be broken by it too."""
-    broken, _ = runs[plant].result()
+    broken = runs[plant].result().broken
     assert broken.startswith(f"Violation: invariant {PLANTS[plant][1]}: "), broken
 
 

@@ -12,7 +12,7 @@ import pytest
 from slurm_amlfs.adapters.crash_points import POINTS
 from tests.faults.endings import Ending
 from tests.faults.ground import Shared
-from tests.faults.scenes import play, scene_of
+from tests.faults.playing import play, scene_of
 
 _SAVES = tuple(f"store.save:{side}#{times}" for side in ("before", "after") for times in range(2, 30, 4))
 """Between its first and its last, the memory is written at every step of a job's life."""
