@@ -1,6 +1,8 @@
 # What there is to do; `make` alone lists it. Set-up is part of every target and takes well under a second once done.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Compiled files are kept, whatever the caller's environment says: a process without them compiles for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hypothesis import settings
@@ -17,5 +18,14 @@ def examples(most: int, **more: Any) -> settings:  # noqa: ANN401 - whatever Hyp
 
     `settings(max_examples=...)` would be the same number under every profile.
     """
-    share = settings().max_examples / THOROUGH
-    return settings(max_examples=min(most, max(FEWEST, round(most * share))), **more)
+    return settings(max_examples=min(most, max(FEWEST, round(most * share()))), **more)
+
+
+def seeds(most: int) -> range:
+    """Give the seeds of walks that draw by themselves, in `make test` so many."""
+    return range(math.ceil(most * share()))
+
+
+def share() -> float:
+    """Say which share of all cases is tried under the profile that is loaded."""
+    return settings().max_examples / THOROUGH

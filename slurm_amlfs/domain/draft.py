@@ -17,7 +17,7 @@ from slurm_amlfs.domain.lease import Lease, LeaseKey
 from slurm_amlfs.domain.outgoing import Outgoing
 from slurm_amlfs.domain.phases import Phase
 from slurm_amlfs.domain.prefix import Namespace, covers, overlaps
-from slurm_amlfs.domain.records import Event, Job, Records, Stage, StageKey, Transfer
+from slurm_amlfs.domain.records import Event, Job, Records, Stage, StageKey, Transfer, of_job
 from slurm_amlfs.domain.report import Fault, Trouble
 from slurm_amlfs.domain.resting import Resting
 from slurm_amlfs.domain.tempo import Tempo
@@ -92,7 +92,7 @@ class Draft:
 
     def of_job(self, job_id: int, direction: Direction | None = None) -> Iterator[Stage]:
         """Yield a job's stages in the order of its lines."""
-        return Records(self.jobs, self.stages, self.transfers).of_job(job_id, direction)
+        return of_job(self.stages, job_id, direction)
 
     def put(self, stage: Stage) -> Stage:
         """Keep a stage as it now is."""

@@ -35,9 +35,10 @@ class Phase(StrEnum):
     @property
     def over(self) -> bool:
         """Say whether nothing more is done for the stage by itself."""
-        return self in {Phase.SETTLED, Phase.FAILED, Phase.CANCELLED}
+        return self in _OVER
 
 
+_OVER = frozenset({Phase.SETTLED, Phase.FAILED, Phase.CANCELLED})
 _P = Phase
 Table = Mapping[Phase, frozenset[Phase]]
 

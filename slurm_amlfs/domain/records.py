@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -250,8 +250,16 @@ class Records:
 
     def of_job(self, job_id: int, direction: Direction | None = None) -> Iterator[Stage]:
         """Yield a job's stages in the order of its lines."""
-        for way in Direction if direction is None else (direction,):
-            line = 0
-            while (stage := self.stages.get(StageKey(job_id, way, line))) is not None:
-                yield stage
-                line += 1
+        return of_job(self.stages, job_id, direction)
+
+
+_WAYS = tuple(Direction)
+
+
+def of_job(stages: Mapping[StageKey, Stage], job_id: int, direction: Direction | None = None) -> Iterator[Stage]:
+    """Yield a job's stages in the order of its lines, those that go in first."""
+    for way in _WAYS if direction is None else (direction,):
+        line = 0
+        while (stage := stages.get(StageKey(job_id, way, line))) is not None:
+            yield stage
+            line += 1

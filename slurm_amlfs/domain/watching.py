@@ -167,10 +167,11 @@ def _begin_out(draft: Draft, job: Job, stage: Stage) -> None:
 def _close(draft: Draft, job: Job) -> None:
     """Close a job whose every stage is over and that Slurm has done with; forget it when its board has been kept."""
     if job.closed is None:
+        if not (job.life is Life.GONE or (job.life is Life.ENDED and job.torn_down)):
+            return
         stages = list(draft.of_job(job.job_id))
         failed_out = any(stage.phase is Phase.FAILED and stage.key.direction is Direction.OUT for stage in stages)
-        done = job.life is Life.GONE or (job.life is Life.ENDED and job.torn_down)
-        if not done or failed_out or not all(stage.phase.over for stage in stages):
+        if failed_out or not all(stage.phase.over for stage in stages):
             return
         littered = any(receipts.leaves_receipt(draft, stage) for stage in stages)
         job = replace(job, closed=draft.now, receipt=False, stale_receipt=littered)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import pytest
 
 from slurm_amlfs.domain.world import ExportBy
+from tests.examples import seeds
 from tests.unit.application.town import LargeTown, Town
 from tests.unit.application.town_job import BAD, TownJob
 
@@ -123,14 +124,14 @@ class Walk:
 ALIVE = ("pending", "staging", "staged", "held", "running", "out")
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", seeds(25))
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_whatever_happens_all_settles(trouble: str, seed: int) -> None:
     """After every step the invariants hold; when the world is kind again, every duty settles, once."""
     Walk(seed).go(TROUBLES[trouble], steps=100)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", seeds(10))
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_what_is_listed_part_by_part_settles_too(trouble: str, seed: int) -> None:
     """Where listings end at their bound, and each prefix is brought in by many imports, the same holds."""
@@ -141,11 +142,11 @@ def test_what_is_listed_part_by_part_settles_too(trouble: str, seed: int) -> Non
 def test_all_troubles_at_once(make: type[Town]) -> None:
     """The same with everything together."""
     everything = {name: weight for trouble in TROUBLES.values() for name, weight in trouble.items()}
-    for seed in range(25):
+    for seed in seeds(25):
         Walk(seed, make).go(everything, steps=150)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", seeds(8))
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_whatever_happens_exports_by_hsm_settle(trouble: str, seed: int) -> None:
     """The same where Lustre archives file by file, and dies or is rewritten in between."""
