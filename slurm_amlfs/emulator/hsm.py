@@ -254,7 +254,7 @@ class Hsm:
 
     def _ask(self, path: str, action: HsmAction, uid: int, archive_id: int) -> tuple[int, str, int] | None:
         """Say what is to be queued for a file, if anything is."""
-        mode, number = quick_calls.type_and_number(self.tree.at(path))
+        mode, number = quick_calls.type_and_number(os.fsencode(self.tree.at(path)))
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
         if action is HsmAction.CANCEL and self._requests.current(number) is None:

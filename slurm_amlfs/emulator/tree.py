@@ -130,12 +130,13 @@ class Tree:
 
     def record(self, path: str | int, kind: FileKind = FileKind.REGULAR) -> HsmRecord:
         """Read a path's or open file's HSM record; what has none is all zero, as in Lustre."""
-        where = path if isinstance(path, int) else self.at(path)
         try:
+            if isinstance(path, int):
+                return read_record(os.getxattr(path, RECORD))
             if kind is FileKind.REGULAR:
-                return read_record(quick_calls.get(where, _RECORD))
+                return read_record(quick_calls.get(os.fsencode(self.at(path)), _RECORD))
             if kind is FileKind.SYMLINK:
-                return read_record(os.getxattr(where, LINK_RECORD, follow_symlinks=False))
+                return read_record(os.getxattr(self.at(path), LINK_RECORD, follow_symlinks=False))
         except OSError as error:
             if error.errno not in _WITHOUT_RECORD:
                 raise
@@ -166,10 +167,7 @@ class Tree:
     def set_record(self, path: str | int, record: HsmRecord) -> None:
         """Write a regular file's HSM record."""
         self.records_written += 1
-        if isinstance(path, int):
-            quick_calls.put(path, _RECORD, write_record(record))
-        else:
-            os.setxattr(self.at(path), RECORD, write_record(record))
+        os.setxattr(path if isinstance(path, int) else self.at(path), RECORD, write_record(record))
 
     def mark_link(self, path: str, flags: int) -> None:
         """Write a symlink's HSM record. Without CAP_SYS_ADMIN it keeps none, and then always counts as new."""
@@ -193,7 +191,7 @@ class Tree:
             os.ftruncate(fd, size)
             os.fchown(fd, uid, gid)
             os.fchmod(fd, mode)
-            quick_calls.put(fd, _RECORD, write_record(record))
+            os.setxattr(fd, RECORD, write_record(record))
             os.utime(fd, ns=(mtime_ns, mtime_ns))
         finally:
             os.close(fd)

@@ -21,14 +21,14 @@ def test_type_and_number_are_those_of_lstat(tmp_path: Path, name: str) -> None:
     (tmp_path / "link").symlink_to("folder")
     (tmp_path / "f\udcff").touch()
     seen = os.lstat(tmp_path / name)
-    mode, number = quick_calls.type_and_number(str(tmp_path / name))
+    mode, number = quick_calls.type_and_number(os.fsencode(tmp_path / name))
     assert (stat.S_IFMT(mode), number) == (stat.S_IFMT(seen.st_mode), seen.st_ino)
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     """The error is the one of os.lstat."""
     with pytest.raises(FileNotFoundError) as missing:
-        quick_calls.type_and_number(str(tmp_path / "none"))
+        quick_calls.type_and_number(os.fsencode(tmp_path / "none"))
     assert (missing.value.errno, missing.value.filename) == (errno.ENOENT, str(tmp_path / "none"))
 
 
@@ -37,8 +37,8 @@ def test_threads_do_not_read_each_others_attributes(tmp_path: Path) -> None:
     wrong: list[bytes] = []
 
     def read(number: int) -> None:
-        path, value = str(tmp_path / str(number)), str(number).encode() * 50
-        Path(path).touch()
+        path, value = os.fsencode(tmp_path / str(number)), str(number).encode() * 50
+        Path(tmp_path, str(number)).touch()
         os.setxattr(path, "user.x", value)
         wrong.extend(got for _ in range(1000) if (got := quick_calls.get(path, b"user.x")) != value)
 
