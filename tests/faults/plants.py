@@ -172,6 +172,7 @@ def _replace(owner: object, name: str, by: Callable[..., Any]) -> None:
 
 PLANTS: dict[str, tuple[Callable[[], None], int]] = {
     "start before the proof": (_start_before_the_proof, 1),
+    "open a gate before the proof": (_start_before_the_proof, 1),
     "release what is needed": (_release_what_is_needed, 1),
     "destroy what is released": (_destroy_what_is_released, 2),
     "take the slot twice": (_take_the_slot_twice, 3),

@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from slurm_amlfs.emulator.faults import Fault, Name
-from tests.faults.ground import Shared
+from tests.faults.ground import Ground, Shared
 from tests.faults.job import Job
+from tests.faults.model_slurm import ModelSlurm
 from tests.faults.plan import NAMES, NOT_GRANTED, Happening, Plan, plan_of
 from tests.faults.plants import PLANTS
+from tests.faults.promises import Violation, check_exported
 from tests.faults.running import Outcome, run
 
 _AT_ONCE = 5
@@ -27,6 +33,11 @@ def calm() -> Plan:
         Job(2, ("stage_in prefix=/others/",), fails=True, forbidden=True),
         Job(3, ("stage_in prefix=/in/b/",)),
     )
+
+
+def held() -> Plan:
+    """Plan the same in hold mode."""
+    return replace(calm(), mode="hold")
 
 
 def unlucky() -> Plan:
@@ -49,10 +60,14 @@ def _plan(*jobs: Job, happenings: tuple[Happening, ...] = (), lasts_seconds: flo
     return Plan(0, "arm", 1 << 30, inputs, arrivals, happenings, lasts_seconds=lasts_seconds)
 
 
-_PLANS: dict[str, Callable[[], Plan]] = {"fail the others": unlucky, "forget what came": unheard}
+_PLANS: dict[str, Callable[[], Plan]] = {
+    "open a gate before the proof": held,
+    "fail the others": unlucky,
+    "forget what came": unheard,
+}
 """Where a planted fault shows, if not in a calm run."""
 
-_PLANS_ALONE = (calm, unlucky, unheard)
+_PLANS_ALONE = (calm, held, unlucky, unheard)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +96,24 @@ def test_a_planted_fault_is_caught(plant: str, runs: dict[str, Run]) -> None:
     """By the invariant that it breaks, also where a later one would be broken by it too."""
     broken = runs[plant].result().broken
     assert broken.startswith(f"Violation: invariant {PLANTS[plant][1]}: "), broken
+
+
+@pytest.mark.parametrize(("place", "will_do"), [("running", False), ("out", True)])
+def test_an_older_version_is_exported_only_if_it_was_there_when_that_began(
+    place: str, *, will_do: bool, tmp_path: Path
+) -> None:
+    """What a job writes before its end has to go out; what somebody writes later may come too late."""
+    old = b"as the job wrote it"
+    blob = SimpleNamespace(exists=lambda: True, download_blob=lambda: SimpleNamespace(readall=lambda: old))
+    there = SimpleNamespace(mount=tmp_path, blobs=SimpleNamespace(get_blob_client=lambda _: blob))
+    ground = cast("Ground", there)
+    job = Job(1, ("stage_out prefix=/jobs/1/",), place=place, files={"out": old})
+    ModelSlurm(ground, {}).rewrite(job)
+    if will_do:
+        check_exported(ground, job)
+    else:
+        with pytest.raises(Violation, match="is older in Blob"):
+            check_exported(ground, job)
 
 
 def test_a_seed_always_gives_the_same_plan() -> None:

@@ -19,7 +19,7 @@ _SAVES = tuple(f"store.save:{side}#{times}" for side in ("before", "after") for 
 
 ALL = (*POINTS, *_SAVES)
 
-_QUICK = 7
+_QUICK = 9
 """One of so many is tried where the whole walk would take too long."""
 
 WALK = ALL if os.environ.get("AMLFS_WHOLE_WALK") else ALL[::_QUICK]
