@@ -37,6 +37,6 @@ def is_being_mended(job: Job, view: JobView) -> bool:
 def is_held_up(draft: Draft, job: Job) -> bool:
     """Say whether a closed job is still to be looked at, because Slurm does not tear it down."""
     if draft.seen.jobs is None or job.job_id not in draft.seen.asked_jobs - draft.spoken_for:
-        return job.behind is not None
+        return job.behind is not None and job.life is Life.GONE
     view = draft.seen.jobs.get(job.job_id)
     return view is not None and (is_torn_down(view) or is_being_mended(job, view))

@@ -42,8 +42,12 @@ def tend(draft: Draft, job: Job) -> None:
 
     `draft.jobs` has the job as Slurm shows it by now.
     """
-    view = (draft.seen.jobs or {}).get(job.job_id)
-    if view is None or job.job_id not in draft.seen.asked_jobs or job.job_id in draft.spoken_for:
+    if draft.seen.jobs is None or job.job_id not in draft.seen.asked_jobs - draft.spoken_for:
+        return
+    view = draft.seen.jobs.get(job.job_id)
+    if view is None:
+        if job.closed is not None and job.behind is not None:
+            draft.jobs[job.job_id] = replace(job, behind=None, alarm="", mending=None)
         return
     if is_being_mended(job, view):
         draft.want(Mend(job.job_id, Behind.IN if job.life is Life.PENDING else Behind.TEARDOWN))

@@ -175,6 +175,8 @@ def _close(draft: Draft, job: Job) -> None:
             return
         littered = any(receipts.leaves_receipt(draft, stage) for stage in stages)
         job = replace(job, closed=draft.now, receipt=False, stale_receipt=littered)
+        if not lingering.is_held_up(draft, job):
+            job = replace(job, behind=None, alarm="", mending=None)
         draft.jobs[job.job_id] = job
         draft.note(job.job_id, "closed")
     worth = any(stage.phase is Phase.SETTLED for stage in draft.of_job(job.job_id))

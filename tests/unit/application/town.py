@@ -172,7 +172,7 @@ class Town(TownSlurm):
 
     def look_begin(self) -> None:
         """Read Slurm; the answer arrives later."""
-        ids = frozenset(job_id for job_id, job in self.records.jobs.items() if job.closed is None)
+        ids = frozenset(job_id for job_id, job in self.records.jobs.items() if job.closed is None or job.behind)
         ids |= frozenset(request.job_id for request in self.inbox.values())
         self.doubted.clear()
         there = {it: self.jobs[it].view() for it in ids if it in self.jobs and self.jobs[it].place != "purged"}
