@@ -17,11 +17,18 @@ from slurm_amlfs.errors import TemporaryError
 from tests.fakes import apart_process
 
 ARGV = [sys.executable, "-m", apart_process.__name__]
-SECONDS = 5.0
-"""Enough for a process to start on a busy machine."""
+SECONDS = 1.5
+"""Of silence: enough for a process that has started to answer, on a busy machine too."""
 LONG = 60.0
 
 MakePool = Callable[..., ApartPool]
+
+
+def start_serving(argv: Sequence[str]) -> Apart:
+    """Start a process and wait until it serves, which may take longer than one may be silent."""
+    apart = Apart(argv)
+    apart.ask("well", (), LONG)
+    return apart
 
 
 class Unkillable(Apart):
@@ -39,7 +46,9 @@ class Unkillable(Apart):
 def make_pool() -> Iterator[MakePool]:
     pools: list[ApartPool] = []
 
-    def make(most: int = 2, seconds: float = SECONDS, start: Callable[[Sequence[str]], Apart] = Apart) -> ApartPool:
+    def make(
+        most: int = 2, seconds: float = SECONDS, start: Callable[[Sequence[str]], Apart] = start_serving
+    ) -> ApartPool:
         pools.append(ApartPool("lustre", ARGV, seconds, most, start))
         return pools[-1]
 
@@ -72,7 +81,7 @@ def test_calls_at_once_and_no_more_processes_than_may_be(make_pool: MakePool, th
 
 def test_what_lives_may_take_long(make_pool: MakePool) -> None:
     """A call that shows signs of life may take longer than the bound, which is for silence."""
-    assert make_pool().call("long", 30, 0.2)[1] == [30, 0.2, []]
+    assert make_pool().call("long", 20, 0.1)[1] == [20, 0.1, []]
 
 
 def test_a_call_goes_to_the_process_that_began_it(make_pool: MakePool, threads: ThreadPoolExecutor) -> None:

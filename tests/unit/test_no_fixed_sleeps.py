@@ -17,6 +17,8 @@ def fixed_sleeps(source: str) -> Iterator[int]:
 
     A loop that watches has a condition, or looks at each step; a call outside of `while` and `for` only hopes.
     """
+    if "sleep" not in source:
+        return
     tree = ast.parse(source)
     imported = _imports(tree)
     in_loops = {

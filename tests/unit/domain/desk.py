@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from slurm_amlfs.domain.ask import Direction
-from slurm_amlfs.domain.bulletin import compose
+from slurm_amlfs.domain.bulletin import answer_in, answer_out, compose
 from slurm_amlfs.domain.cutting import Cut
 from slurm_amlfs.domain.errand import Count, DropReceipt, Errand, Evict, Free, ProveIn, ProveOut, Start, WriteReceipt
 from slurm_amlfs.domain.foreseeing import foresee
@@ -161,8 +161,8 @@ class Desk:
 
     def answers(self, job_id: int = 7) -> tuple[Answer, Answer]:
         """Give what the hooks of both directions would answer Slurm now."""
-        board = self.board(job_id)
-        return board.answer_in, board.answer_out
+        ins, outs = (list(self.records.of_job(job_id, it)) for it in Direction)
+        return answer_in(self.job(job_id), ins), answer_out(self.job(job_id), outs)
 
     def words(self, job_id: int = 7) -> list[str]:
         """List the words of a job's timeline."""
