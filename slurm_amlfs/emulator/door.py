@@ -60,7 +60,7 @@ class Door:
         if request is None:
             return b"NOOP none 0 0"
         if request.running:
-            return b"%s running 0 %d" % (request.action.encode(), request.moved_bytes())
+            return b"%s running 0 %d" % (request.action.encode(), request.moved_bytes)
         return b"%s waiting 0 %d" % (request.action.encode(), TO_END)
 
     def set(self, path: str, name: str, value: bytes, caller: Caller) -> None:

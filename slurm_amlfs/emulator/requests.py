@@ -28,7 +28,7 @@ JOIN_SECONDS = 1.0
 class Request:
     """One request for one file. `queued` says that a worker runs it and not who made it.
 
-    `moved_bytes()` is how far it is; `error` is an errno or 0, valid once it is `over`. `resized` says that the file
+    `moved_bytes` is how far it is; `error` is an errno or 0, valid once it is `over`. `resized` says that the file
     has another size than before. `waited` is there as soon as somebody waits for the end.
     """
 
@@ -41,7 +41,7 @@ class Request:
     canceled: bool = False
     error: int = 0
     resized: bool = False
-    moved_bytes: Callable[[], int] = int
+    moved_bytes: int = 0
     over: bool = False
     waited: threading.Event | None = None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from slurm_amlfs.emulator.inodes import Space
 from slurm_amlfs.emulator.rates import SHORTEST_SLEEP_SECONDS
+from slurm_amlfs.emulator.requests import Request
 
 LONGEST_SLEEP_SECONDS = 0.1
 """How long a cancel may go unnoticed."""
@@ -68,18 +69,21 @@ class Spacing:
 class Arriving:
     """What a fetch writes to, as to an open file: keeps the pace, counts what arrived, and stops when asked to.
 
-    `end` is the end of the contents, `moved_bytes` what was written so far. The space for more than `end` is taken
+    `end` is the end of the contents; the request knows what was written so far. The space for more than `end` is taken
     from `space` as it is needed and stays taken.
     """
 
-    def __init__(self, fd: int, space: Space, spacing: Spacing, stop: Callable[[], bool]) -> None:
+    def __init__(self, fd: int, space: Space, spacing: Spacing, request: Request) -> None:
         self._fd = fd
         self._space = space
         self._spacing = spacing
-        self._stop = stop
+        self._request = request
         self._position = 0
         self.end = 0
-        self.moved_bytes = 0
+
+    def unwanted(self) -> bool:
+        """Say whether the request was canceled."""
+        return self._request.canceled
 
     def writable(self) -> bool:
         """Say that it can be written to."""
@@ -106,7 +110,7 @@ class Arriving:
             OSError: ECANCELED when asked to stop, ENOSPC when the file system is full.
         """
         size = memoryview(data).nbytes
-        self._spacing.wait(size, self._stop)
+        self._spacing.wait(size, self.unwanted)
         if self._position + size > self.end:
             self._space.take(self._position + size - self.end)
             self.end = self._position + size
@@ -115,6 +119,6 @@ class Arriving:
             piece = data if left == size else memoryview(data).cast("B")[size - left :]
             written = os.pwrite(self._fd, piece, self._position)
             self._position += written
-            self.moved_bytes += written
+            self._request.moved_bytes += written
             left -= written
         return size

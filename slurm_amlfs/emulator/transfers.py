@@ -103,10 +103,9 @@ class Transfers:
 
     def _bring(self, request: Request, fd: int, blob: str, size: int) -> int:
         """Fetch a blob into a file that has the size of its contents and none of them; return the size that came."""
-        arriving = Arriving(fd, self._space, self._bytes, lambda: request.canceled)
-        request.moved_bytes = lambda: arriving.moved_bytes
+        arriving = Arriving(fd, self._space, self._bytes, request)
         try:
-            self._files.wait(1, lambda: request.canceled)
+            self._files.wait(1, arriving.unwanted)
             self._fetch(blob, arriving)
         except BaseException:
             self._space.give(arriving.end)
