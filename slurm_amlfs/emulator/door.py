@@ -14,13 +14,17 @@ checked here, as Lustre would. The real `lfs` opens the file and uses ioctls; th
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator
 
+from slurm_amlfs.emulator import quick_calls
 from slurm_amlfs.emulator.caller import READ, ROOT_UID, WRITE, Caller
 from slurm_amlfs.emulator.hsm import Hsm
 from slurm_amlfs.emulator.hsm_rules import HsmAction
+from slurm_amlfs.emulator.tree import HIDDEN, RECORD_BYTES
 
 PREFIX = "system.amlfs_hsm."
 
@@ -28,6 +32,9 @@ TO_END = (1 << 64) - 1
 """LUSTRE_EOF: offset and length of a request for a whole file add up to it."""
 
 FLAG_WORDS = 3
+
+_NO_NAMES = frozenset({b"", b".", b".."})
+_HIDDEN = HIDDEN.encode()
 
 MOST_ASKS = 1000
 """Threads whose answers are kept; one that ended before it took them leaves them behind."""
@@ -78,8 +85,8 @@ class Door:
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
     def _tell(self, folder: str, names: Iterable[bytes]) -> bytes:
-        told = self._hsm.tree.plain_numbers(folder, names)
-        return b"".join((numbers or b"-") + b"\n" for numbers in told)
+        above = os.fsencode(self._hsm.tree.at(folder))
+        return b"".join(_told(above, name) for name in names)
 
     def _flags(self, path: str, value: bytes, caller: Caller) -> None:
         words = value.split()
@@ -108,3 +115,18 @@ class Door:
     def _check(self, path: str, caller: Caller, wanted: int) -> None:
         if caller.uid != ROOT_UID and not caller.may(os.lstat(self._hsm.tree.at(path)), wanted):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
+def _told(above: bytes, name: bytes) -> bytes:
+    """Tell of a regular file, with one system call if it was ever archived; of nothing else, nor of a hidden one."""
+    where = b"%s/%s" % (above, name)
+    if name not in _NO_NAMES and b"/" not in name and _HIDDEN not in name:
+        try:
+            # Only regular files are given one.
+            return quick_calls.get(where, RECORD_BYTES).partition(b"\n")[0] + b"\n"
+        except OSError:
+            pass
+        with contextlib.suppress(OSError):
+            if stat.S_ISREG(os.lstat(where).st_mode):
+                return b"0 0\n"
+    return b"-\n"

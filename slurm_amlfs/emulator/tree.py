@@ -14,7 +14,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from slurm_amlfs.errors import PermanentError
 RECORD = "user.amlfs.hsm"
 """Extended attribute of a regular file: "FLAGS ARCHIVE_ID" in hex and decimal, then a newline and the blob's name."""
 
-_RECORD = RECORD.encode()
+RECORD_BYTES = RECORD.encode()
 
 LINK_RECORD = "trusted.amlfs.hsm"
 """The same for a symlink, on which Linux allows no user.* attributes (xattr(7))."""
@@ -49,8 +49,6 @@ MOST_PARENTS = 100_000
 
 _KINDS = {stat.S_IFREG: FileKind.REGULAR, stat.S_IFDIR: FileKind.DIRECTORY, stat.S_IFLNK: FileKind.SYMLINK}
 _NO_NAMES = frozenset({"", ".", ".."})
-_NO_NAMES_BYTES = frozenset(name.encode() for name in _NO_NAMES)
-_HIDDEN = HIDDEN.encode()
 _NO_RECORD = HsmRecord()
 _WITHOUT_RECORD = frozenset({errno.ENODATA, errno.EPERM, errno.ENOTSUP})
 
@@ -134,35 +132,13 @@ class Tree:
             if isinstance(path, int):
                 return read_record(os.getxattr(path, RECORD))
             if kind is FileKind.REGULAR:
-                return read_record(quick_calls.get(os.fsencode(self.at(path)), _RECORD))
+                return read_record(quick_calls.get(os.fsencode(self.at(path)), RECORD_BYTES))
             if kind is FileKind.SYMLINK:
                 return read_record(os.getxattr(self.at(path), LINK_RECORD, follow_symlinks=False))
         except OSError as error:
             if error.errno not in _WITHOUT_RECORD:
                 raise
         return _NO_RECORD
-
-    def plain_numbers(self, folder: str, names: Iterable[bytes]) -> Iterator[bytes]:
-        """Read "FLAGS ARCHIVE_ID" of files in a directory, each with one system call if it was ever archived.
-
-        Empty for what is no regular file or not there, and for names that are not for everybody.
-        """
-        above = os.fsencode(self.at(folder))
-        for name in names:
-            plain = name not in _NO_NAMES_BYTES and b"/" not in name and _HIDDEN not in name
-            yield self._numbers(b"%s/%s" % (above, name)) if plain else b""
-
-    @staticmethod
-    def _numbers(where: bytes) -> bytes:
-        try:
-            # Only regular files are given one.
-            return quick_calls.get(where, _RECORD).partition(b"\n")[0]
-        except OSError:
-            pass
-        with contextlib.suppress(OSError):
-            if stat.S_ISREG(os.lstat(where).st_mode):
-                return write_record(_NO_RECORD)
-        return b""
 
     def set_record(self, path: str | int, record: HsmRecord) -> None:
         """Write a regular file's HSM record."""
