@@ -44,7 +44,7 @@ def unlucky() -> Plan:
     """Plan a run in which the first imports fail."""
     fails = Happening(0.0, "fault", fault=Fault(Name.FAIL, "import", 3))
     jobs = (Job(number, (f"stage_in prefix=/in/{folder}/",)) for number, folder in enumerate("abc", 1))
-    return _plan(*jobs, happenings=(fails,), lasts_seconds=3.0)
+    return _plan(*jobs, happenings=(fails,), lasts_seconds=8.0)
 
 
 def unheard() -> Plan:
