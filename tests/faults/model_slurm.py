@@ -19,12 +19,13 @@ _ASK_AGAIN_SECONDS = 2.0
 
 
 class ModelSlurm:
-    """All jobs. `go_on` lets each take the step that is due."""
+    """All jobs. `go_on` lets each take the step that is due; `told` is what boards said to those that waited."""
 
     def __init__(self, ground: Ground, blobs: dict[str, bytes], clock: Callable[[], float] = time.monotonic) -> None:
         """Take the ground; `blobs` are the inputs by name, as they are now."""
         self.ground, self.blobs, self._clock = ground, blobs, clock
         self.jobs: dict[int, Job] = {}
+        self.told: set[str] = set()
         self._tokens = 0
 
     def submit(self, job: Job) -> Job:
@@ -108,6 +109,7 @@ class ModelSlurm:
             self._hear_out(job, board)
 
     def _hear_in(self, job: Job, board: Board) -> None:
+        self.told.add(board.message)
         if board.answer_in is Answer.DONE:
             if job.forbidden:
                 raise Violation(7, f"job {job.job_id} got what nobody was granted")

@@ -50,7 +50,8 @@ class Happening:
 class Plan:
     """All of it. `deaths` are the crash points of the daemons' starts, the last of which has none.
 
-    `standby`: another daemon always waits for the end of the one that acts.
+    `standby`: another daemon always waits for the end of the one that acts. `held_by` has to be named to a job that
+    waits for the slot.
     """
 
     seed: int
@@ -63,6 +64,7 @@ class Plan:
     lasts_seconds: float = LASTS_SECONDS
     standby: bool = False
     mode: str = "burst-buffer"
+    held_by: str = ""
 
 
 def plan_of(seed: int) -> Plan:

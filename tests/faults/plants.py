@@ -22,6 +22,7 @@ from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Errand, WriteReceipt
 from slurm_amlfs.domain.records import Transfer
 from slurm_amlfs.domain.report import Examined, Exported, Result
+from slurm_amlfs.domain.view import ImportView
 from slurm_amlfs.errors import AmlfsError
 
 VARIABLE = "AMLFS_FAULTS_PLANT"
@@ -80,6 +81,16 @@ def _take_the_slot_twice() -> None:
         return began
 
     _replace(ArmFileSystem, "create_import", and_another)
+
+
+def _overlook_others() -> None:
+    """See only our own imports."""
+    look = ArmFileSystem.imports
+
+    def ours(self: ArmFileSystem) -> tuple[ImportView, ...]:
+        return tuple(it for it in look(self) if it.name.startswith("amlfs-"))
+
+    _replace(ArmFileSystem, "imports", ours)
 
 
 def _import_twice() -> None:
@@ -176,6 +187,7 @@ PLANTS: dict[str, tuple[Callable[[], None], int]] = {
     "release what is needed": (_release_what_is_needed, 1),
     "destroy what is released": (_destroy_what_is_released, 2),
     "take the slot twice": (_take_the_slot_twice, 3),
+    "overlook others": (_overlook_others, 3),
     "import twice": (_import_twice, 4),
     "forget receipts": (_forget_receipts, 4),
     "break inside": (_break_inside, 4),

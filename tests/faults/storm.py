@@ -166,6 +166,8 @@ class Storm:
         happened = self._plan.happenings
         if refused and not any(it.what == "portal" or (it.fault and it.fault.name in _REFUSING) for it in happened):
             raise Violation(3, f"the slot was asked for {refused} times while it was taken")
+        if not any(self._plan.held_by in it for it in self._slurm.told or {""}):
+            raise Violation(3, f"{self._plan.held_by} held the slot, and nobody who waited was told so")
         if (ground.mount / NOT_GRANTED).exists() or any(
             "/secret" in p for it in ground.control.imports() for p in it.prefixes
         ):

@@ -21,7 +21,7 @@ from tests.faults.plants import PLANTS
 from tests.faults.promises import Violation, check_exported
 from tests.faults.running import Outcome, run
 
-_AT_ONCE = 5
+_AT_ONCE = 8
 
 Run = Future[Outcome]
 
@@ -47,6 +47,14 @@ def unlucky() -> Plan:
     return _plan(*jobs, happenings=(fails,), lasts_seconds=8.0)
 
 
+def taken() -> Plan:
+    """Plan a run in which somebody else's import holds the slot for a while."""
+    stall = Happening(0.0, "fault", fault=Fault(Name.STALL, "import", 1, seconds=6.0))
+    other = Happening(0.05, "portal")
+    plan = _plan(Job(1, ("stage_in prefix=/in/a/",)), happenings=(stall, other), lasts_seconds=7.0)
+    return replace(plan, held_by="portal-50")
+
+
 def unheard() -> Plan:
     """Plan a run in which a job begins and ends while the daemon is down, and Slurm has lost it when it is back."""
     down, lost = Happening(0.0, "down", seconds=3600.0), Happening(1.2, "vanish", job_id=1)
@@ -62,12 +70,13 @@ def _plan(*jobs: Job, happenings: tuple[Happening, ...] = (), lasts_seconds: flo
 
 _PLANS: dict[str, Callable[[], Plan]] = {
     "open a gate before the proof": held,
+    "overlook others": taken,
     "fail the others": unlucky,
     "forget what came": unheard,
 }
 """Where a planted fault shows, if not in a calm run."""
 
-_PLANS_ALONE = (calm, held, unlucky, unheard)
+_PLANS_ALONE = (calm, held, taken, unlucky, unheard)
 
 
 @pytest.fixture(scope="module")
