@@ -2,7 +2,8 @@
 
 `--on=trixie,forky` takes some of the releases, and names of tests, as pytest names them, some of the tests. Each test
 file runs by itself, in a cell of its own, so that none can spoil another's. The release of this machine runs here, the
-others in root folders that tools/release-root makes. The table is printed and written to build/matrix.md.
+others in root folders that tools/release-root makes. The releases run side by side, since tests mostly wait. The table
+is printed and written to build/matrix.md.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sandbox.matrix_report import FILE_VARIABLE, Ran, read
@@ -87,6 +90,29 @@ class Place:
         )
 
 
+def _run_side_by_side(places: Mapping[str, Place], files: Mapping[str, Sequence[str]], matrix: Matrix) -> None:
+    """Run the files one after the other on each release; an interrupt ends each release's series."""
+    over = threading.Event()
+
+    def run(release: str) -> None:
+        for file, tests in files.items():
+            if over.is_set():
+                return
+            cell = places[release].test(tests)
+            matrix.put(release, file, cell)
+            sys.stdout.write(f"matrix: {release}: {Path(file).name}: {cell.text}\n")
+            sys.stdout.flush()
+
+    with ThreadPoolExecutor(len(places)) as pool:
+        running = [pool.submit(run, release) for release in places]
+        try:
+            for it in running:
+                it.result()
+        except BaseException:
+            over.set()
+            raise
+
+
 def _own_codename() -> str:
     try:
         return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
@@ -105,14 +131,10 @@ def main() -> None:
     if unknown:
         sys.exit(f"matrix: {', '.join(sorted(unknown))}: no such release here; take some of {', '.join(CODENAMES)}")
     tests = asked.tests or sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/integration/test_*.py"))
-    matrix = Matrix()
-    for codename in codenames:
-        place = Place(codename)
-        release = place.prepare()
-        for file, some in by_file(tests).items():
-            cell = place.test(some)
-            matrix.put(release, file, cell)
-            print(f"matrix: {release}: {Path(file).name}: {cell.text}", flush=True)
+    places = [Place(codename) for codename in codenames]
+    releases = [place.prepare() for place in places]
+    matrix = Matrix({release: {} for release in releases})
+    _run_side_by_side(dict(zip(releases, places, strict=True)), by_file(tests), matrix)
     table = matrix.table()
     (ROOT / "build/matrix.md").write_text(table, encoding="utf-8")
     print(table)

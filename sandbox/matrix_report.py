@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,12 +19,16 @@ FILE_VARIABLE = "AMLFS_MATRIX_REPORT"
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What became of one test. `outcome` is "passed", "failed" or "elsewhere": it is for other releases."""
+    """What became of one test. `outcome` is "passed", "failed" or "elsewhere": it is for other releases.
+
+    `figures` are what it has measured, told by record_property("figure", ...).
+    """
 
     test: str
     outcome: str
     seconds: float
     why: str = ""
+    figures: Sequence[str] = ()
 
 
 def read(path: Path) -> list[Ran]:
@@ -54,7 +59,8 @@ class _Writer:
             self._bad[test] = ("elsewhere", str(why)) if why else ("failed", "by being skipped")
         if report.when == "teardown":
             outcome, why = self._bad.pop(test, ("passed", ""))
-            self._write(Ran(test, outcome, round(self._seconds.pop(test), 2), why))
+            figures = [str(it) for name, it in report.user_properties if name == "figure"]
+            self._write(Ran(test, outcome, round(self._seconds.pop(test), 2), why, figures))
 
     def _write(self, ran: Ran) -> None:
         with self._path.open("a", encoding="utf-8") as file:

@@ -39,7 +39,7 @@ class Matrix:
         return [*self._failed(), *self._ran_nowhere()]
 
     def table(self) -> str:
-        """Write the table, and below it what is for other releases only, and what is wrong."""
+        """Write the table, and below it what was measured, what is for other releases only, and what is wrong."""
         releases = list(self.cells)
         files = list(dict.fromkeys(file for row in self.cells.values() for file in row))
         rows = [["test file", *releases]]
@@ -49,7 +49,8 @@ class Matrix:
         lines = [
             f"| {' | '.join(text.ljust(width) for text, width in zip(row, widths, strict=True))} |" for row in rows
         ]
-        return "\n".join([*lines, *_listed("For other releases:", self._elsewhere()), *self._verdict(), ""])
+        told = [*_listed("Measured:", self._figures()), *_listed("For other releases:", self._elsewhere())]
+        return "\n".join([*lines, *told, *self._verdict(), ""])
 
     def _text(self, release: str, file: str) -> str:
         cell = self.cells[release].get(file)
@@ -75,6 +76,10 @@ class Matrix:
     def _elsewhere(self) -> Iterator[str]:
         for release, _, cell in self._each():
             yield from (f"{release}: {it.test}: {it.why}" for it in cell.tests if it.outcome == "elsewhere")
+
+    def _figures(self) -> Iterator[str]:
+        for release, _, cell in self._each():
+            yield from (f"{release}: {figure}" for it in cell.tests for figure in it.figures)
 
     def _ran_nowhere(self) -> list[str]:
         if len(self.cells) < 2:  # noqa: PLR2004 - one release alone has no elsewhere

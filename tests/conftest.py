@@ -14,6 +14,8 @@ settings.load_profile("project")
 
 ELSEWHERE = "elsewhere"
 """The user property of a test that is for other Slurm releases than this one: --no-skips lets it be left out here."""
+FIGURE = "figure"
+"""The user property of what a test has measured (record_property); each is told at the end of the run."""
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -43,3 +45,15 @@ def _not_skipped(config: pytest.Config, report: Report) -> Report:
         report.outcome = "failed"
         report.longrepr = f"{why}; --no-skips lets no test be left out"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what the tests have measured, also when they passed."""
+    reports = [it for outcome in ("passed", "failed") for it in terminalreporter.getreports(outcome)]
+    figures = [
+        str(it) for report in reports if report.when == "call" for name, it in report.user_properties if name == FIGURE
+    ]
+    if figures:
+        terminalreporter.section("figures")
+        for it in figures:
+            terminalreporter.line(it)

@@ -22,7 +22,8 @@ def broken():
     yield
     assert False
 
-def test_good(): pass
+def test_good(record_property):
+    record_property("figure", "3 s")
 def test_bad(): assert False
 def test_half(broken): pass
 def test_skipped(): pytest.skip("no moon")
@@ -63,6 +64,7 @@ def test_what_became_of_each_test_is_written(tmp_path: Path) -> None:
         "test_skipped": ("failed", "by being skipped"),
         "test_newer": ("elsewhere", "for Slurm from 23.11: polls"),
     }
+    assert [figure for it in read(report) for figure in it.figures] == ["3 s"]
 
 
 def test_no_report_is_no_test(tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def matrix(older: str, newer: str, trouble: str = "") -> Matrix:
 def test_green() -> None:
     """A test that is for other releases is told, and is nothing wrong where it ran on one of them."""
     made = matrix("elsewhere", "passed")
-    made.put("26.05", "tests/test_b.py", Cell([], 0.0))
+    made.put("26.05", "tests/test_b.py", Cell([Ran("b::x", "passed", 1.0, figures=["3 s"])], 1.0))
     assert made.failures() == []
     assert (
         made.table()
@@ -89,7 +91,11 @@ def test_green() -> None:
 | test file       | 22.05               | 26.05           |
 | --------------- | ------------------- | --------------- |
 | tests/test_a.py | 1 elsewhere in 62 s | 1 passed in 9 s |
-| tests/test_b.py | not run             | none in 0 s     |
+| tests/test_b.py | not run             | 1 passed in 1 s |
+
+Measured:
+
+- 26.05: 3 s
 
 For other releases:
 

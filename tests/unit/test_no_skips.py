@@ -18,8 +18,8 @@ import pytest
 def test_marked():
     pass
 
-def test_seen():
-    pass
+def test_seen(record_property):
+    record_property("figure", "3 s median")
 
 @pytest.mark.xfail(reason="known")
 def test_known():
@@ -54,9 +54,10 @@ FILES = {"marked": MARKED, "inside": INSIDE, "whole": WHOLE, "elsewhere": ELSEWH
 
 @dataclass(frozen=True)
 class Run:
-    """What became of some files of tests: the exit code, and what was told of each file in the summary."""
+    """What became of some files of tests: the exit code, all that was told, and of each file in the summary."""
 
     code: int
+    text: str
     told: dict[str, list[str]]
 
 
@@ -75,7 +76,9 @@ def run(folder: Path, *options: str) -> Run:
         timeout=60,
     )
     summary = result.stdout.partition("short test summary info")[2].splitlines()
-    return Run(result.returncode, {name: [it for it in summary if f"test_{name}.py" in it] for name in FILES})
+    return Run(
+        result.returncode, result.stdout, {name: [it for it in summary if f"test_{name}.py" in it] for name in FILES}
+    )
 
 
 # Most of a run is its start, so that one serves for all files.
@@ -113,6 +116,11 @@ def test_a_skip_passes_elsewhere(plain: Run) -> None:
 def test_a_test_for_other_releases_is_no_skip(strict: Run) -> None:
     """Only the mark that says so does that, and the matrix tells of it."""
     assert [line.split()[0] for line in strict.told["elsewhere"]] == ["SKIPPED"]
+
+
+def test_what_is_measured_is_told(plain: Run) -> None:
+    """Also of a test that passes."""
+    assert "3 s median" in plain.text.splitlines()
 
 
 def test_make_test_lets_nothing_be_skipped() -> None:
