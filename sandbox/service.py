@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sandbox import watch
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
+"""Azurite alone takes 30 s on a machine that others load; a wait ends as soon as the service is ready."""
 STOP_SECONDS = 10.0
 TAIL_LINES = 25
 

@@ -23,6 +23,10 @@ GOES_FIRST = (
 )
 """A second partition, whose jobs may send others back."""
 
+NICE_COUNTS = "PriorityType=priority/basic"
+"""From 23.11 on the default is priority/multifactor. Without weights each job has priority 1 there, whatever --nice is,
+and one that waits for a whole node keeps those back that came after it."""
+
 MakeSite = Callable[[Options], Site]
 
 
@@ -46,7 +50,7 @@ def _in_a_cell() -> None:
 @pytest.fixture(scope="session")
 def site(_in_a_cell: None) -> Iterator[Site]:
     """The shared site. A test that stops a service starts it again, and all use names of their own."""
-    with Site.temporary(Options(emulator=FAST, slurm_conf=GOES_FIRST)) as made:
+    with Site.temporary(Options(emulator=FAST, slurm_conf=(*GOES_FIRST, NICE_COUNTS))) as made:
         yield made
 
 
