@@ -12,7 +12,6 @@ from typing import Any
 from slurm_amlfs.adapters.arm import ArmFileSystem
 from slurm_amlfs.adapters.inbox import MaildirInbox
 from slurm_amlfs.adapters.lustre_apart import LustreApart
-from slurm_amlfs.adapters.slurm_cli import SlurmCommands
 from slurm_amlfs.application.exporting import OutProof
 from slurm_amlfs.application.performing import Performer
 from slurm_amlfs.application.proving import InProof
@@ -139,15 +138,15 @@ def _grant_everything() -> None:
 
 
 def _use_a_shell() -> None:
-    """Tell Slurm by a shell, with the names of files in the text."""
-    comment = SlurmCommands.comment
+    """Show a shell the names of the files that are asked for."""
+    restore = LustreApart.restore
 
-    def by_shell(self: SlurmCommands, job_id: int, text: str) -> None:
-        names = "\n".join(str(path) for path in Path(_mount(), "in").rglob("*"))
-        subprocess.run(f": {names}", shell=True, check=False)  # noqa: S602 - that is the fault
-        comment(self, job_id, text)
+    def by_shell(self: LustreApart, paths: Sequence[str]) -> tuple[str, ...]:
+        for path in paths:
+            subprocess.run(f": {path}", shell=True, check=False)  # noqa: S602 - that is the fault
+        return restore(self, paths)
 
-    _replace(SlurmCommands, "comment", by_shell)
+    _replace(LustreApart, "restore", by_shell)
 
 
 def _forget_receipts() -> None:
