@@ -13,7 +13,7 @@ from itertools import chain, islice
 
 from slurm_amlfs.application.ports import Blobs, Lustre
 from slurm_amlfs.application.restore_room import RestoreRoom, RestoreShare
-from slurm_amlfs.application.restoring import Restores, lost
+from slurm_amlfs.application.restoring import Ended, Restores, lost
 from slurm_amlfs.domain.ask import Hydrate
 from slurm_amlfs.domain.errand import ProveIn
 from slurm_amlfs.domain.evidence import Verdict, judge_in, path_of
@@ -142,15 +142,15 @@ class InProof:
         moved = first = True
         with ThreadPoolExecutor(1, thread_name_prefix="restore") as beside:
             while moved and not self._settled() and self._clock() < until:
-                # The next files are looked at while the last are asked for: each request is a trip to a server.
+                # The next files are found while the last are asked for and looked at: each call is a trip to a server.
                 looks = not self._walked and not self._restores.full
-                sending = beside.submit(self._restores.send, until, alone=first)
+                going_on = beside.submit(self._restores.go_on, until, alone=first)
                 released = self._examine(list(islice(self._walk, _BATCH))) if looks else {}
-                for path in sending.result():
-                    self._tally.missing.add(path.removeprefix("/"))
+                ended = going_on.result()
+                self._count(ended)
                 for path, size_bytes in released.items():
                     self._restores.add(path, size_bytes)
-                moved = (not self._settled() and self._look()) or looks
+                moved = looks or bool(ended.number)
                 first = False
         if self._settled():
             self.close()
@@ -165,13 +165,10 @@ class InProof:
     def _settled(self) -> bool:
         return self._walked and (self._stopped or self._restores.over)
 
-    def _look(self) -> bool:
-        """See what was restored; say whether something came of it."""
-        ended = self._restores.look()
+    def _count(self, ended: Ended) -> None:
         self._tally.done(ended.files, ended.total_bytes)
         for path in ended.gone:
             self._tally.missing.add(path.removeprefix("/"))
-        return bool(ended.number)
 
     def _examine(self, blobs: list[BlobView]) -> dict[str, int]:
         """Judge blobs; return the files that have to be restored, with their sizes in bytes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slurm_amlfs.application.hsm_requests import Requests
 from slurm_amlfs.application.ports import Lustre
@@ -66,6 +66,16 @@ class Restores:
     def longest(self) -> tuple[str, ...]:
         """Name some files whose restore is waited for longest."""
         return self._requests.longest(_LONGEST)
+
+    def go_on(self, until: float, *, alone: bool = True) -> Ended:
+        """Ask for more as `send` does, and look at what was asked for.
+
+        Raises:
+            TemporaryError, PermanentError: as `send` and `look`.
+        """
+        gone = self.send(until, alone=alone)
+        ended = self.look()
+        return replace(ended, gone=gone + ended.gone)
 
     def send(self, until: float, *, alone: bool = True) -> list[str]:
         """Ask for more, until the clock says `until` at the latest; return the paths that will never be whole.
