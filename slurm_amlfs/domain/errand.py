@@ -213,6 +213,7 @@ class Behind(StrEnum):
     IN = "stage-in"
     OUT = "stage-out"
     TEARDOWN = "teardown"
+    START = "start"
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,10 @@ def _stopped(draft: Draft, request: Request) -> None:
     An exit code that is not 0 says that it failed. A 0 may be a job's that ran into its time limit, so it only counts
     when Slurm can no longer be asked.
     """
+    job = draft.jobs.get(request.job_id)
+    if request.kind is RequestKind.ENDED and job is not None and job.life is Life.PENDING:
+        # EpilogSlurmctld also runs for a job that had nodes and never began: they did not come, or it was cancelled.
+        return
     _alter(draft, request.job_id, Life.ENDED)
     job = draft.jobs.get(request.job_id)
     if job is not None and job.succeeded is None and request.exit_code >= 0:

@@ -19,6 +19,7 @@ from slurm_amlfs.domain import (
     importing,
     keeping,
     measuring,
+    nudging,
     receipts,
     renewing,
     riding,
@@ -114,6 +115,7 @@ def decide(
     for job in list(draft.jobs.values()):
         receipts.want(draft, job)
         telling.want(draft, job)
+        nudging.want(draft, job)
     gating.turn_gates(draft)
     for job_id in draft.closed:
         _forget(draft, job_id)

@@ -1,4 +1,4 @@
-"""Jobs that Slurm has left behind: it shows them staging in or out, or torn down, but no hook runs or will run.
+"""Jobs that Slurm has left behind: it shows them staging in or out, or torn down, but no hook will run.
 
 A slurmctld that is killed within 30 seconds of the beginning of a stage-in has saved the job as staging in, and not its
 buffer; its restart passes over such a job, and calls its stage-in underway for ever (burst_buffer_lua.c:
@@ -32,6 +32,10 @@ MOST_MENDS = 3
 
 _GRACE = timedelta(seconds=30)
 """A hook fetches its answer within seconds; before that nothing is written down."""
+
+_CLEANING = "Cleaning"
+"""The reason of a requeued job whose last run is not over for Slurm, which takes seconds. Where the nodes of that run
+never came, its pre_run waits for them on and counts as a prolog, for ever (_start_pre_run, _job_runnable_test1)."""
 
 _MOST_ASKED = 100
 """Before 24.05 no more than 128 stage-outs run at a time (MAX_BURST_BUFFERS_PER_STAGE), and others wait to ask."""
@@ -79,6 +83,8 @@ def mended(draft: Draft, job_id: int, result: Result) -> None:
 
 def _left(draft: Draft, job: Job, view: JobView) -> Behind | None:
     """Say where Slurm has left a job, if it has."""
+    if view.job_state == "PENDING" and view.reason == _CLEANING:
+        return Behind.START
     if view.job_state == "PENDING" and view.bb_state == "staging-in" and job.life is Life.PENDING:
         answer = bulletin.answer_in(job, list(draft.of_job(job.job_id, Direction.IN)))
         # One that is held for its failure waits for whoever mends that.
@@ -136,7 +142,7 @@ def _quiet_since(draft: Draft, job: Job) -> datetime:
 
 def _act(draft: Draft, job: Job, view: JobView, where: Behind) -> None:
     """Tell once; mend, as often as that may help."""
-    mends = draft.rules.mend and job.mends < MOST_MENDS and not (where is not Behind.OUT and view.interactive)
+    mends = draft.rules.mend and job.mends < MOST_MENDS and _can_be_mended(view, where)
     text = _text(job, view, where, job.behind or draft.now)
     if mends:
         text += "; the daemon does it"
@@ -149,9 +155,18 @@ def _act(draft: Draft, job: Job, view: JobView, where: Behind) -> None:
     draft.jobs[job.job_id] = job
 
 
+def _can_be_mended(view: JobView, where: Behind) -> bool:
+    return where is Behind.OUT or (where is not Behind.START and not view.interactive)
+
+
 def _text(job: Job, view: JobView, where: Behind, since: datetime) -> str:
     """Say what happened and what helps, in one line for an admin."""
     began = f"{since.astimezone():%F %T}"
+    if where is Behind.START:
+        return (
+            f"amlfs: the nodes of this job did not come, and Slurm waits for them since {began}, although it has given "
+            f"them up; its data stays; restart slurmctld, or scancel {view.called} and submit it again"
+        )
     if where is Behind.TEARDOWN:
         mend = "a restart of slurmctld frees it"
         if not view.interactive:

@@ -336,3 +336,31 @@ def test_a_job_that_was_lost_before_it_ran_has_nothing_to_export() -> None:
 
     assert desk.wished(ProveOut) == []
     assert "export dropped" in desk.words()
+
+
+def test_a_job_whose_nodes_did_not_come_is_told_of_and_keeps_its_data() -> None:
+    """Slurm's note that it has ended is of a run that never began; only a restart of slurmctld starts the job."""
+    desk = Desk(MENDING)
+    desk.stage_in(IN, OUT)
+    desk.show("PENDING", bb_state="complete", reason="Cleaning", restarts=1)
+    desk.go(desk.request(RequestKind.ENDED, code=0), desk.request(RequestKind.TEARDOWN, hurry=True))
+    desk.settle()
+    wait(desk)
+
+    assert desk.job().life is Life.PENDING
+    assert desk.stage().phase is Phase.STAGED_IN
+    assert "the nodes of this job did not come" in desk.board().message
+    assert "restart slurmctld" in desk.board().message
+    assert desk.wished(Mend) == []
+
+
+def test_a_job_cancelled_before_its_nodes_came_exports_nothing() -> None:
+    """What lies under its prefix is not its own."""
+    desk = Desk()
+    desk.stage_in(IN, OUT)
+    desk.show("CANCELLED", bb_state="complete")
+    desk.go(desk.request(RequestKind.ENDED, code=-1), desk.request(RequestKind.TEARDOWN, hurry=True))
+    desk.settle()
+
+    assert desk.wished(ProveOut) == []
+    assert "export dropped" in desk.words()
