@@ -5,7 +5,10 @@ From 23.11 on it starts a new slurmctld, which tears all of them down, puts them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from statistics import median
 
 import pytest
 
@@ -22,25 +25,40 @@ pytestmark = [
 
 JOBS, PREFIXES = 100, 10
 BAR_SECONDS = 5.0
-"""From Slurm's asking for a job to the daemon's answer, which Slurm hears at its next poll."""
+"""From the ask that Slurm's hook writes for a job to the daemon's answer."""
 SCRIPT = "#!/bin/sh\n#AMLFS stage_in prefix=/{prefix}/\ntrue\n"
 ALL_CPUS = "--cpus-per-task=64"
+
+LOGGED = ("DebugFlags=BurstBuffer", "SlurmctldDebug=verbose", "LogTimeFormat=rfc5424_ms,format_stderr")
+_BEGUN = re.compile(r"\[(\S+)\] .*start job allocate JobId=(\d+)")
+_STAGED_IN = re.compile(r"\[(\S+)\] .*Setup/stage-in complete for JobId=(\d+)")
+"""Written when the state becomes staging-in and staged-in (burst_buffer_lua.c: _alloc_job_bb, _start_stage_in)."""
 
 
 @pytest.fixture
 def busy(_in_a_cell: None) -> Iterator[Site]:
-    """A site whose only node is taken."""
-    with Site.temporary(Options(emulator=FAST)) as site:
+    """A site whose only node is taken, and whose slurmctld logs burst buffers to the millisecond."""
+    with Site.temporary(Options(emulator=FAST, slurm_conf=LOGGED)) as site:
         job = site.submit("bob", "#!/bin/sh\nexec tail -f /dev/null\n", ALL_CPUS, "--time=60")
         seeing.wait_for_state(site, job, "RUNNING")
         yield site
 
 
-def test_jobs_that_wait_staged_in_are_staged_in_again_at_once(busy: Site, name: str) -> None:
-    """Every one within five seconds of Slurm's asking, from what is on Lustre."""
+def test_jobs_that_wait_staged_in_are_staged_in_again_at_once(
+    busy: Site, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    """Every one is answered within five seconds of its hook's asking, from what is on Lustre.
+
+    Slurm's ask is the line in slurmctld's log with which it makes a job staging-in again. It then starts two processes
+    for each job, setup and data_in, and the file that data_in writes is what the daemon answers: only from there on is
+    the time ours, and held to the bar. How soon Slurm has run those 200 is up to the machine. It hears the answer at
+    its next poll, up to a PollInterval later (1 s here, 3 s as shipped, 15 s by Slurm's default), and shows staged-in
+    then. All three times are told. The minute by which Slurm puts the jobs off before it asks is cut short here.
+    """
     jobs = staged_in(busy, name)
     imports, before = len(busy.faults.imports()), {asked(busy, job)[0] for job in jobs}
-    first_asked: dict[str, float] = {}
+    said = len(busy.slurmctld.said())
+    by_hook: dict[int, float] = {}
     answered: dict[int, float] = {}
 
     def all_answered() -> bool:
@@ -49,19 +67,43 @@ def test_jobs_that_wait_staged_in_are_staged_in_again_at_once(busy: Site, name: 
             token, when = asked(busy, job)
             if not token or token in before:
                 continue
-            first_asked.setdefault(token, when)  # the hook writes it anew when it has to ask again
+            by_hook.setdefault(job, when)  # the hook writes it anew when it has to ask again
             if when_answered := answer(busy, job, token):
-                answered[job] = when_answered - first_asked[token]
+                answered[job] = when_answered
         return len(answered) == JOBS
 
     busy.run(None, ["scontrol", "reconfigure"])
     busy.wait(all_answered, 3 * seeing.LONG, "an answer to each job's new ask")
     busy.wait(lambda: states(busy, jobs) == {"staged-in"}, seeing.LONG, "all are staged in for Slurm")
-    assert max(answered.values()) <= BAR_SECONDS
+    log = busy.slurmctld.said()[said:]
+    by_slurm, shown = logged(_BEGUN, log), logged(_STAGED_IN, log)
+    answers = since(by_hook, answered, jobs)
+    record_property("figure", told("from the hook's ask to the daemon's answer", answers))
+    record_property("figure", told("from Slurm's ask to the daemon's answer", since(by_slurm, answered, jobs)))
+    record_property("figure", told("from Slurm's ask to staged-in in Slurm", since(by_slurm, shown, jobs)))
+    assert max(answers) <= BAR_SECONDS
     assert len(busy.faults.imports()) == imports
     busy.run("alice", ["scancel", "--user=alice"])
     for job in jobs:
         seeing.wait_until_closed(busy, job)
+
+
+def logged(line: re.Pattern[str], log: str) -> dict[int, float]:
+    """Read when slurmctld wrote such a line of each job, first."""
+    found: dict[int, float] = {}
+    for when, job in line.findall(log):
+        found.setdefault(int(job), datetime.fromisoformat(when).timestamp())
+    return found
+
+
+def since(begin: Mapping[int, float], end: Mapping[int, float], jobs: Sequence[int]) -> list[float]:
+    """Count the seconds of each job from one event to another."""
+    return [end[job] - begin[job] for job in jobs]
+
+
+def told(what: str, seconds: Sequence[float]) -> str:
+    """Write a figure."""
+    return f"{JOBS} jobs {what}: {max(seconds):.2f} s at most, {median(seconds):.2f} s median"
 
 
 def staged_in(site: Site, name: str) -> list[int]:
@@ -100,11 +142,11 @@ def asked(site: Site, job: int) -> tuple[str, float]:
         return "", 0.0
 
 
-def answer(site: Site, job: int, token: str) -> float:
+def answer(site: Site, job: int, ask: str) -> float:
     """Say when the board was written that tells Slurm that an ask is done; 0 while it does not."""
     path = site.state_dir / "board" / str(job)
     try:
         board, written = load_board(path.read_bytes()), path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
-    return written if board.token_in == token and board.answer_in is Answer.DONE else 0.0
+    return written if board.token_in == ask and board.answer_in is Answer.DONE else 0.0
