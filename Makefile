@@ -40,6 +40,10 @@ array: setup ## a job array of 1,000 tasks, of which `make test` runs 500; TASKS
 matrix: setup release-tools ## the tests on real daemons, on Slurm 22.05, 24.11 and 26.05; MATRIX=trixie, TESTS=... for some
 	@$(BIN)/python -m sandbox.matrix $(if $(MATRIX),--on=$(MATRIX)) $(TESTS)
 
+.PHONY: test-pyslurm
+test-pyslurm: $(if $(SLURM_PREFIX),setup) ## the tests on pyslurm, on a Slurm 25.11 that is installed at SLURM_PREFIX=/some/folder
+	@tools/test-pyslurm "$(SLURM_PREFIX)"
+
 .PHONY: test-faults
 test-faults: setup ## kill the daemon at every named point, then SEEDS=500 random runs with deaths and faults; SEED=N repeats one
 	@$(if $(SEED),,AMLFS_WHOLE_WALK=1 $(IN_CELL) $(BIN)/pytest -q --no-skips tests/faults &&) $(IN_CELL) $(BIN)/python -m tests.faults

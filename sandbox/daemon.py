@@ -16,6 +16,7 @@ log_level = "info"
 
 [slurm]
 mode = "{mode}"
+client = "{client}"
 bin_dir = "{bin_dir}"
 conf = "{slurm_conf}"
 
@@ -56,6 +57,7 @@ export_by = "{export_by}"
 def configuration(  # noqa: PLR0913 - one word for each line that a site decides
     *,
     state_dir: Path,
+    client: str,
     bin_dir: Path,
     slurm_conf: Path,
     arm_port: int,
@@ -90,6 +92,7 @@ def configuration(  # noqa: PLR0913 - one word for each line that a site decides
     ]
     return _CONFIGURATION.format(
         state_dir=state_dir,
+        client=client,
         bin_dir=bin_dir,
         slurm_conf=slurm_conf,
         arm_port=arm_port,

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from sandbox.passage import ROOT
+
+PREFIX_VARIABLE, SPANK_VARIABLE, CLIENT_VARIABLE = "AMLFS_SLURM_PREFIX", "AMLFS_SPANK_PLUGIN", "AMLFS_SLURM_CLIENT"
+"""What a whole run of tests has in place of this machine's Slurm, of the plugin built for that, and of "auto"."""
+
+
+def _given(variable: str, otherwise: str) -> str:
+    return os.environ.get(variable) or otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +27,8 @@ class Options:
         nodes: How many slurmd; they are called n1, n2, ...
         cpus: CPUs of each node, whatever this machine has.
         slurm_prefix: Where this Slurm is installed (sbin/slurmctld and bin/sbatch are under it).
+        spank_plugin: Our SPANK plugin, built for that.
+        client: amlfs.toml's word for how the daemon reaches Slurm.
         slurm_conf: More lines of slurm.conf.
         emulator: More options of `slurm-amlfs emulator`.
         hierarchical: The container has a hierarchical namespace.
@@ -34,7 +46,9 @@ class Options:
     daemon: bool = True
     nodes: int = 1
     cpus: int = 64
-    slurm_prefix: Path = Path("/usr")
+    slurm_prefix: Path = field(default_factory=lambda: Path(_given(PREFIX_VARIABLE, "/usr")))
+    spank_plugin: Path = field(default_factory=lambda: Path(_given(SPANK_VARIABLE, str(ROOT / "build/spank_amlfs.so"))))
+    client: str = field(default_factory=lambda: _given(CLIENT_VARIABLE, "auto"))
     slurm_conf: tuple[str, ...] = ()
     emulator: tuple[str, ...] = ()
     hierarchical: bool = False

@@ -224,6 +224,7 @@ class Site:
     def _configuration(self, place: Place, arm_port: int, blob_port: int) -> str:
         return configuration(
             state_dir=self.state_dir,
+            client=self.options.client,
             bin_dir=self.options.slurm_prefix / "bin",
             slurm_conf=place.conf,
             arm_port=arm_port,

@@ -11,7 +11,6 @@ from sandbox.accounts import HOST_NAME
 from sandbox.options import Options
 from sandbox.passage import ROOT
 
-SPANK_PLUGIN = ROOT / "build/spank_amlfs.so"
 SHIPPED_STATE_DIR = "/var/lib/slurm-amlfs"
 """What the shipped files name; a site edits it there."""
 
@@ -116,8 +115,8 @@ def _plugins(place: Place, options: Options) -> Iterator[str]:
     if place.release >= POLLING:
         burst_buffer = burst_buffer.replace("#PollInterval=3", "PollInterval=1")
     (place.etc / "burst_buffer.conf").write_text(burst_buffer, encoding="utf-8")
-    shutil.copy(SPANK_PLUGIN, place.etc)
-    (place.etc / "plugstack.conf").write_text(f"optional {place.etc / SPANK_PLUGIN.name}\n", encoding="utf-8")
+    shutil.copy(options.spank_plugin, place.etc)
+    (place.etc / "plugstack.conf").write_text(f"optional {place.etc / options.spank_plugin.name}\n", encoding="utf-8")
     for name in ("prolog", "epilog"):
         _install_hooks(place, name, options)
     yield "JobSubmitPlugins=lua"

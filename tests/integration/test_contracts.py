@@ -26,13 +26,14 @@ from slurm_amlfs.adapters.arm import ArmFileSystem
 from slurm_amlfs.adapters.blob import AZURITE_KEY, BlobContainer
 from slurm_amlfs.adapters.lfs import Lfs
 from slurm_amlfs.adapters.lustre import LustreMount
-from slurm_amlfs.adapters.slurm_cli import SlurmCommands
+from slurm_amlfs.application.ports import Slurm
 from slurm_amlfs.domain.view import HsmState
 from tests.contract.arm_contract import ArmContract
 from tests.contract.blobs_contract import BlobsContract, Upload
 from tests.contract.lustre_contract import LustreContract
 from tests.contract.slurm_contract import SlurmContract
 from tests.fakes.counting import counted
+from tests.integration.clients import slurm_client
 
 __all__ = ["bed"]
 
@@ -285,7 +286,7 @@ class Cluster:
 
     def comment_of(self, job_id: int) -> str:
         """Read what scontrol shows."""
-        shown = self._site.run(None, ["/usr/bin/scontrol", "show", "job", str(job_id)])
+        shown = self._site.run(None, ["scontrol", "show", "job", str(job_id)])
         [line] = [line.strip() for line in shown.splitlines() if line.strip().startswith("AdminComment=")]
         return line.removeprefix("AdminComment=")
 
@@ -296,12 +297,13 @@ class Cluster:
 
 class TestSlurmOnTheSite(SlurmContract):
     @pytest.fixture
-    def slurm(self, site: Site) -> SlurmCommands:
+    def slurm(self, site: Site) -> Iterator[Slurm]:
         """Make the port."""
-        return SlurmCommands(Path("/usr/bin"), site.slurm_conf)
+        with slurm_client(site) as made:
+            yield made
 
     @pytest.fixture
     def world(self, site: Site) -> Iterator[Cluster]:
         """Stand behind it; what is left is cancelled."""
         yield Cluster(site)
-        site.run(None, ["/usr/bin/scancel", "--user=alice", "--state=PENDING"])
+        site.run(None, ["scancel", "--user=alice", "--state=PENDING"])

@@ -29,7 +29,7 @@ def waiting(site: Site, said: Path, *argv: str) -> Iterator[subprocess.Popen[byt
             cwd=site.home("alice"),
             env={
                 "SLURM_CONF": str(site.slurm_conf),
-                "PATH": f"/usr/bin:/bin:{site.options.slurm_prefix}/bin",
+                "PATH": f"{site.options.slurm_prefix}/bin:/usr/bin:/bin",
                 "LC_ALL": "C",
             },
             start_new_session=True,
