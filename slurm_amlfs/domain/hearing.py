@@ -230,6 +230,8 @@ def _stopped(draft: Draft, request: Request) -> None:
     job = draft.jobs.get(request.job_id)
     if request.kind is RequestKind.ENDED and job is not None and job.life is Life.PENDING:
         # EpilogSlurmctld also runs for a job that had nodes and never began: they did not come, or it was cancelled.
+        # Whether it is over is for Slurm to say; the code is kept for when Slurm has forgotten the job.
+        draft.jobs[job.job_id] = replace(job, exit_note=request.exit_code)
         return
     _alter(draft, request.job_id, Life.ENDED)
     job = draft.jobs.get(request.job_id)
