@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from sandbox.site import Site
-from tests.integration import hooks, seeing
+from tests.integration import buffers, hooks, seeing
 
 pytestmark = pytest.mark.integration
 
@@ -77,6 +77,40 @@ def test_outputs_are_brought_out_though_slurm_gives_up_to_ask(site: Site, name: 
     with hanging(site, hook, limit):
         job = site.submit("alice", COPIES, f"--amlfs-import=/{name}/", f"--amlfs-export=/jobs/{name}/")
         site.wait(lambda: hook in site.job(job).get("SystemComment", ""), seeing.LONG, "the hook has been ended")
+    seeing.wait_until_closed(site, job)
+    assert site.job(job)["JobState"] == "COMPLETED"
+    assert seeing.blob(site, f"jobs/{name}/out") == b"word\n"
+
+
+def test_a_pre_run_and_a_teardown_beyond_their_limit(site: Site, name: str) -> None:
+    """A job whose pre_run hangs goes back and runs from its lease; one whose teardown does has been exported."""
+    seeing.put_blob(site, f"{name}/in", b"word\n")
+    moves = [(f"--amlfs-import=/{name}/", f"--amlfs-export=/jobs/{name}-{it}/") for it in ("late", "left")]
+    with limited(site, "OtherTimeout"):
+        with hooks.hanging(site, "job_teardown") as begun:
+            left = site.submit("alice", COPIES, *moves[1])
+            site.wait(begun.exists, seeing.LONG, f"the teardown of job {left} runs")
+            assert seeing.blob(site, f"jobs/{name}-left/out") == b"word\n"
+        with hooks.hanging(site, "pre_run"):
+            late = site.submit("alice", COPIES, *moves[0])
+            site.wait(lambda: "pre_run" in site.job(late).get("SystemComment", ""), seeing.LONG, "it has been ended")
+            seeing.wait_for_state(site, late, "PENDING")
+        for job in (left, late):
+            seeing.hasten_until_closed(site, job)
+            seeing.wait_for_state(site, job, "COMPLETED")
+            buffers.wait_until_freed(site, job)
+    assert seeing.blob(site, f"jobs/{name}-late/out") == b"word\n"
+    assert len(seeing.imports_of(site, f"/{name}/")) == 1
+    assert [len(seeing.archives_of(site, f"/jobs/{name}-{it}/")) for it in ("late", "left")] == [1, 1]
+
+
+@pytest.mark.slurm(since=(24, 5), reason="before that data_out waits for it")
+def test_an_export_beyond_its_limit_goes_on(site: Site, name: str) -> None:
+    """Slurm asks test_data_out no longer; the job ends as it ended, and its outputs go out."""
+    seeing.put_blob(site, f"{name}/in", b"word\n")
+    with seeing.held(site, "archive"), limited(site, "StageOutTimeout"):
+        job = site.submit("alice", COPIES, f"--amlfs-import=/{name}/", f"--amlfs-export=/jobs/{name}/")
+        site.wait(lambda: "data_out" in site.job(job).get("SystemComment", ""), seeing.LONG, "Slurm asks no longer")
     seeing.wait_until_closed(site, job)
     assert site.job(job)["JobState"] == "COMPLETED"
     assert seeing.blob(site, f"jobs/{name}/out") == b"word\n"
