@@ -63,6 +63,11 @@ class Requests(Generic[WhatT]):
         return len(self._found) + len(self._alone) >= self._most
 
     @property
+    def waits(self) -> bool:
+        """Say whether a file waits to be sent."""
+        return bool(self._found or self._alone)
+
+    @property
     def over(self) -> bool:
         """Say whether nothing is left to wait for."""
         return not (self._found or self.asked or self._alone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from slurm_amlfs.application.hsm_requests import Requests
@@ -46,7 +47,7 @@ class Restores:
         self._lustre = lustre
         self._clock = clock
         self._requests: Requests[int] = Requests(lustre.restore, share, most, clock)
-        self._outstanding = self._ended = 0
+        self._seen = (0, 0)
 
     def add(self, path: str, size_bytes: int) -> None:
         """Queue a released file."""
@@ -68,13 +69,20 @@ class Restores:
         return self._requests.longest(_LONGEST)
 
     def go_on(self, until: float, *, alone: bool = True) -> Ended:
-        """Ask for more as `send` does, and look at what was asked for.
+        """Ask for more as `send` does, and look at what was asked for, both at once where there is both to do.
 
         Raises:
             TemporaryError, PermanentError: as `send` and `look`.
         """
-        gone = self.send(until, alone=alone)
-        ended = self.look()
+        if not self._requests.asked or not self._requests.waits:
+            gone = self.send(until, alone=alone)
+            ended = self.look()
+        else:
+            # Each is a trip to a server, and knows what the last look saw.
+            with ThreadPoolExecutor(1, thread_name_prefix="send") as beside:
+                sent = beside.submit(self._send, self._take_seen(), until, alone=alone)
+                ended = self.look()
+                gone = sent.result()
         return replace(ended, gone=gone + ended.gone)
 
     def send(self, until: float, *, alone: bool = True) -> list[str]:
@@ -87,9 +95,17 @@ class Restores:
             TemporaryError: Lustre does not answer.
             PermanentError: Lustre restores nothing at all for us, or has no HSM.
         """
+        return self._send(self._take_seen(), until, alone=alone)
+
+    def _take_seen(self) -> tuple[int, int]:
+        """Take how many were in flight at the last look, and how many had ended: that counts once."""
+        outstanding, ended = self._seen
+        self._seen = (outstanding, 0)
+        return outstanding, ended
+
+    def _send(self, seen: tuple[int, int], until: float, *, alone: bool) -> list[str]:
         gone = self._requests.send_alone() if alone else []
-        self._requests.send(self._outstanding, self._ended, until)
-        self._ended = 0
+        self._requests.send(*seen, until)
         return gone
 
     def look(self) -> Ended:
@@ -100,11 +116,11 @@ class Restores:
             PermanentError: it has no HSM.
         """
         ended = Ended()
-        self._outstanding = len(self._requests.asked)
+        outstanding = len(self._requests.asked)
         now = self._clock()
         for batch in self._requests.batches(lambda: ended.number):
             self._look(batch, ended, now)
-        self._ended = ended.number
+        self._seen = (outstanding, ended.number)
         return ended
 
     def close(self) -> None:

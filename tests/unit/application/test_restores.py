@@ -1,15 +1,40 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from threading import Barrier
+
 from slurm_amlfs.application.restore_room import RestoreRoom, RestoreShare
 from slurm_amlfs.application.restoring import Restores
+from slurm_amlfs.domain.view import HsmState
 from tests.fakes.lustre import FakeLustre
+
+LONG = 60.0
+"""Seconds that nothing takes on any machine."""
+
+
+class MeetingLustre(FakeLustre):
+    """Has a request and a look wait for each other, once that is wanted."""
+
+    meet: Barrier | None = None
+
+    def restore(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """Queue restores."""
+        if self.meet:
+            self.meet.wait(LONG)
+        return super().restore(paths)
+
+    def hsm_states(self, paths: Sequence[str]) -> dict[str, HsmState]:
+        """Tell states."""
+        if self.meet:
+            self.meet.wait(LONG)
+        return super().hsm_states(paths)
 
 
 class Bench:
     """Released files, their restores, and a clock that a test moves."""
 
     def __init__(self, files: int, most: int) -> None:
-        self.lustre = FakeLustre()
+        self.lustre = MeetingLustre()
         self.seconds = 0.0
         room = RestoreRoom(most, lambda: self.seconds)
         self.restores = Restores(self.lustre, RestoreShare(room, 0.0), most, lambda: self.seconds)
@@ -93,3 +118,18 @@ def test_asking_stops_when_the_time_is_up() -> None:
 
     assert asked == 500
     assert len(bench.lustre.restoring) == 4000
+
+
+def test_more_is_asked_for_while_what_was_asked_is_looked_at() -> None:
+    """Each waits for a server, and one after the other would take the sum of both."""
+    bench = Bench(1000, 400)
+    bench.step()
+    bench.lustre.finish_restores()
+    bench.step()
+    for path in list(bench.lustre.restoring)[:100]:
+        bench.lustre.states[path] &= ~HsmState.RELEASED
+    assert bench.restores.look().files == 100
+    bench.lustre.meet = Barrier(2)
+
+    assert bench.restores.go_on(1e9).files == 0
+    assert len(bench.lustre.restoring) == 500
