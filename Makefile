@@ -50,7 +50,7 @@ test-faults: setup ## kill the daemon at every named point, then SEEDS=500 rando
 
 .PHONY: check
 check: setup ## the fast gate: format, lint, types, import contracts, unit tests, properties on a quarter of their cases
-	@$(MAKE) --jobs=$$(($(shell nproc) + 1)) --keep-going --output-sync=target $(UNITS) $(STATICS)
+	@$(MAKE) --jobs=$$(($(shell nproc) + 2)) --keep-going --output-sync=target $(UNITS) $(STATICS)
 	@echo "check: all is well"
 
 .PHONY: bench
@@ -110,10 +110,11 @@ STATICS := check-format check-lint check-types check-imports check-shell
 statics: setup
 	@$(MAKE) --jobs=$(shell nproc) --keep-going --output-sync=target $(STATICS)
 
-# Parts of the unit tests, so that two cores share them. The others wait for programs a third of their time, so one part
-# more runs than there are cores.
-UNITS := check-others check-domain check-schedules check-application
+# Parts of the unit tests, so that two cores share them. The adapters and hooks wait for programs half of their time, so
+# more parts run than there are cores, and those first.
+UNITS := check-adapters check-hooks check-domain check-schedules check-application
 APART := tests/unit/domain tests/unit/application
+ADAPTERS := $(wildcard tests/unit/test_[a-g]*.py)
 SCHEDULES := $(wildcard tests/unit/domain/test_[l-z]*.py)
 # A quarter of the cases of each property; `make test` tries them all.
 QUICKLY := $(BIN)/pytest --hypothesis-profile=quick
@@ -135,5 +136,7 @@ check-schedules:
 	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q $(SCHEDULES)
 check-application:
 	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit/application
-check-others:
-	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit tests/contract $(addprefix --ignore=,$(APART))
+check-adapters:
+	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/contract $(ADAPTERS)
+check-hooks:
+	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit $(addprefix --ignore=,$(APART) $(ADAPTERS))
