@@ -1,8 +1,8 @@
 """The Slurm port by pyslurm in a process apart, and by Slurm's commands for all that pyslurm does not do as well.
 
 The commands tell how jobs ended and name tasks of arrays to Slurm, and they answer while the process is gone: after a
-death it rests for a minute. One that does not answer in time, or does not reach slurmctld, is ended too, and the next
-one reads slurm.conf anew.
+death, and after a call that was not answered in time, it rests for a minute. One that does not reach slurmctld is ended
+too, and the next one reads slurm.conf anew.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 TIMEOUT_SECONDS: Final = 30.0
 """As for a command: slurm.conf's MessageTimeout is 10 s, and a backup controller is tried as well."""
 REST_SECONDS: Final = 60.0
-"""How long only the commands are asked after the process has died."""
+"""How long only the commands are asked after the process has died, or has not answered in time."""
 _DIES_SECONDS: Final = 1.0
 
 
@@ -148,28 +148,29 @@ class SlurmApart:
                 self._apart = self._apart or Apart(self._argv)
                 answer = self._apart.ask(method, args, self._seconds)
             except TimeoutError as error:
-                self._end()
-                raise TemporaryError(
-                    f"pyslurm did not answer in {self._seconds:g} s; see that slurmctld is well, it goes on by itself"
-                ) from error
+                silent = f"pyslurm did not answer in {self._seconds:g} s"
+                self._lose(silent)
+                raise TemporaryError(f"{silent}; see that slurmctld is well, it goes on by itself") from error
             except TemporaryError:
                 self._end()
                 raise
-            except (EOFError, OSError, PermanentError) as error:
-                self._lose(error)
+            except PermanentError as error:
+                self._lose(error.message)
+                return None
+            except (EOFError, OSError):
+                self._lose("its process ended, see what it said before")
                 return None
             if self._lost:
                 self._lost = False
                 log.info("pyslurm-back")
             return answer
 
-    def _lose(self, error: Exception) -> None:
+    def _lose(self, why: str) -> None:
         self._end()
         self._rests_until = self._now() + REST_SECONDS
         if not self._closed:
             self._lost = True
-            said = error.message if isinstance(error, PermanentError) else "its process ended, see what it said before"
-            log.warning("pyslurm-lost", extra={"amlfs_pairs": {"error": said, "instead": "commands"}})
+            log.warning("pyslurm-lost", extra={"amlfs_pairs": {"error": why, "instead": "commands"}})
 
     def _end(self) -> None:
         if self._apart is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 from typing import Any, Final
@@ -40,6 +41,7 @@ class PyslurmService:
         import pyslurm  # noqa: PLC0415
 
         self._pyslurm: Any = pyslurm
+        self._fault = ""
 
     def do(self, method: str, args: tuple[Any, ...]) -> object:
         """Answer one call.
@@ -66,6 +68,11 @@ class PyslurmService:
             raise TemporaryError(
                 f"Slurm does not answer: {error.msg}; start slurmctld, it goes on by itself"
             ) from error
+        except Exception as error:  # noqa: BLE001 - one record that it cannot read must not hide all the others
+            if repr(error) != self._fault:
+                self._fault = repr(error)
+                traceback.print_exc()
+            return None
 
     def versions(self) -> tuple[str, str]:
         """Tell pyslurm's version, and that of the Slurm that it was built for."""

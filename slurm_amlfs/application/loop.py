@@ -293,7 +293,7 @@ class Loop:
 
     def _report(self, report: Report) -> bool:
         self._say(report)
-        if isinstance(report.errand, Comment) and not report.errand.announces:
+        if isinstance(report.errand, Comment) and not report.errand.is_duty:
             now = datetime.now(UTC)
             self._notices.said(report.errand, now, well=not isinstance(report.result, Trouble))
             self._rest([report], now)

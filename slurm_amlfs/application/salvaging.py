@@ -32,7 +32,7 @@ class Salvage:
         Of some that break it together the one with the highest id is left out. What is found after `_MOST` is left to
         the next pass, which will break as well.
         """
-        job_ids = sorted(frozenset(seen.declared) | {it.job_id for it in seen.living})
+        job_ids = sorted(frozenset(seen.jobs or {}) | frozenset(seen.declared) | {it.job_id for it in seen.living})
         if _error(attempt, _without(seen, frozenset(job_ids))):
             return
         found: set[int] = set()

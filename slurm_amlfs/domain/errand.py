@@ -182,11 +182,21 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Say how far a job is in its AdminComment; slurmctld schedules after it."""
+    """Say how far a job is in its AdminComment; slurmctld schedules after it.
+
+    One that announces a start, or nudges Slurm to take the job up again, is a duty, and the job's record has when it
+    was done; all others are courtesies.
+    """
 
     job_id: int
     text: str
     announces: bool = False
+    nudges: bool = False
+
+    @property
+    def is_duty(self) -> bool:
+        """Say whether the job's record has to have it."""
+        return self.announces or self.nudges
 
 
 @dataclass(frozen=True, slots=True)

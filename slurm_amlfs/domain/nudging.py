@@ -28,4 +28,4 @@ def want(draft: Draft, job: Job) -> None:
     if view.job_state != "PENDING" or view.held or not (view.reason == _REASON or _HOOK in view.reason):
         return
     if job.commented is None or not draft.sits_out(job.commented + _AGAIN):
-        draft.want(Comment(job.job_id, _TEXT))
+        draft.want(Comment(job.job_id, _TEXT, nudges=True))

@@ -139,6 +139,16 @@ def test_a_text_that_is_no_utf_8(slurm: SlurmApart, bed: PyslurmBed, commands: F
     assert slurm.queue() == (commands.queued[7],)
 
 
+def test_a_record_that_pyslurm_cannot_read(slurm: SlurmApart, bed: PyslurmBed, commands: FakeSlurm) -> None:
+    """It hides no other: the commands are asked, and the process goes on."""
+    commands.queued[8] = QueuedJob(8, 0, ("stage_in prefix=/a/",))
+    bed.tell(jobs=[JOB, {**JOB, "id": 8, "burst_buffer": None, "dependencies": "odd"}])
+    assert slurm.queue() == (commands.queued[8],)
+    first = bed.asked()
+    assert [job.job_id for job in slurm.living()] == [7]
+    assert bed.asked() == first
+
+
 def test_silence_of_slurmctld_is_an_error(slurm: SlurmApart, bed: PyslurmBed) -> None:
     """The commands would wait for it as long again. The next process reads slurm.conf anew."""
     bed.tell(jobs=[JOB])
@@ -164,12 +174,14 @@ def test_a_process_that_dies(slurm: SlurmApart, bed: PyslurmBed, commands: FakeS
     assert [job.job_id for job in slurm.queue()] == [7]
 
 
-def test_a_process_that_hangs(bed: PyslurmBed, commands: FakeSlurm) -> None:
-    """It is killed, and another is asked the next time."""
+def test_a_process_that_hangs(bed: PyslurmBed, commands: FakeSlurm, clock: Clock) -> None:
+    """It is killed, the commands answer for a minute, and then another is asked."""
     bed.tell(jobs=[JOB], mishap="hang")
-    slurm = SlurmApart(ARGV, commands, 3.0)
+    commands.queued[8] = QueuedJob(8, 0, ("stage_in prefix=/a/",))
+    slurm = SlurmApart(ARGV, commands, 3.0, now=clock)
 
     def answers() -> bool:
+        clock.seconds += REST_SECONDS
         with suppress(TemporaryError):  # a slow machine may not start a Python in three seconds
             return [job.job_id for job in slurm.queue()] == [7]
         return False
@@ -177,6 +189,7 @@ def test_a_process_that_hangs(bed: PyslurmBed, commands: FakeSlurm) -> None:
     try:
         with pytest.raises(TemporaryError, match="pyslurm did not answer in 3 s"):
             slurm.queue()
+        assert [job.job_id for job in slurm.queue()] == [8]
         bed.tell(mishap=None)
         until(answers, LONG, "another process answers")
     finally:

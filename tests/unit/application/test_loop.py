@@ -339,6 +339,24 @@ def test_a_look_that_breaks_stops_nobody(site: Site, monkeypatch: pytest.MonkeyP
     assert site.lustre.receipts == {}
 
 
+def test_a_job_that_slurm_passes_over_is_nudged_now_and_then(site: Site) -> None:
+    """Each nudge locks slurmctld's jobs: none in ten seconds after one, and the next by itself."""
+    site.submit()
+    site.bring_in()
+    view = JobView(7, ALICE, "PENDING", "Burst buffer pre_run error", "complete", restarts=1)
+    site.slurm.records[7] = view
+    site.until(lambda: "pre_run" in site.slurm.comments.get(7, [""])[-1])
+    said = len(site.slurm.comments[7])
+    for _ in range(90):
+        site.turn(0.1)
+    early = len(site.slurm.comments[7]) - said
+    for _ in range(20):
+        site.turn(0.1)
+
+    assert early == 0
+    assert len(site.slurm.comments[7]) == said + 1
+
+
 def test_what_fails_is_not_hammered_at(site: Site) -> None:
     """A thousand turns in ten seconds ask a broken Azure a few times."""
     site.submit()
