@@ -28,10 +28,30 @@ def end_strays(slurm_conf: Path) -> None:
 
 
 def find_strays(slurm_conf: Path) -> Iterator[int]:
-    """List processes that have SLURM_CONF set to this file."""
+    """List processes that have SLURM_CONF set to this file, and job steps that listen below its site's folder.
+
+    From 23.11 on slurmstepd writes its title over its environment.
+    """
     mark = b"SLURM_CONF=" + os.fsencode(slurm_conf)
+    sockets = _sockets_below(slurm_conf.parent.parent)
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal() and int(folder.name) != os.getpid():
             with contextlib.suppress(OSError):
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                if mark in (folder / "environ").read_bytes().split(b"\0") or _is_step(folder, sockets):
                     yield int(folder.name)
+
+
+def _sockets_below(folder: Path) -> set[str]:
+    """Name the sockets that are bound to a path in a folder, as /proc/PID/fd does."""
+    found = set()
+    for line in Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
+        words = line.split(maxsplit=7)
+        if len(words) > 7 and Path(words[7]).is_relative_to(folder):  # noqa: PLR2004 - it has a path
+            found.add(f"socket:[{words[6]}]")
+    return found
+
+
+def _is_step(process: Path, sockets: set[str]) -> bool:
+    if not (process / "comm").read_text(encoding="utf-8").startswith("slurmstepd"):
+        return False
+    return any(str(it.readlink()) in sockets for it in (process / "fd").iterdir())

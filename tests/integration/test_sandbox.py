@@ -83,7 +83,12 @@ def open_for_writing(pid: int) -> list[str]:
 
 def all_ended(before: set[int]) -> None:
     """Wait until there are no processes but those, or fail."""
-    watch.until(lambda: processes() <= before, 30, "all processes have ended")
+    try:
+        watch.until(lambda: processes() <= before, 30, "all processes have ended")
+    except watch.NotYetError as error:
+        left = [Path(f"/proc/{pid}/cmdline") for pid in sorted(processes() - before)]
+        error.add_note(", ".join(f"{it.parent.name} {it.read_bytes()!r}" for it in left if it.exists()))
+        raise
 
 
 @pytest.fixture
