@@ -107,12 +107,19 @@ def test_jobs_that_slurm_has_lost(brief: Site, name: str) -> None:
     brief.wait(
         lambda: not notes(brief), seeing.LONG, "no note of a hook without a board, no request and no receipt is left"
     )
-    leases = json.loads(brief.run(None, [*brief.cli, "leases", "--json"]))
-    assert [it["jobs"] for it in leases if name in it["prefix"]] == [0]
+    brief.wait(
+        lambda: jobs_on(brief, name) == [0], seeing.LONG, "only what was brought in is leased, and nobody needs it"
+    )
 
     second = brief.submit("alice", "#!/bin/sh\ntrue\n", f"--amlfs-import=/{name}/")
     brief.wait(lambda: closed(brief, second), seeing.LONG, "a new job runs")
     assert len(seeing.imports_of(brief, f"/{name}/")) == 1
+
+
+def jobs_on(site: Site, name: str) -> list[int]:
+    """Say how many jobs need each lease of a test's."""
+    leases = json.loads(site.run(None, [*site.cli, "leases", "--json"]))
+    return [it["jobs"] for it in leases if name in it["prefix"]]
 
 
 def import_ended(site: Site, name: str) -> bool:

@@ -5,7 +5,6 @@ Its word to kill what runs for the job is heard here when the teardown runs, ins
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +12,7 @@ import pytest
 
 from sandbox.site import Site
 from tests.integration import buffers, hooks, seeing
-from tests.integration.test_left_behind import MENDS, TELLS, configured
+from tests.integration.test_left_behind import MENDS, TELLS, configured, jobs_on
 
 pytestmark = pytest.mark.integration
 
@@ -40,12 +39,6 @@ def lose_teardown(site: Site, name: str) -> int:
         killed = buffers.KILLED.format(job=job)
         site.wait(lambda: killed in site.slurmctld.said(), seeing.LONG, f"slurmctld kills the teardown of job {job}")
     return job
-
-
-def jobs_on(site: Site, name: str) -> list[int]:
-    """Say how many jobs need each lease of a test's."""
-    leases = json.loads(site.run(None, [*site.cli, "leases", "--json"]))
-    return [it["jobs"] for it in leases if name in it["prefix"]]
 
 
 def test_it_is_told_and_what_is_told_helps(site: Site, name: str) -> None:
