@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from slurm_amlfs.adapters.commands import Outcome, run
 from slurm_amlfs.adapters.slurm_living import LIVING_FIELDS, LIVING_OPTIONS, parse_living
-from slurm_amlfs.adapters.slurm_mending import Mending
 from slurm_amlfs.adapters.slurm_queue import (
     EACH_RECORD,
     EACH_TASK,
@@ -29,6 +29,7 @@ from slurm_amlfs.adapters.slurm_queue import (
     parse_queue,
 )
 from slurm_amlfs.adapters.slurm_records import RECORD_FIELDS, RECORD_OPTIONS, parse_records
+from slurm_amlfs.domain.lingering import is_torn_down
 from slurm_amlfs.domain.view import Hold, JobRecord, JobView, LivingJob, QueuedJob
 from slurm_amlfs.errors import PermanentError, TemporaryError
 
@@ -42,6 +43,7 @@ MANY = 1000
 """More ids than this are picked out of the whole list here: squeue compares each of its jobs with each id."""
 COMMENT_CHARACTERS = 1000
 _VERSION: Final = re.compile(rb"slurm\S* ([0-9]+\.[0-9]+\S*)")
+_TEARDOWN_TIME = timedelta(seconds=2)
 _TURNS: Final[Mapping[Hold, str]] = {Hold.NONE: "release", Hold.OWNER: "uhold", Hold.ADMIN: "hold"}
 
 
@@ -56,9 +58,9 @@ class SlurmCommands:
     def __init__(self, bin_dir: Path, conf: Path | None = None) -> None:
         self._squeue = str(bin_dir / "squeue")
         self._scontrol = str(bin_dir / "scontrol")
+        self._scancel = str(bin_dir / "scancel")
         self._env = {"SLURM_CONF": str(conf)} if conf else {}
         self._apart = ""
-        self._mending = Mending(self._look, self._run, self._scontrol, str(bin_dir / "scancel"))
 
     def version(self) -> str:
         """Tell the installed Slurm's version, "22.05.8"; slurmctld is not asked.
@@ -168,19 +170,98 @@ class SlurmCommands:
             )
 
     def restage(self, job_id: int) -> None:
-        """Have a job staged from the start, as `Mending.restage` does, and raise what that does."""
-        self._mending.restage(job_id)
+        """Have a pending batch job that Slurm has left behind staged from the start: cancelled, and then requeued.
+
+        Only a cancel ends a stage-in that slurmctld believes to be under way (burst_buffer_lua.c: bb_p_job_cancel),
+        and a job that is pending, or of `--no-requeue`, is not requeued (job_mgr.c: _job_requeue_op): so the second is
+        ended before anything is cancelled. Slurm lets the job begin two minutes later.
+
+        One that meanwhile is staged in, or has begun, is left alone.
+
+        Raises:
+            TemporaryError: slurmctld does not answer, or does not cancel or requeue it.
+            PermanentError: Slurm refuses to make the job one that can be requeued; nothing was cancelled.
+        """
+        view = self._left_behind(job_id)
+        if view is not None and view.job_state == "PENDING":
+            # Of one that is cancelled nothing can be changed any more (_update_job).
+            view = self._cancel_pending(view) if self._let_requeue(view) else None
+        if view is not None:  # else a requeue would end what runs
+            self._requeue(view)
+
+    def _let_requeue(self, view: JobView) -> bool:
+        """Make a pending job one that may be requeued; False if it has begun, or is gone."""
+        outcome = self._run([self._scontrol, "update", f"JobId={view.called}", "Requeue=1"])
+        if outcome.code == 0:
+            return True
+        if self._left_behind(view.job_id) is None:
+            return False
+        raise PermanentError(
+            f"Slurm refuses to let job {view.job_id} be requeued ({outcome.complaint}), so it is not cancelled;"
+            " run the daemon as root, SlurmUser or an operator, or see slurmctld's log"
+        )
+
+    def _cancel_pending(self, view: JobView) -> JobView | None:
+        """Cancel a pending job; None if it has begun, or is gone."""
+        outcome = self._run([self._scancel, "--state=PENDING", view.called])
+        now = self._left_behind(view.job_id)
+        if now is not None and now.job_state != "CANCELLED":
+            raise TemporaryError(f"Slurm does not cancel job {now.job_id} ({outcome.complaint}); see slurmctld's log")
+        return now
+
+    def _requeue(self, view: JobView) -> None:
+        outcome = self._run([self._scontrol, "requeue", view.called])
+        if outcome.code != 0:
+            raise TemporaryError(f"Slurm does not requeue job {view.job_id} ({outcome.complaint}); see slurmctld's log")
+
+    def _left_behind(self, job_id: int) -> JobView | None:
+        """Read a job that may be staged anew; None if it has begun, is over in another way, is gone or staged in."""
+        view = self.jobs([job_id]).get(job_id)
+        if view is None or view.job_state not in {"PENDING", "CANCELLED"} or view.bb_state == "staged-in":
+            return None
+        return view
 
     def end_stage_out(self, job_id: int) -> None:
-        """Have Slurm done with a job's stage-out, as `Mending.end_stage_out` does, and raise what that does."""
-        self._mending.end_stage_out(job_id)
+        """Have Slurm done with a job's stage-out, in a hurry. A job that is over or gone is success.
+
+        Raises:
+            TemporaryError: slurmctld does not answer, or does not do it.
+        """
+        view = self.jobs([job_id]).get(job_id)
+        if view is None or view.job_state != "STAGE_OUT":
+            return
+        outcome = self._run([self._scancel, "--hurry", view.called])
+        if outcome.code != 0:
+            raise TemporaryError(f"Slurm does not end the stage-out of job {job_id} ({outcome.complaint})")
 
     def tear_down_again(self, job_id: int) -> None:
-        """Have a burst buffer torn down again, as `Mending.tear_down_again` does, and raise what that does."""
-        self._mending.tear_down_again(job_id)
+        """Have the burst buffer of a batch job that is over torn down again: requeued and held, and then cancelled.
 
-    def _look(self, job_id: int) -> JobView | None:
-        return self.jobs([job_id]).get(job_id)
+        A job that is over takes no second cancel (job_mgr.c: job_signal), and the requeue tears down itself
+        (job_completion_logger), unless the job has had nodes; then the cancel does. That kills what runs for the job,
+        so it is left to a later call. One that is released in between is left to run.
+
+        Raises:
+            TemporaryError: slurmctld does not answer or does not cancel it; or it is requeued, and to be cancelled yet.
+            PermanentError: Slurm refuses to requeue it.
+        """
+        view = self.jobs([job_id]).get(job_id)
+        if view is not None and is_torn_down(view):
+            outcome = self._run([self._scontrol, "requeuehold", view.called])
+            if outcome.code == 0:
+                raise TemporaryError(
+                    f"job {job_id} is requeued and held for the teardown of its burst buffer; next it is cancelled",
+                    retry_after=_TEARDOWN_TIME,
+                )
+            if job_id in self.jobs([job_id]):
+                raise PermanentError(
+                    f"Slurm refuses to requeue job {job_id} ({outcome.complaint}); restart slurmctld to have its burst"
+                    " buffer torn down"
+                )
+        elif view is not None and view.job_state == "PENDING" and view.held:
+            outcome = self._run([self._scancel, "--state=PENDING", view.called])
+            if outcome.code != 0:
+                raise TemporaryError(f"Slurm does not cancel job {job_id} ({outcome.complaint}); see slurmctld's log")
 
     def _one_by_one(self, job_ids: Sequence[int]) -> dict[int, JobView]:
         jobs: dict[int, JobView] = {}
