@@ -80,7 +80,8 @@ def test_an_import_that_another_job_needs_survives_the_cancel(site: Site, name: 
             for job in pair:
                 site.wait(lambda job=job: seeing.phase(site, job) == "waiting", seeing.LONG, "both wait")
         site.wait(lambda: bool(seeing.imports_of(site, f"/{name}/")), seeing.LONG, "their import runs")
-        assert seeing.phase(site, pair[0]) == seeing.phase(site, pair[1]) == "importing"
+        for job in pair:
+            seeing.wait_for_phase(site, job, "importing")
         site.run("alice", ["scancel", str(pair[0])])
         seeing.wait_for_state(site, pair[0], "CANCELLED")
         for job in (first, pair[1]):
