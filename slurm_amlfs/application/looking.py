@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.application.ports import Slurm
@@ -107,8 +108,14 @@ class Looks:
     living_trouble: str = ""
     swept: bool = False
 
-    def seen(self, now: datetime, running: Iterable[str], spaces: Mapping[str, SpaceView]) -> Seen:
-        """Put the latest looks together for a pass."""
+    def seen(
+        self,
+        now: datetime,
+        running: Iterable[str],
+        spaces: Mapping[str, SpaceView],
+        spaceless: Mapping[str, str] = MappingProxyType({}),
+    ) -> Seen:
+        """Put the latest looks together for a pass; the last two are `Seen.spaces` and `Seen.spaceless`."""
         return Seen(
             now,
             frozenset(running),
@@ -118,6 +125,7 @@ class Looks:
             foreseen=self.foreseen,
             awaited=self.awaited,
             spaces=dict(spaces),
+            spaceless=dict(spaceless),
             declared=self.declared,
             living=self.living or (),
             unadopted=self.living is None,

@@ -210,7 +210,8 @@ class Loop:
 
     def _pass(self, now: datetime) -> None:
         before = self._records
-        decision = self._decide(self._looks.seen(now, self._running.futures, self._spaces.known))
+        spaces = self._spaces
+        decision = self._decide(self._looks.seen(now, self._running.futures, spaces.known, spaces.troubles))
         self._outside.store.save(before, decision.records, decision.events)
         self._records = decision.records
         self._notices.take(before, decision.records, decision.events)

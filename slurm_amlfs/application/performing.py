@@ -73,6 +73,18 @@ class FileSystem:
     lustre: Lustre
     namespace: Namespace
 
+    def reached(self, name: str) -> Lustre:
+        """Give the mount of the file system of this name.
+
+        Raises:
+            TemporaryError: it is not mounted, or does not answer.
+        """
+        if not self.lustre.mounted():
+            raise TemporaryError(
+                f"the file system {name} is not mounted on the daemon's host; mount it, it goes on by itself"
+            )
+        return self.lustre
+
 
 class Performer:
     """Does errands, each in whatever thread calls. What walks trees goes on from slice to slice."""
@@ -193,10 +205,7 @@ class Performer:
 
     def _fs(self, name: str) -> FileSystem:
         fs = self._file_systems[name]
-        if not fs.lustre.mounted():
-            raise TemporaryError(
-                f"the file system {name} is not mounted on the daemon's host; mount it, it goes on by itself"
-            )
+        fs.reached(name)
         return fs
 
     def _count(self, errand: Count) -> Counted:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from slurm_amlfs.application.looking import is_over
 from slurm_amlfs.application.performing import FileSystem
 from slurm_amlfs.application.ports import PoolsPort
+from slurm_amlfs.application.tally import Tally
 from slurm_amlfs.domain import capacity
 from slurm_amlfs.domain.errand import Evict
 from slurm_amlfs.domain.lease import LeaseKey
@@ -25,11 +26,16 @@ _POOLS_EVERY = timedelta(seconds=30)
 
 
 class Spaces:
-    """The latest looks. `known` is what a pass may count on: where somebody's bytes may have to be restored."""
+    """The latest looks. `known` is what a pass may count on: where somebody's bytes may have to be restored.
+
+    `troubles` say why there is no look at one of those.
+    """
 
     def __init__(self, rules: Rules, pools: PoolsPort | None) -> None:
         """Take the port, None where Slurm is told of no pools."""
         self.known: dict[str, SpaceView] = {}
+        self.troubles: dict[str, str] = {}
+        self._failed = Tally()
         self._rules = rules
         self._pools = pools
         self._wanted: frozenset[str] = frozenset()
@@ -45,6 +51,7 @@ class Spaces:
         for name in set(self._looked) - self._wanted:
             del self._looked[name]
             self.known.pop(name, None)
+            self.troubles.pop(name, None)
 
     def due(self, now: datetime) -> list[str]:
         """Name the file systems to look at now."""
@@ -77,23 +84,35 @@ class Spaces:
 
     def _look(self, name: str, fs: FileSystem) -> Callable[[], bool]:
         """Read a file system's room. Without an answer a pass knows of no room, and the pools are as they were."""
+        trouble = ""
         try:
-            space = fs.lustre.space() if fs.lustre.mounted() else None
-        except AmlfsError:
-            space = None
+            space = fs.reached(name).space()
+        except AmlfsError as error:
+            space, trouble = None, error.message
 
         def put() -> bool:
+            self._say(name, trouble)
             if space is not None:
                 self._latest[name] = space
                 self._news = True
             if name not in self._wanted:
                 return False
-            news = self.known.pop(name, None) != space
+            before = (self.known.pop(name, None), self.troubles.pop(name, ""))
             if space is not None:
                 self.known[name] = space
-            return news
+            else:
+                self.troubles[name] = trouble
+            return before != (space, trouble)
 
         return put
+
+    def _say(self, name: str, trouble: str) -> None:
+        """Log a look that failed, now and then, and the first that works again."""
+        if not trouble:
+            if times := self._failed.worked(name):
+                log.info("space-known-again", extra={"amlfs_pairs": {"fs": name, "failed": times}})
+        elif times := self._failed.failed(name):
+            log.warning("space-unknown", extra={"amlfs_pairs": {"fs": name, "error": trouble, "times": times}})
 
     def tell(self, records: Records, ahead: Iterable[LeaseKey]) -> None:
         """Let Slurm's pools be as the latest looks and the records are, if there was a look since the last time."""

@@ -56,7 +56,7 @@ def _let_in(draft: Draft, claim: Claim) -> None:
         if held is not None:
             # What an earlier proof found done may have been names only, or given back since.
             draft.change([replace(held, let_in=True, admitted=draft.now, bytes_done=held.held_bytes)])
-            if held.message.startswith(capacity.WAITING):
+            if held.message.startswith((capacity.WAITING, capacity.UNSEEN)):
                 riding.say(draft, draft.leases[key], "")
 
 

@@ -19,6 +19,9 @@ GIB = 1 << 30
 WAITING = "waiting for space"
 """How the message of a lease begins for whose bytes there is no room."""
 
+UNSEEN = "waiting for a look at the free space"
+"""How it begins where it is not known whether there is room."""
+
 GRANULE_BYTES = GIB
 """What Slurm rounds capacity up to."""
 

@@ -58,7 +58,8 @@ class Ledger:
     def why(self, lacks_bytes: int) -> str:
         """Say why so much does not fit."""
         if self._space is None:
-            return "waiting for a look at the free space"
+            trouble = self._draft.seen.spaceless.get(self.fs, "")
+            return ": ".join(filter(None, (capacity.UNSEEN, trouble)))
         if lacks_bytes <= self._room_bytes:
             return f"{capacity.WAITING} on {self.fs}: job {self.kept_by} has waited longer and keeps what it needs"
         free = f"{max(self._room_bytes, 0) / capacity.GIB:.1f} GiB are free"

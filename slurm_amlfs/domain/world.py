@@ -130,9 +130,9 @@ class Seen:
 
     `jobs` is None while Slurm does not answer; a job of `asked_jobs` that it lacks is gone. `running` are the keys of
     errands under way, `foreseen` what the queue will need, `awaited` who waits for the end of which job,
-    `spaces` the room on each file system, `declared` in hold mode the records of all jobs with directives. `living` are
-    jobs that use their files, known here or not; `unadopted` says that Slurm has not told them since the daemon was
-    started, so that nothing may be given back.
+    `spaces` the room on each file system, `spaceless` why that could not be looked at, `declared` in hold mode the
+    records of all jobs with directives. `living` are jobs that use their files, known here or not; `unadopted` says
+    that Slurm has not told them since the daemon was started, so that nothing may be given back.
     """
 
     now: datetime
@@ -143,6 +143,7 @@ class Seen:
     foreseen: Mapping[LeaseKey, Foreseen] = field(default_factory=dict)
     awaited: Mapping[JobName, tuple[QueuedJob, ...]] = field(default_factory=dict)
     spaces: Mapping[str, SpaceView] = field(default_factory=dict)
+    spaceless: Mapping[str, str] = field(default_factory=dict)
     declared: Mapping[int, JobRecord] = field(default_factory=dict)
     living: tuple[LivingJob, ...] = ()
     unadopted: bool = False

@@ -69,6 +69,27 @@ def test_what_was_seen_where_nobody_waits_is_forgotten() -> None:
         assert room.due(1) == ["amlfs"]
 
 
+def test_a_look_that_fails_says_why_once() -> None:
+    """Whoever waits for room is told, by a pass that the news asks for; nothing of it stays when it works again."""
+    room = Room(None)
+    room.spaces.plan(WAITING)
+    well = room.look(0, WAITING)
+    room.arm.lustre.is_mounted = False
+    failed = [room.look(seconds, WAITING) for seconds in (10, 20)]
+    known, troubles = dict(room.spaces.known), dict(room.spaces.troubles)
+    room.arm.lustre.is_mounted = True
+    again = room.look(30, WAITING)
+
+    assert (well, failed, again) == (True, [True, False], True)
+    assert known == {}
+    assert troubles["amlfs"].startswith("the file system amlfs is not mounted on the daemon's host; mount it")
+    assert room.spaces.troubles == {}
+    room.arm.lustre.is_mounted = False
+    room.look(40, WAITING)
+    room.spaces.plan(Records())
+    assert room.spaces.troubles == {}
+
+
 def test_with_pools_there_is_a_slow_look_at_all() -> None:
     """Every half minute, as often as Slurm asks; it makes no pass, and no pass counts on it."""
     pools = FakePools()

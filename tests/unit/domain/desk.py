@@ -68,6 +68,7 @@ class Desk:
         self.looked = True
         self.running: set[str] = set()
         self.space: SpaceView | None = SpaceView(10**15, 10**15)
+        self.spaceless: dict[str, str] = {}
         self.queue: list[QueuedJob] = []
         self.foreseen: dict[LeaseKey, Foreseen] = {}
         self.awaited: Mapping[JobName, tuple[QueuedJob, ...]] = {}
@@ -99,6 +100,7 @@ class Desk:
             foreseen={**foresee(self.queue, self.rules), **self.foreseen},
             awaited=self.awaited,
             spaces=spaces,
+            spaceless=self.spaceless,
             living=self.living,
             unadopted=self.unadopted,
         )

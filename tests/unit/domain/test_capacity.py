@@ -45,6 +45,22 @@ def test_an_unknown_space_waits() -> None:
     assert desk.wish(ProveIn).lease.prefix == "/a/"
 
 
+def test_a_space_that_cannot_be_looked_at_says_why() -> None:
+    """Nothing else touches Lustre for a job that was not let in, so nothing else would tell that it is gone."""
+    desk = Desk()
+    desk.space = None
+    landed(desk, 1, "stage_in prefix=/a/")
+    desk.trouble = "ARM does not answer"
+    desk.spaceless = {"amlfs": "it is not mounted; mount it"}
+    desk.settle()
+    gone = desk.board().message
+    desk.space, desk.spaceless = room(100, 50), {}
+    desk.settle()
+
+    assert gone == "waiting for a look at the free space: it is not mounted; mount it"
+    assert desk.board().message == ""
+
+
 def test_who_waits_for_space_says_how_much_is_wanted_and_free() -> None:
     """The reserve is not free; names alone want no room."""
     desk = Desk()
