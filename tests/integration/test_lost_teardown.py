@@ -1,6 +1,6 @@
 """slurmctld's own race at a cancel: it kills the teardown that it has just begun, and the job keeps its burst buffer.
 
-Its word to kill what runs for the job is heard here when the teardown runs, instead of before.
+Its word to kill what runs for the job is kept back here in its pipe, and heard when the teardown runs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pytest
 
 from sandbox.site import Site
 from tests.integration import buffers, hooks, seeing
+from tests.integration.slurmscriptd import Slurmscriptd
 from tests.integration.test_left_behind import MENDS, TELLS, configured, jobs_on
 
 pytestmark = pytest.mark.integration
@@ -33,16 +34,14 @@ def lose_teardown(site: Site, name: str) -> int:
     job = site.submit("alice", "#!/bin/sh\ntrue\n", f"--amlfs-import=/{name}/", f"--amlfs-export=/jobs/{name}/")
     seeing.wait_for_burst_buffer(site, job, "staged-in")
     with hooks.hanging(site, "job_teardown") as begun:
-        site.run("alice", ["scancel", str(job)])
-
-        def killed() -> bool:
-            return buffers.KILLED.format(job=job) in site.slurmctld.said()
-
-        # The race may come by itself, before the teardown has begun to hang.
-        site.wait(lambda: begun.exists() or killed(), seeing.LONG, f"the teardown of job {job} runs")
-        if not killed():
-            hooks.tell_slurmscriptd_late(site, job)
-        site.wait(killed, seeing.LONG, f"slurmctld kills the teardown of job {job}")
+        slurmscriptd = Slurmscriptd(site)
+        with slurmscriptd.stopped():
+            site.run("alice", ["scancel", str(job)])
+            word = slurmscriptd.take_kill(job)
+        site.wait(begun.exists, seeing.LONG, f"the teardown of job {job} runs")
+        slurmscriptd.put(word)
+        killed = buffers.KILLED.format(job=job)
+        site.wait(lambda: killed in site.slurmctld.said(), seeing.LONG, f"slurmctld kills the teardown of job {job}")
     return job
 
 
