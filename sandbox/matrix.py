@@ -2,8 +2,8 @@
 
 `--on=trixie,forky` takes some of the releases, and names of tests, as pytest names them, some of the tests. Each test
 file runs by itself, in a cell of its own, so that none can spoil another's. The release of this machine runs here, the
-others in root folders that tools/release-root makes. The releases run side by side, since tests mostly wait. The table
-is printed and written to build/matrix.md.
+others in root folders that tools/release-root makes. The releases run side by side, since tests mostly wait; what holds
+to a few seconds runs alone, at the end. The table is printed and written to build/matrix.md.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 from sandbox.matrix_report import FILE_VARIABLE, Ran, read
@@ -27,6 +28,8 @@ CODENAMES = ("bookworm", "trixie", "forky")
 """Debian's names for its releases 12 to 14, which have Slurm 22.05, 24.11 and 26.05."""
 FILE_SECONDS = 1800
 """What a test file may take. The longest takes a few minutes on a quiet machine."""
+ALONE = ("tests/integration/test_reconfigure.py",)
+"""Files that hold Slurm and us to a few seconds. They run after all others, on one release after the other."""
 OPTIONS = ("--no-skips", "-q", "-p", "no:cacheprovider", "-p", "sandbox.matrix_report")
 
 
@@ -90,27 +93,33 @@ class Place:
         )
 
 
-def _run_side_by_side(places: Mapping[str, Place], files: Mapping[str, Sequence[str]], matrix: Matrix) -> None:
-    """Run the files one after the other on each release; an interrupt ends each release's series."""
+def run(places: Mapping[str, Place], files: Mapping[str, Sequence[str]], matrix: Matrix) -> None:
+    """Run the files, each release's one after the other; an interrupt ends each release's series."""
     over = threading.Event()
 
-    def run(release: str) -> None:
-        for file, tests in files.items():
-            if over.is_set():
-                return
-            cell = places[release].test(tests)
-            matrix.put(release, file, cell)
-            sys.stdout.write(f"matrix: {release}: {Path(file).name}: {cell.text}\n")
-            sys.stdout.flush()
+    def put(release: str, file: str) -> None:
+        if over.is_set():
+            return
+        cell = places[release].test(files[file])
+        matrix.put(release, file, cell)
+        sys.stdout.write(f"matrix: {release}: {Path(file).name}: {cell.text}\n")
+        sys.stdout.flush()
+
+    def put_most(release: str) -> None:
+        for file in files:
+            if file not in ALONE:
+                put(release, file)
 
     with ThreadPoolExecutor(len(places)) as pool:
-        running = [pool.submit(run, release) for release in places]
+        running = [pool.submit(put_most, release) for release in places]
         try:
             for it in running:
                 it.result()
         except BaseException:
             over.set()
             raise
+    for release, file in product(places, (file for file in files if file in ALONE)):
+        put(release, file)
 
 
 def _own_codename() -> str:
@@ -134,7 +143,7 @@ def main() -> None:
     places = [Place(codename) for codename in codenames]
     releases = [place.prepare() for place in places]
     matrix = Matrix({release: {} for release in releases})
-    _run_side_by_side(dict(zip(releases, places, strict=True)), by_file(tests), matrix)
+    run(dict(zip(releases, places, strict=True)), by_file(tests), matrix)
     table = matrix.table()
     (ROOT / "build/matrix.md").write_text(table, encoding="utf-8")
     print(table)

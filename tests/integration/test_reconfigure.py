@@ -25,7 +25,7 @@ pytestmark = [
 
 JOBS, PREFIXES = 100, 10
 BAR_SECONDS = 5.0
-"""From the ask that Slurm's hook writes for a job to the daemon's answer."""
+"""From Slurm's ask for a job to its showing the job staged in, and so from its hook's ask to the daemon's answer."""
 SCRIPT = "#!/bin/sh\n#AMLFS stage_in prefix=/{prefix}/\ntrue\n"
 ALL_CPUS = "--cpus-per-task=64"
 
@@ -47,13 +47,13 @@ def busy(_in_a_cell: None) -> Iterator[Site]:
 def test_jobs_that_wait_staged_in_are_staged_in_again_at_once(
     busy: Site, name: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """Every one is answered within five seconds of its hook's asking, from what is on Lustre.
+    """Every one is staged in again within five seconds of Slurm's asking, from what is on Lustre.
 
     Slurm's ask is the line in slurmctld's log with which it makes a job staging-in again. It then starts two processes
-    for each job, setup and data_in, and the file that data_in writes is what the daemon answers: only from there on is
-    the time ours, and held to the bar. How soon Slurm has run those 200 is up to the machine. It hears the answer at
-    its next poll, up to a PollInterval later (1 s here, 3 s as shipped, 15 s by Slurm's default), and shows staged-in
-    then. All three times are told. The minute by which Slurm puts the jobs off before it asks is cut short here.
+    for each job, setup and data_in, which writes the file that the daemon answers. Slurm hears the answer at its next
+    poll, up to a PollInterval later (1 s here, 3 s as shipped, 15 s by Slurm's default), and shows staged-in then. How
+    soon Slurm has run those 200 processes is up to the machine, and is most of it: so the matrix runs this alone. All
+    three times are told. The minute by which Slurm puts the jobs off before it asks is cut short here.
     """
     jobs = staged_in(busy, name)
     imports, before = len(busy.faults.imports()), {asked(busy, job)[0] for job in jobs}
@@ -77,11 +77,15 @@ def test_jobs_that_wait_staged_in_are_staged_in_again_at_once(
     busy.wait(lambda: states(busy, jobs) == {"staged-in"}, seeing.LONG, "all are staged in for Slurm")
     log = busy.slurmctld.said()[said:]
     by_slurm, shown = logged(_BEGUN, log), logged(_STAGED_IN, log)
-    answers = since(by_hook, answered, jobs)
-    record_property("figure", told("from the hook's ask to the daemon's answer", answers))
-    record_property("figure", told("from Slurm's ask to the daemon's answer", since(by_slurm, answered, jobs)))
-    record_property("figure", told("from Slurm's ask to staged-in in Slurm", since(by_slurm, shown, jobs)))
-    assert max(answers) <= BAR_SECONDS
+    answers, staged = since(by_hook, answered, jobs), since(by_slurm, shown, jobs)
+    figures = (
+        told("from the hook's ask to the daemon's answer", answers),
+        told("from Slurm's ask to the daemon's answer", since(by_slurm, answered, jobs)),
+        told("from Slurm's ask to staged-in in Slurm", staged),
+    )
+    for figure in figures:
+        record_property("figure", figure)
+    assert max(*answers, *staged) <= BAR_SECONDS, "; ".join(figures)
     assert len(busy.faults.imports()) == imports
     busy.run("alice", ["scancel", "--user=alice"])
     for job in jobs:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from sandbox.matrix import ALONE, Place, run
 from sandbox.matrix_report import FILE_VARIABLE, Ran, read
 from sandbox.matrix_table import Cell, Matrix, by_file
 from tests.integration.releases import not_for
@@ -123,6 +126,36 @@ def test_not_green(made: Matrix, wrong: list[str]) -> None:
 def test_tests_by_file() -> None:
     """In their order, each file once."""
     assert by_file(["a.py::x", "b.py", "a.py::y"]) == {"a.py": ["a.py::x", "a.py::y"], "b.py": ["b.py"]}
+
+
+class Fake(Place):
+    """A release that only writes down what it runs, and in which thread."""
+
+    def __init__(self, ran: list[tuple[str, int]], both: threading.Barrier) -> None:
+        super().__init__("none")
+        self._ran, self._both = ran, both
+
+    def test(self, tests: Sequence[str]) -> Cell:
+        """Wait for the other release, unless this is to run alone."""
+        [file] = tests
+        if file not in ALONE:
+            self._both.wait(20)
+        self._ran.append((file, threading.get_ident()))
+        return Cell([], 0.0)
+
+
+def test_what_holds_to_seconds_runs_alone() -> None:
+    """After all that runs side by side, and on one release after the other, wherever it stands in the list."""
+    [alone] = ALONE
+    assert (PROJECT / alone).exists()
+    ran: list[tuple[str, int]] = []
+    both = threading.Barrier(2)
+    places = {release: Fake(ran, both) for release in ("22.05", "26.05")}
+    made = Matrix()
+    run(places, {it: [it] for it in (alone, "a.py", "b.py")}, made)
+    assert [file for file, _ in ran[-2:]] == [alone, alone]
+    assert len({thread for file, thread in ran if file == alone}) == 1
+    assert {release: list(row) for release, row in made.cells.items()} == {it: ["a.py", "b.py", alone] for it in places}
 
 
 @pytest.mark.parametrize(
