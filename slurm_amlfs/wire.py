@@ -46,7 +46,8 @@ class Request:
     `sender_uid` is not in the file: it is the file's owner, which the reader fills in. `uid` and `gid` are the job's
     as the hook knows them (-1 where Slurm did not tell it). `directives` are the `#AMLFS` lines without `#AMLFS `.
     `token` names this ask, so that its hook can tell an answer to it from an older one. `fs` and `prefix` are only in
-    requests about leases, which have no job (0) and nothing else.
+    requests about leases, which have no job (0) and nothing else. `absent`: at the end of the run nodes of it were not
+    up, so that it never began; it is only in what EpilogSlurmctld writes.
     """
 
     kind: RequestKind
@@ -60,6 +61,7 @@ class Request:
     sender_uid: int = -1
     fs: str = ""
     prefix: str = ""
+    absent: bool = False
 
 
 class Answer(StrEnum):
@@ -162,6 +164,7 @@ def dump_request(request: Request) -> bytes:
             ("gid", str(request.gid)),
             ("hurry", "true" if request.hurry else "false"),
             ("exit_code", str(request.exit_code)),
+            *([("absent", "true")] if request.absent else []),
             *(("directive", line) for line in request.directives),
         ],
     )
@@ -187,6 +190,7 @@ def load_request(data: bytes, sender_uid: int) -> Request:
             exit_code=int(one.get("exit_code", "-1")),
             directives=tuple(many.get("directive", ())),
             sender_uid=sender_uid,
+            absent=one.get("absent") == "true",
         )
     except (KeyError, ValueError) as error:
         raise UserError(f"a request with a bad or missing value: {error}") from error

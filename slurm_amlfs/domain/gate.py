@@ -40,7 +40,9 @@ class Run:
 
     `number` counts requeues before it, `turned` is when its gate was opened. `owner_holds`: its owner wants it held.
     `after` are all the jobs that it has been seen to wait for: Slurm forgets them when they have ended. `submitted`
-    tells it from one of another job by the same id, of a Slurm that has lost its state.
+    tells it from one of another job by the same id, of a Slurm that has lost its state. `began`: it was seen to
+    run. `absent`: when it ended, nodes of it had not come. `doubted` is since when neither is known of one that ended
+    as one may whose nodes did not come.
     """
 
     number: int
@@ -49,6 +51,9 @@ class Run:
     owner_holds: bool = False
     after: frozenset[JobName] = frozenset()
     submitted: datetime | None = None
+    began: bool = False
+    absent: bool = False
+    doubted: datetime | None = None
 
     @property
     def token(self) -> str:

@@ -245,7 +245,7 @@ def _alter(draft: Draft, job_id: int, life: Life) -> None:
     order = list(Life)
     if job is None or order.index(job.life) >= order.index(life):
         return
-    draft.jobs[job_id] = replace(job, life=life)
+    draft.jobs[job_id] = replace(job, life=life, run=runs.seen_to_run(job.run) if life is Life.RUNNING else job.run)
     draft.note(job_id, "started" if life is Life.RUNNING else "ended")
 
 

@@ -8,12 +8,22 @@ end of its job: it tells that the job has run, and how it ended once nobody else
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from slurm_amlfs.domain.draft import Draft
+from slurm_amlfs.domain.gate import Run
 from slurm_amlfs.domain.lingering import OVER
+from slurm_amlfs.domain.records import Job, Life
+from slurm_amlfs.domain.view import JobView
 from slurm_amlfs.wire import Request, RequestKind
 
 _COMPLETING = "COMPLETING"
+_NOTES_TAKE = timedelta(minutes=1)
+"""EpilogSlurmctld asks Slurm for 20 s at most, and Slurm may begin it late."""
+_ENDS_OF_RUNS = OVER - {"CANCELLED", "DEADLINE", "REVOKED"}
+"""Ends that a job does not come to while it is pending."""
+_MAY_NOT_HAVE_BEGUN = frozenset({"CANCELLED", "NODE_FAIL", "BOOT_FAIL"})
+"""Ends of a job whose nodes do not come (job_mgr.c: job_signal, kill_running_job_by_node_name, _job_fail)."""
 
 
 def with_directives(draft: Draft, request: Request) -> Request:
@@ -35,4 +45,53 @@ def stands(draft: Draft, request: Request) -> bool | None:
     view = draft.seen.jobs.get(request.job_id)
     if view is not None and view.job_state == _COMPLETING:
         return None
+    if view is not None and request.absent and _never_began(draft, view):
+        _note_absent(draft, view)
+        return False
     return bool(request.directives) and (view is None or view.job_state in OVER)
+
+
+def _never_began(draft: Draft, view: JobView) -> bool:
+    """Say whether the note that nodes of a run were not up is to be believed.
+
+    All else has to say the same, since an export too many does less harm than one that is dropped: nobody saw the job
+    run, and it ended as one that has not. Before srun and salloc have their nodes, somebody's shell may be at work.
+    """
+    job = draft.jobs.get(view.job_id)
+    began = job is not None and (job.life is Life.RUNNING or (job.run is not None and job.run.began))
+    return not began and _may_not_have_begun(view)
+
+
+def _may_not_have_begun(view: JobView) -> bool:
+    ended_so = view.job_state in _MAY_NOT_HAVE_BEGUN and (view.exit_code, view.exit_signal) == (0, 0)
+    return ended_so and not view.interactive
+
+
+def _note_absent(draft: Draft, view: JobView) -> None:
+    job = draft.jobs.get(view.job_id)
+    if job is not None and job.run is not None and not job.run.absent:
+        draft.jobs[view.job_id] = replace(job, run=replace(job.run, absent=True))
+        draft.note(view.job_id, "never began", "its nodes did not come")
+
+
+def seen_to_run(run: Run | None) -> Run | None:
+    """Know of a run, if there is one, that it has begun."""
+    return None if run is None else replace(run, began=True)
+
+
+def has_begun(draft: Draft, job: Job, view: JobView) -> bool | None:
+    """Say whether a run that nobody saw, and of whose end no note was heard, has begun, as far as its record tells.
+
+    None for a while where that is for the note to tell; if there is none it has, for all that is known.
+    """
+    run = job.run
+    if run is None or run.absent or view.job_state not in _ENDS_OF_RUNS:
+        return False
+    if not _may_not_have_begun(view):
+        return True
+    doubted = run.doubted or draft.now
+    draft.jobs[job.job_id] = replace(job, run=replace(run, doubted=doubted))
+    if draft.now >= doubted + _NOTES_TAKE:
+        return True
+    draft.wake_at(doubted + _NOTES_TAKE)
+    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slurm_amlfs.domain import lingering, receipts, riding
+from slurm_amlfs.domain import lingering, receipts, riding, runs
 from slurm_amlfs.domain.ask import Direction, ExportOn
 from slurm_amlfs.domain.bulletin import missing_note
 from slurm_amlfs.domain.draft import Draft
@@ -19,8 +19,6 @@ from slurm_amlfs.domain.view import JobView
 
 _RUNS = frozenset({"RUNNING", "SUSPENDED", "SIGNALING", "STOPPED", "RESIZING"})
 _ENDS = frozenset({"STAGE_OUT"})
-_HAVE_RUN = lingering.OVER - {"CANCELLED", "DEADLINE", "REVOKED"}
-"""Ends that a job does not come to while it is pending."""
 _WAITS_AGAIN = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 """What Slurm shows of a job whose stage-out waits if it was requeued: the requeue drops STAGE_OUT."""
 _ENDED_TO_RUN_AGAIN = "the job was requeued; on=each-run would export what a run leaves"
@@ -48,7 +46,7 @@ def _follow(draft: Draft, job: Job) -> Job:
         return _left(draft, job, view)
     if view.job_state in _RUNS and job.life is Life.PENDING:
         draft.note(job.job_id, "started")
-        return replace(job, life=Life.RUNNING)
+        return replace(job, life=Life.RUNNING, run=runs.seen_to_run(job.run))
     if view.job_state in _ENDS:
         if job.life is not Life.ENDED:
             draft.note(job.job_id, "ended")
@@ -63,16 +61,18 @@ def _left(draft: Draft, job: Job, view: JobView | None) -> Job:
     ran = job.life in {Life.RUNNING, Life.ENDED} and not job.token_out
     if view is not None and (lingering.is_being_mended(job, view) or lingering.may_be_hurried(draft, job, view)):
         return job
+    begun = job.life is Life.PENDING and view is not None and runs.has_begun(draft, job, view)
+    if begun is None:
+        return draft.jobs[job.job_id]
     if job.life is not Life.GONE:
         draft.note(job.job_id, "left Slurm", "" if view is None else view.job_state)
     gone = replace(job, life=Life.GONE, succeeded=job.succeeded if view is None else _well(view))
-    return replace(gone, orphaned=job.orphaned or ran) if job.run is None else _ask_for_exports(job, gone, view)
+    return replace(gone, orphaned=job.orphaned or ran) if job.run is None else _ask_for_exports(job, gone, ran=begun)
 
 
-def _ask_for_exports(before: Job, gone: Job, view: JobView | None) -> Job:
+def _ask_for_exports(before: Job, gone: Job, *, ran: bool) -> Job:
     """Where no hook asks, take the end of a job that has run for the ask; its note, by the same token, adds nothing."""
-    ran = before.life is not Life.PENDING or (view is not None and view.job_state in _HAVE_RUN)
-    if gone.run is None or gone.token_out or not ran:
+    if gone.run is None or gone.token_out or not (ran or before.life is not Life.PENDING):
         return gone
     return replace(gone, token_out=gone.run.token)
 

@@ -100,3 +100,40 @@ def test_a_job_that_is_cancelled_while_its_node_comes_leaves_nothing(cloudy: Sit
     board = cloudy.state_dir / "board" / str(job)
     cloudy.wait(lambda: not board.exists() or seeing.has_word(cloudy, job, "closed"), seeing.LONG, "the job is closed")
     assert not seeing.archives_of(cloudy, f"/jobs/{name}/")
+
+
+@pytest.fixture(scope="module")
+def cloudy_holds(_in_a_cell: None) -> Iterator[Site]:
+    """The same in hold mode."""
+    with Site.temporary(Options(hold=True, emulator=FAST, slurm_conf=CLOUD)) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("node", "ends"), [("c1", "CANCELLED"), ("c2", "NODE_FAIL")])
+def test_a_run_that_never_began_leaves_nothing_in_hold_mode(
+    cloudy_holds: Site, name: str, node: str, ends: str
+) -> None:
+    """Cancelled by its owner while its node comes, or given up by Slurm: what lies under its prefix is another's.
+
+    The daemon is away meanwhile, so that all it has is the record and the note of the end.
+    """
+    site = cloudy_holds
+    seeing.put_blob(site, f"{name}/in", b"x")
+    outputs = site.mount / "jobs" / name
+    outputs.mkdir(mode=0o777)
+    (outputs / "left").write_bytes(b"by an earlier job")
+    moves = (f"--amlfs-import=/{name}/", f"--amlfs-export=/jobs/{name}/")
+    job = site.submit("alice", "#!/bin/sh\ntrue\n", *moves, f"--nodelist={node}", "--no-requeue")
+    site.wait(lambda: site.job(job).get("NodeList") == node, seeing.LONG, f"job {job} is given {node}")
+    site.daemon.stop()
+    if ends == "CANCELLED":
+        site.run("alice", ["scancel", str(job)])
+    notes = site.state_dir / "inbox" / "new"
+    site.wait(lambda: list(notes.glob(f"*.{job}-ended")), 2 * seeing.LONG, "EpilogSlurmctld has left its note")
+    site.daemon.start()
+    seeing.wait_until_closed(site, job)
+    assert site.job(job)["JobState"] == ends
+    assert not list(notes.iterdir())
+    assert not seeing.archives_of(site, f"/jobs/{name}/")
+    assert not seeing.has_blob(site, f"jobs/{name}/left")
+    assert "export dropped" in seeing.words(site, job)

@@ -128,6 +128,40 @@ def test_an_end_asks_for_the_export(site: Site, code2: str, reason: str, code: i
     assert site.notes() == [expected]
 
 
+@pytest.mark.parametrize(("states", "code2", "absent"), [
+    ("ALLOCATED+CLOUD+NOT_RESPONDING+POWERING_UP", "0:0", True),
+    ("IDLE\nCOMPLETING+CLOUD+POWERED_DOWN", "0:0", True),
+    ("DOWN+CLOUD+NOT_RESPONDING+POWERED_DOWN", "0:0", True),
+    ("allocated+cloud+powered_down", "0:0", True),
+    ("mixed+cloud\nallocated+cloud+not_responding+powering_up", "0:0", True),
+    ("allocated+cloud+powering_up", "0:15", False),
+    ("idle+reboot_issued+powering_up", "0:0", False),
+    ("completing+cloud", "0:0", False),
+    ("IDLE+REBOOT_ISSUED+POWERING_UP", "0:0", False),
+    ("COMPLETING+CLOUD", "0:0", False),
+    ("DOWN+NOT_RESPONDING", "0:0", False),
+    ("POWERING_UP; exit 1", "0:0", False),
+])  # fmt: skip
+def test_an_end_tells_that_nodes_were_not_up(site: Site, states: str, code2: str, absent: bool) -> None:  # noqa: FBT001 - drawn
+    """Then the run never began. One that failed or was killed did, and what sinfo does not tell counts as up."""
+    words, _, fails = states.partition("; ")
+    site.program("sinfo", f'echo "$SLURM_CONF $*" >>{site.folder}/sinfo.log\necho "{words}"; {fails or "exit 0"}')
+    site.board(directives=("stage_out prefix=/a/",))
+    site.run(EPILOG, SLURM_JOB_EXIT_CODE2=code2, SLURM_JOB_NODELIST="c[1-2]", **RUN)
+    [note] = site.notes()
+    assert (note.absent, note.token, note.directives) == (absent, TOKEN, ("stage_out prefix=/a/",))
+    asked = site.told("sinfo")
+    assert asked.count("\n") == (code2 == "0:0")
+    assert "--nodes=c[1-2] " in asked or not asked
+
+
+def test_an_end_without_nodes_asks_for_none(site: Site) -> None:
+    """An empty list would be all nodes, one of which is always about to come."""
+    site.program("sinfo", "echo POWERING_UP")
+    site.run(EPILOG, SLURM_JOB_EXIT_CODE2="0:0", **RUN, **EXPORT)
+    assert not site.notes()[0].absent
+
+
 def test_an_end_without_a_board_is_told_as_well(site: Site) -> None:
     """The daemon finds the directives in the record, if it is still there."""
     site.run(EPILOG, SLURM_JOB_EXIT_CODE2="1:0", SLURM_JOB_UID="61001", SLURM_JOB_GID="61002", **RUN, **EXPORT)

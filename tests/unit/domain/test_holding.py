@@ -10,9 +10,9 @@ import pytest
 from slurm_amlfs.domain.errand import Comment, ProveOut, TurnGate
 from slurm_amlfs.domain.gate import Gate, Run
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.domain.records import Life
+from slurm_amlfs.domain.records import Life, Records
 from slurm_amlfs.domain.view import Hold, ImportState, JobName
-from slurm_amlfs.wire import Answer, RequestKind
+from slurm_amlfs.wire import Answer, Request, RequestKind
 from tests.unit.domain.desk import Desk, proved, unproved
 from tests.unit.domain.hold_desk import IN, OUT, HoldDesk
 
@@ -423,6 +423,106 @@ def test_a_note_tells_that_a_cancelled_job_had_run(desk: HoldDesk) -> None:
     desk.go(desk.note(RequestKind.DATA_OUT))
     desk.settle()
     assert desk.out().phase is Phase.WAITING
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "NODE_FAIL", "BOOT_FAIL"])
+@pytest.mark.parametrize("remembers", [True, False])
+@pytest.mark.parametrize("looks_first", [True, False])
+def test_a_run_whose_nodes_did_not_come_exports_nothing(
+    desk: HoldDesk,
+    state: str,
+    remembers: bool,  # noqa: FBT001 - drawn
+    looks_first: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """What lies under its prefix is not its own; also where the daemon has lost its memory, and the note comes late."""
+    desk.come(IN, OUT)
+    desk.bring()
+    desk.act()
+    desk.alter(job_state="CONFIGURING")
+    desk.settle()
+    if not remembers:
+        desk.records = Records()
+    desk.alter(job_state=state)
+    if looks_first:
+        desk.settle()
+        desk.go(after=30)
+    for _ in range(2):
+        desk.go(absent(desk))
+    desk.go(after=90)
+    desk.settle()
+    assert not desk.wished(ProveOut)
+    assert (desk.out().phase if 7 in desk.records.jobs else Phase.CANCELLED) is Phase.CANCELLED
+
+
+@pytest.mark.parametrize("more", [
+    {"exit_signal": 15}, {"exit_code": 1}, {"interactive": True}, {"job_state": "COMPLETED"}, {"job_state": "TIMEOUT"},
+])  # fmt: skip
+def test_all_else_has_to_say_too_that_the_nodes_did_not_come(desk: HoldDesk, more: dict[str, object]) -> None:
+    """One that may have run is exported, and so is one that nobody can be asked about."""
+    desk.come(IN, OUT)
+    desk.bring()
+    desk.act()
+    desk.alter(**{"job_state": "CANCELLED", **more})
+    desk.go(absent(desk))
+    desk.settle()
+    assert desk.out().phase is Phase.WAITING
+
+
+@pytest.mark.parametrize("looks_first", [True, False])
+def test_who_was_seen_to_run_had_nodes(desk: HoldDesk, looks_first: bool) -> None:  # noqa: FBT001 - drawn
+    """Whatever the note of its end says."""
+    desk.come(IN, OUT)
+    desk.bring()
+    desk.act()
+    desk.start()
+    desk.alter(job_state="CANCELLED")
+    if looks_first:
+        desk.settle()
+    desk.go(absent(desk))
+    desk.settle()
+    assert desk.out().phase is Phase.WAITING
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_lost_sign_exports_what_may_be_a_runs(desk: HoldDesk, gone: bool) -> None:  # noqa: FBT001 - drawn
+    """A node failed, and no note says that it never came; or one does, and Slurm has forgotten what job it was."""
+    desk.come(IN, OUT)
+    desk.bring()
+    desk.act()
+    note = absent(desk)
+    desk.alter(job_state="NODE_FAIL")
+    if gone:
+        del desk.roll[7]
+        desk.go(note)
+    desk.settle()
+    desk.go(after=90)
+    assert desk.out().phase is Phase.WAITING
+
+
+def test_nodes_that_did_not_come_say_nothing_of_the_next_run(desk: HoldDesk) -> None:
+    """The job is sent back for them and runs elsewhere, between two looks; what that run leaves is exported."""
+    desk.come(IN, OUT)
+    desk.bring()
+    desk.act()
+    desk.requeue()
+    desk.settle(absent(desk))
+    assert desk.act() == [TurnGate(7, Hold.ADMIN)]
+    desk.drop_receipts()
+    desk.settle()
+    desk.count(there=True)
+    desk.settle()
+    desk.prove()
+    desk.receipt()
+    desk.settle()
+    desk.act()
+    desk.alter(job_state="FAILED", exit_code=1)
+    desk.settle()
+    assert desk.out().phase is Phase.WAITING
+
+
+def absent(desk: HoldDesk) -> Request:
+    """Write the note that EpilogSlurmctld does where nodes of the run are not up."""
+    return replace(desk.note(RequestKind.DATA_OUT, 7, 0, IN, OUT), absent=True)
 
 
 def test_silence_turns_nothing(desk: HoldDesk) -> None:
