@@ -79,16 +79,23 @@ tools/azurite/node_modules/.ready: tools/azurite/package.json tools/azurite/pack
 	@touch $@
 
 .PHONY: programs
-programs: build/spank_amlfs.so build/lfs
+programs: build/spank_amlfs.so build/lfs build/copytool.so
 
 build/spank_amlfs.so: $(wildcard spank/*.c spank/*.h) spank/Makefile | packages
 	@echo "setup: $@"
 	@$(MAKE) -C spank OUT=$(abspath $@)
 
-build/lfs: $(wildcard slurm_amlfs/emulator/*.c slurm_amlfs/emulator/*.h) | packages
+COMPILED := -std=c11 -O2 -Wall -Wextra -Werror
+
+build/lfs: $(wildcard slurm_amlfs/emulator/lfs*.c slurm_amlfs/emulator/*.h) | packages
 	@echo "setup: $@"
 	@mkdir -p build
-	@$(CC) -std=c11 -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$^)
+	@$(CC) $(COMPILED) -o $@ $(filter %.c,$^)
+
+build/copytool.so: slurm_amlfs/emulator/copytool.c | packages
+	@echo "setup: $@"
+	@mkdir -p build
+	@$(CC) $(COMPILED) -shared -fPIC -o $@ $<
 
 # Root folders with other releases of Debian and Slurm. `make test` runs the tests that differ most between releases on the
 # newest one; the folder is made while the checks run.

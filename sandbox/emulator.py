@@ -18,6 +18,7 @@ CODE = {"PYTHONPATH": str(ROOT)}
 """These programs run the code of this clone, from whichever clone the virtual environment was made."""
 
 LFS = ROOT / "build/lfs"
+COPYTOOL = ROOT / "build/copytool.so"
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 RESOURCE_GROUP = "sandbox"
 AMLFS = "amlfs-sandbox"

@@ -18,6 +18,7 @@ from slurm_amlfs.emulator.bodies import Place
 from slurm_amlfs.emulator.checks import location
 from slurm_amlfs.emulator.contents import Contents
 from slurm_amlfs.emulator.control_api import ControlApi
+from slurm_amlfs.emulator.copytool import Copytool
 from slurm_amlfs.emulator.engine import Engine
 from slurm_amlfs.emulator.faults import Faults
 from slurm_amlfs.emulator.faulty import FaultyContents
@@ -42,7 +43,8 @@ TEBIBYTE = 2**40
 class Settings:
     """What the emulator is started with.
 
-    Blobs are in the container of `container_url` (Azurite), or under the folder `contents` where that is given.
+    Blobs are in the container of `container_url` (Azurite), or under the folder `contents` where that is given;
+    `copytool` is a library that restores small ones from there.
     Without `mount` there is ARM only. `port` 0 is any free one. `max_requests` is Lustre's hsm.max_requests.
     `cache_seconds` is how long the kernel may remember names and attributes.
     """
@@ -50,6 +52,7 @@ class Settings:
     folder: Path
     container_url: str = ""
     contents: Path | None = None
+    copytool: Path | None = None
     mount: Path | None = None
     port: int = 0
     subscription: str = "00000000-0000-0000-0000-000000000000"
@@ -94,10 +97,11 @@ def running(settings: Settings) -> Iterator[Emulator]:
         stack.enter_context(_alone(settings.folder))
         stopping = threading.Event()
         faults, journal = Faults(), Journal()
+        copytool = _copytool(settings, faults)
         contents = FaultyContents(_contents(settings), faults, stopping)
         stack.callback(contents.close)
         rate = RestoreRate(settings.rates.restore_bytes_per_second)
-        hsm = MarkedHsm(settings.folder, contents, settings.capacity_bytes, rate, settings.max_requests)
+        hsm = MarkedHsm(settings.folder, contents, settings.capacity_bytes, rate, settings.max_requests, copytool)
         stack.callback(hsm.close)
         mounted = Mounted(hsm, settings.mount, settings.cache_seconds, faults) if settings.mount else None
         if mounted:
@@ -155,6 +159,14 @@ def _contents(settings: Settings) -> Contents:
         contents.close()
         raise
     return contents
+
+
+def _copytool(settings: Settings, faults: Faults) -> Copytool | None:
+    if settings.copytool is None:
+        return None
+    if settings.contents is None:
+        raise UserError("--copytool restores from a folder only; give --contents FOLDER, or leave it out")
+    return Copytool(settings.copytool, settings.contents, faults)
 
 
 def _place(settings: Settings) -> Place:

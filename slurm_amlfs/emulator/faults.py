@@ -105,6 +105,11 @@ class Faults:
         with self._changed:
             return tuple(self._set.values())
 
+    @property
+    def any(self) -> bool:
+        """Say whether a fault has been set and not cleared."""
+        return bool(self._set)
+
     def take(self, name: Name, operation: str) -> Fault | None:
         """Let a fault happen once, if it is set for this operation and not used up."""
         if name not in self._set:

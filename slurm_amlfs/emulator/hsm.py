@@ -17,6 +17,7 @@ from pathlib import Path
 
 from slurm_amlfs.domain.view import FileKind
 from slurm_amlfs.emulator import quick_calls
+from slurm_amlfs.emulator.copytool import Copytool
 from slurm_amlfs.emulator.files import Files
 from slurm_amlfs.emulator.hsm_rules import (
     ARCHIVED,
@@ -57,25 +58,26 @@ class Hsm:
 
     `on_change` is called with each path that changed by other means than `files`, after the change and without locks.
     `max_requests` is how many HSM requests run at a time (Lustre's hsm.max_requests, 3 there by default; 384 in a
-    Microsoft engineer's settings for lemur).
+    Microsoft engineer's settings for lemur). `copytool` restores what it can where `restore_rate` is unlimited.
 
     Raises:
         PermanentError: the folder cannot hold extended attributes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is set up with
         self,
         folder: Path,
         contents: Contents,
         capacity_bytes: int,
         restore_rate: RestoreRate = RestoreRate(),  # noqa: B008 - frozen
         max_requests: int = MAX_REQUESTS,
+        copytool: Copytool | None = None,
     ) -> None:
         self.tree = Tree(folder)
         self._folder = folder
         self._space = Space(capacity_bytes, load_used_bytes(folder, self.tree))
         self.inodes = Inodes(self.tree, self._space)
-        self._transfers = Transfers(self.tree, self.inodes, self._space, contents, restore_rate)
+        self._transfers = Transfers(self.tree, self.inodes, self._space, contents, restore_rate, copytool)
         self.on_change: Callable[[str], None] = _nobody
         self._requests = Requests(folder / "requests", max_requests, self._run, self._after)
         self.files = Files(self.tree, self.inodes, self._space, self._requests, self._restore_for_io)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -63,6 +63,13 @@ class Space:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self.used_bytes += size
 
+    def take_what(self, move: Callable[[int], int]) -> int:
+        """Count as used what `move` says, who is told how many bytes are free; negative is nothing. Return the same."""
+        with self._lock:
+            size = move(self.capacity_bytes - self.used_bytes)
+            self.used_bytes += max(0, size)
+            return size
+
     def give(self, size: int) -> None:
         """Count `size` bytes as free again."""
         with self._lock:
@@ -83,6 +90,10 @@ class Inodes:
         self._tree = tree
         self._space = space
         self._table: dict[int, Inode] = {}
+
+    def at_rest(self, number: int) -> bool:
+        """Say whether nobody uses a file; to be asked by who has the lock."""
+        return number not in self._table
 
     def use(self, fd: int) -> Inode:
         """Find or make the record of an open backing file; `leave` ends the use."""

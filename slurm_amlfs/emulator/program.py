@@ -68,6 +68,9 @@ def emulator(  # noqa: PLR0913, PLR0917 - one argument per option
     contents: Annotated[
         Path | None, typer.Option(help="A folder whose files are the blobs, instead of Azurite.")
     ] = None,
+    copytool: Annotated[
+        Path | None, typer.Option(help="build/copytool.so, to restore small files of that folder faster.")
+    ] = None,
     subscription: Annotated[str, typer.Option(help="The subscription's id.")] = DEFAULTS.subscription,
     resource_group: Annotated[str, typer.Option(help="The resource group's name.")] = DEFAULTS.resource_group,
     amlfs: Annotated[str, typer.Option(help="The file system's name.")] = DEFAULTS.amlfs,
@@ -116,6 +119,7 @@ def emulator(  # noqa: PLR0913, PLR0917 - one argument per option
             folder=folder,
             container_url=container_url,
             contents=contents,
+            copytool=copytool,
             mount=mount,
             port=port,
             subscription=subscription,

@@ -29,6 +29,11 @@ class RestoreRate:
     bytes_per_second: float = 0.0
     files_per_second: float = 0.0
 
+    @property
+    def unlimited(self) -> bool:
+        """Say that nothing is held up."""
+        return not (self.bytes_per_second or self.files_per_second)
+
 
 class Spacing:
     """Turns amounts into waits so that no more than `per_second` passes; time in which nothing moved is not saved."""

@@ -229,6 +229,13 @@ class Tree:
             plain = False
         return path if plain else self._derived(path)
 
+    def is_plain(self, path: str) -> bool:
+        """Say whether a path is in the tree and, where its record names no blob, the name of its blob."""
+        try:
+            return HIDDEN not in path and self._parent_is_plain(path)
+        except OSError:
+            return False
+
     def remember_blob(self, path: str, blob: str, *, always: bool = False) -> None:
         """Note which blob a file belongs to, if its path does not tell it (or `always`, for a file of many names)."""
         record = self.record(path)
