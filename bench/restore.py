@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
@@ -41,7 +42,6 @@ from slurm_amlfs.domain.lease import LeaseKey
 from slurm_amlfs.domain.prefix import Namespace
 from slurm_amlfs.domain.view import BlobView, Children, HsmState
 from slurm_amlfs.emulator.door import PREFIX
-from slurm_amlfs.emulator.folder import FolderContents
 from slurm_amlfs.entrypoints.reaching import reach_lustre
 
 FILES = 100_000
@@ -64,12 +64,16 @@ class FolderBlobs:
     """The Blobs port on the emulator's folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._contents = FolderContents(folder)
+        self._folder = os.fspath(folder)
 
     def walk(self, prefix: str) -> Iterator[BlobView]:
-        """Stream the blobs whose name begins with `prefix`."""
-        for blob in self._contents.walk(prefix.removeprefix("/")):
-            yield BlobView(blob.name, blob.size, blob.last_modified)
+        """Stream the blobs in the folders of the folder `prefix`."""
+        above = prefix.strip("/")
+        for folder in _entries(f"{self._folder}/{above}"):
+            for entry in _entries(folder.path):
+                seen = entry.stat(follow_symlinks=False)
+                modified = datetime.fromtimestamp(seen.st_mtime, UTC)
+                yield BlobView(f"{above}/{folder.name}/{entry.name}", seen.st_size, modified)
 
     def pages(self, prefix: str) -> Iterator[list[BlobView]]:
         """Stream the same in one page."""
@@ -82,6 +86,15 @@ class FolderBlobs:
     def find(self, name: str) -> BlobView | None:
         """Look up one blob."""
         return next((blob for blob in self.walk(name) if blob.name == name), None)
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=_name)
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
 
 
 def main(files: int) -> int:

@@ -101,7 +101,7 @@ class Archives:
     def _check(self, ended: Ended) -> None:
         now = self._clock()
         doubted: list[str] = []
-        for batch in self._requests.batches(lambda: ended.number):
+        for batch in self._requests.batches():
             doubted += self._look(batch, ended, now)
         if doubted:
             self._doubt(doubted[:_MOST_DOUBTED], ended, now)

@@ -96,9 +96,9 @@ class Requests(Generic[WhatT]):
                 self._wait_for(path, request)
         return refused
 
-    def batches(self, ended: Callable[[], int]) -> Iterator[list[str]]:
-        """Yield what to look at; `ended` counts what was found to have ended, and each of those is told by `end`."""
-        return self._sparing.batches(self.asked, ended)
+    def batches(self) -> Iterator[list[str]]:
+        """Yield what to look at; what was found to have ended is told by `end` before the next is asked for."""
+        return self._sparing.batches(self.asked)
 
     def end(self, paths: Iterable[str]) -> list[Request[WhatT]]:
         """Take that requests have ended, whichever way."""

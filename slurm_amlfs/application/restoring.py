@@ -118,7 +118,7 @@ class Restores:
         ended = Ended()
         outstanding = len(self._requests.asked)
         now = self._clock()
-        for batch in self._requests.batches(lambda: ended.number):
+        for batch in self._requests.batches():
             self._look(batch, ended, now)
         self._seen = (outstanding, ended.number)
         return ended

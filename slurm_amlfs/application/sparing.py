@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Collection, Iterator
 
-_SAMPLE = 50
-"""Files that are looked at first, the oldest; while none of them has ended the others are left alone."""
+_SPOTS = 25
+"""Files that are looked at first, spread from the oldest to the youngest; up to the last of them that has ended the
+others are looked at, and those behind it left alone: the coordinator keeps about the order."""
 
 BATCH = 500
 """Files looked at, or asked for, in one go after that."""
@@ -25,17 +25,26 @@ class SparingLook:
         self._clock = clock
         self._looked_through = clock()
 
-    def batches(self, asked: Iterable[str], ended: Callable[[], int]) -> Iterator[list[str]]:
-        """Yield what to look at, the oldest first, as long as that is worth its calls; `ended` counts what it found."""
+    def batches(self, asked: Collection[str]) -> Iterator[list[str]]:
+        """Yield what to look at, the oldest first, as long as that is worth its calls.
+
+        `asked` has what is in flight in the order it was asked for; who looks at a batch takes out what has ended.
+        """
         now = self._clock()
+        paths = list(asked)
         through = now - self._looked_through >= _LOOK_THROUGH_SECONDS
         if through:
             self._looked_through = now
-        left = iter(list(asked))
-        size = BATCH if through else _SAMPLE
-        while batch := list(islice(left, size)):
-            before = ended()
+        elif paths:
+            spots = paths[:: -max(1, len(paths) // _SPOTS)]
+            looked = set(spots)
+            yield spots[::-1]
+            ended = next((number for number, path in enumerate(spots) if path not in asked), len(spots))
+            behind = paths.index(spots[ended]) if ended < len(spots) else 0
+            paths = [path for path in paths[:behind] if path in asked and path not in looked]
+        for at in range(0, len(paths), BATCH):
+            batch = paths[at : at + BATCH]
             yield batch
-            if not through and (ended() - before) * _YIELD < len(batch):
+            left = sum(path in asked for path in batch)
+            if not through and (len(batch) - left) * _YIELD < len(batch):
                 return
-            size = BATCH

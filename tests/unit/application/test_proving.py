@@ -114,6 +114,42 @@ def test_what_is_not_there_is_named(change: object, which: str) -> None:
     assert named.popitem()[1] == ()
 
 
+def test_states_of_a_fresh_import_are_hardly_asked_for_before_it_is_restored() -> None:
+    """Each state is a trip to the metadata server: one a file proves it, and a spot check is enough before."""
+    bench = Bench(tuple(f"a/{number:04}" for number in range(2000)))
+    found = bench.settle(bench.begin(window=2000))
+
+    assert (found.files_done, found.missing) == (2000, ())
+    assert len(bench.lustre.looked) <= 1.2 * 2000
+
+
+def test_no_restore_is_asked_for_where_all_is_whole() -> None:
+    """What a lease has kept on Lustre is proved at once, and needs no room among the restores of others."""
+    bench = Bench(tuple(f"a/{number:04}" for number in range(2000)))
+    bench.lustre.restoring += list(bench.lustre.files)
+    bench.lustre.finish_restores()
+
+    assert bench.begin(window=1).slice().files_done == 2000
+
+
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [
+        (lambda lustre, path: lustre.states.update({path: HsmState.EXISTS | HsmState.ARCHIVED}), ()),
+        (lambda lustre, path: lustre.lose(path), ("a/0777",)),
+        (lambda lustre, path: lustre.states.pop(path), ("a/0777",)),
+    ],
+)
+def test_what_the_spot_check_did_not_see_is_judged_by_its_own_state(change: object, missing: tuple[str, ...]) -> None:
+    """One among a thousand that is whole, lost, or just gone: the others are restored, and it is told as it is."""
+    bench = Bench(tuple(f"a/{number:04}" for number in range(1000)))
+    assert callable(change)
+    change(bench.lustre, "/a/0777")
+    found = bench.settle(bench.begin(window=1000))
+
+    assert (found.files_done, found.missing) == (1000 - len(missing), missing)
+
+
 def test_a_file_that_goes_while_it_is_restored_is_missing() -> None:
     """Deleted by somebody meanwhile: no endless wait."""
     bench = Bench()
