@@ -27,7 +27,7 @@ from typing import NoReturn
 
 from bench.report import Bar, Report, publish
 from sandbox import cell
-from sandbox.emulator import COPYTOOL, LFS, PATH, RESOURCE_GROUP, SUBSCRIPTION
+from sandbox.emulator import CODE, COPYTOOL, LFS, PATH, RESOURCE_GROUP, SUBSCRIPTION
 from sandbox.service import Service
 from sandbox.watch import until
 from slurm_amlfs.adapters.arm import ArmFileSystem
@@ -124,7 +124,7 @@ def _measure(folder: Path, files: int) -> dict[str, float]:
     argv += [f"--subscription={SUBSCRIPTION}", f"--resource-group={RESOURCE_GROUP}", f"--amlfs={AMLFS}"]
     argv += ["--walk-rate=0", "--import-rate=0", "--import-overhead=0", "--operation-seconds=0", "--restore-rate=0"]
     argv += [f"--copytool={COPYTOOL}"]
-    emulator = Service("emulator", argv, folder, lambda said: "ready arm=" in said, {"PATH": PATH})
+    emulator = Service("emulator", argv, folder, lambda said: "ready arm=" in said, {"PATH": PATH, **CODE})
     emulator.start()
     try:
         _import(emulator.said().partition("arm=")[2].split()[0], tuple(trees))
