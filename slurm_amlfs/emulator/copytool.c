@@ -1,9 +1,13 @@
 /*
- * A restore as it mostly is, in one call: a small released file whose blob is a file of the same size. Python takes an
- * interpreter's turn for each of these system calls. Whatever is not so is left as it is, for transfers.py, which tells.
+ * What the emulator does most often, in one call each, where Python takes an interpreter's turn for each system call.
+ *
+ * A restore as it mostly is: a small released file whose blob is a file of the same size. Whatever is not so is left as
+ * it is, for transfers.py, which tells. And the states of a directory's files, as door.py tells them.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +23,9 @@
 #define MOST_BYTES (1 << 14)
 #define PUNCHED_BYTES (1 << 20) /* transfers.py: whole blocks of any file system */
 #define NOT_SIMPLE (-1)
+#define LONGEST_RECORD_BYTES 8192 /* quick_calls.py */
+#define LINE_BYTES RECORD_BYTES   /* of an answer; copytool.py makes room for as many as there are names */
+#define HIDDEN ".fuse_hidden"     /* tree.py */
 
 /* Write what a released file's record is once its contents are there; return its length, or a negative number. */
 static int whole_record(int file, char *text)
@@ -96,4 +103,38 @@ int64_t amlfs_restore(const char *path, const char *blob, uint64_t number, int64
 	int64_t size = restore(file, blob, number, room);
 	close(file);
 	return size;
+}
+
+static bool is_name(const char *name)
+{
+	return *name && strcmp(name, ".") && strcmp(name, "..") && !strchr(name, '/') && !strstr(name, HIDDEN);
+}
+
+/* Write one file's line: its record's numbers; "0 0" for a file that has none, "-" for what is no file by that name. */
+static int tell(const char *folder, const char *name, char *line)
+{
+	char path[PATH_MAX], record[LONGEST_RECORD_BYTES];
+	struct stat seen;
+
+	if (!is_name(name) || snprintf(path, sizeof path, "%s/%s", folder, name) >= PATH_MAX)
+		return sprintf(line, "-\n");
+	ssize_t length = lgetxattr(path, RECORD, record, sizeof record);
+	if (length >= 0) {
+		const char *end = memchr(record, '\n', length);
+		int numbers = end ? end - record : length;
+		return snprintf(line, LINE_BYTES, "%.*s\n", numbers < LINE_BYTES - 2 ? numbers : LINE_BYTES - 2, record);
+	}
+	return sprintf(line, lstat(path, &seen) || !S_ISREG(seen.st_mode) ? "-\n" : "0 0\n");
+}
+
+/* Answer for each of the names, which are `bytes` long with a NUL between them and one behind; return the length. */
+int64_t amlfs_tell(const char *folder, const char *names, int64_t bytes, char *answers);
+
+int64_t amlfs_tell(const char *folder, const char *names, int64_t bytes, char *answers)
+{
+	char *end = answers;
+
+	for (const char *name = names; name <= names + bytes; name += strlen(name) + 1)
+		end += tell(folder, name, end);
+	return end - answers;
 }

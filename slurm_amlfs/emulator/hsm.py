@@ -74,6 +74,7 @@ class Hsm:
         copytool: Copytool | None = None,
     ) -> None:
         self.tree = Tree(folder)
+        self.copytool = copytool
         self._folder = folder
         self._space = Space(capacity_bytes, load_used_bytes(folder, self.tree))
         self.inodes = Inodes(self.tree, self._space)

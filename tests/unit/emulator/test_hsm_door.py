@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 from archive_of_bytes import ArchiveOfBytes
+from hsm_user import create
 
+from sandbox.emulator import COPYTOOL
 from slurm_amlfs.emulator.caller import READ, WRITE, Caller
+from slurm_amlfs.emulator.copytool import Copytool
 from slurm_amlfs.emulator.door import PREFIX, Door
+from slurm_amlfs.emulator.faults import Faults
 from slurm_amlfs.emulator.hsm import Hsm
+from slurm_amlfs.emulator.tree import HIDDEN
 
 UID, GID = os.getuid(), os.getgid()
 ROOT = Caller(0, 0, 0)
@@ -43,17 +48,28 @@ def test_who_may_not_read_is_told_nothing(hsm: Hsm) -> None:
         assert refused.value.errno == errno.EACCES
 
 
-def test_states_of_a_directory_are_told_together(hsm: Hsm) -> None:
+@pytest.mark.parametrize("library", [None, COPYTOOL])
+def test_states_of_a_directory_are_told_together(tmp_path: Path, library: Path | None) -> None:
     """In the order asked, once, to who asked; what is no file by that name is asked for by itself."""
+    copytool = library and Copytool(library, tmp_path, Faults())
+    hsm = Hsm(tmp_path / "state", ArchiveOfBytes({}), 1_000_000, copytool=copytool or None)
+    for name in ("d/f", "d/\udcff\n", "d/moved", f"d/x{HIDDEN}"):
+        hsm.add_released(name, 4, 0, UID, GID, 0o640)
+    hsm.files.rename("d/moved", "d/m")
+    create(hsm, "d/new")
+    hsm.add_directory("d/e", UID, GID, 0o755)
+    hsm.files.make_symlink("d/link", "f", UID, GID)
     door = Door(hsm)
     asker = Caller(0, 0, 4711)
-    hsm.add_directory("d/e", UID, GID, 0o755)
-    door.set("d", PREFIX + "ask", b"\0".join([b"f", b"no", b"e", b"..", b"", b"f"]), asker)
+    names = [b"f", b"no", b"e", b"..", b"", b".", b"e/../f", b"\xff\n", b"m", b"x.fuse_hidden", b"link", b"n" * 5000]
+    door.set("d", PREFIX + "ask", b"\0".join([*names, b"new", b"f", b""]), asker)
     told = door.get("d", PREFIX + "told", asker)
 
-    assert told.split(b"\n") == [b"d 1", b"-", b"-", b"-", b"-", b"d 1", b""]
+    nothing = [b"-"] * 6
+    assert told.split(b"\n") == [b"d 1", *nothing, b"d 1", b"d 1", b"-", b"-", b"-", b"0 0", b"d 1", b"-", b""]
     with pytest.raises(OSError, match="not supported"):
         door.get("d", PREFIX + "told", asker)
+    hsm.close()
 
 
 @pytest.mark.parametrize("asker", [Caller(61009, 61009, 4711), Caller(0, 0, 0)])
