@@ -13,8 +13,9 @@ import pytest
 
 from sandbox.options import Options
 from sandbox.site import Site
+from slurm_amlfs.emulator.faults import Fault, Name
 from tests.integration import hooks, seeing
-from tests.integration.conftest import FAST
+from tests.integration.conftest import FAST, MakeSite
 from tests.integration.test_hook_limits import COPIES
 
 pytestmark = pytest.mark.integration
@@ -115,3 +116,40 @@ def test_a_job_whose_epilogs_hang_is_exported(strict: Site, name: str) -> None:
         strict.wait(lambda: said in strict.slurmctld.said(), seeing.LONG, "EpilogSlurmctld's limit ends it")
     check(strict, job, name)
     resume(strict)
+
+
+def test_in_hold_mode_the_daemon_sees_the_end_itself(make_site: MakeSite, name: str) -> None:
+    """There EpilogSlurmctld is who asks for the export; ended by its limit, it asks nobody."""
+    site = make_site(Options(hold=True, emulator=FAST, slurm_conf=STRICT))
+    with hooks.hanging_script(site, "epilog/amlfs-slurmctld"):
+        job = submit(site, name)
+        said = f"epilog_slurmctld JobId={job} timed out"
+        site.wait(lambda: said in site.slurmctld.said(), seeing.LONG, "EpilogSlurmctld's limit ends it")
+        assert "drain" not in node(site)
+    check(site, job, name)
+
+
+def test_they_end_by_themselves_where_lustre_hangs(strict: Site, name: str) -> None:
+    """What they ask of it cannot even be killed. Neither the job's scripts nor another user's Epilog need the limit.
+
+    The job runs meanwhile, with its data.
+    """
+    other = strict.submit("bob", "#!/bin/sh\nexec sleep 600\n", "--exclusive")
+    seeing.wait_for_state(strict, other, "RUNNING")
+    job = submit(strict, name)
+    seeing.wait_for_burst_buffer(strict, job, "staged-in")
+    said = len(slurmd_log(strict))
+    strict.faults.set(Fault(Name.HANGING, blobs=("*.amlfs/receipts/*",)))
+    try:
+        strict.run("bob", ["scancel", str(other)])
+        seeing.wait_for_state(strict, job, "COMPLETED")
+        assert "drain" not in node(strict)
+    finally:
+        strict.faults.clear([Name.HANGING])
+    assert "poll timeout" not in slurmd_log(strict)[said:]
+    check(strict, job, name)
+
+
+def slurmd_log(site: Site) -> str:
+    """Read what slurmd has said."""
+    return (site.logs / "slurmd-n1.log").read_text(encoding="utf-8", errors="replace")

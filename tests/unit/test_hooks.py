@@ -63,6 +63,15 @@ def test_one_configuration_serves_prolog_and_epilog(site: Site, hook: str) -> No
     assert bool(site.told("sync")) is (hook == "epilog/amlfs")
 
 
+@pytest.mark.parametrize(("hook", "code"), list(zip(HOOKS, (0, 1, 0, 0, 0), strict=True)))
+def test_a_log_that_hangs_holds_nothing_up(site: Site, hook: str, code: int) -> None:
+    """A node would be drained for it, or a job sent back."""
+    site.program("logger", "sleep 60")
+    site.program("sync", "exit 1")
+    shutil.rmtree(site.folder / "inbox")
+    assert site.run(hook, **IMPORT).returncode == code
+
+
 class TestProlog:
     def test_passes_with_lustre_and_receipt(self, site: Site) -> None:
         """The good case says nothing."""
@@ -242,8 +251,9 @@ class TestEpilogSlurmctld:
         site.run(self.HOOK, SLURM_JOB_EXIT_CODE2="0:0")
         assert len(site.notes()) == 1
 
-    def test_a_full_or_missing_inbox_is_logged(self, site: Site) -> None:
+    @pytest.mark.parametrize("folder", ["new", "tmp"])
+    def test_a_full_or_missing_inbox_is_logged(self, site: Site, folder: str) -> None:
         """The note is lost, the job's end is not; Slurm notices nothing."""
-        (site.folder / "inbox/new").rmdir()
+        (site.folder / "inbox" / folder).rmdir()
         assert site.run(self.HOOK, SLURM_JOB_EXIT_CODE2="0:0", **EXPORT).returncode == 0
         assert f"no note of job {JOB}'s end" in site.told("logger")
