@@ -79,6 +79,11 @@ def seen_to_run(run: Run | None) -> Run | None:
     return None if run is None else replace(run, began=True)
 
 
+def tells_of_a_run(view: JobView) -> bool:
+    """Say whether a record is one that only a job has which has begun."""
+    return view.job_state in _ENDS_OF_RUNS - _MAY_NOT_HAVE_BEGUN
+
+
 def has_begun(draft: Draft, job: Job, view: JobView) -> bool | None:
     """Say whether a run that nobody saw, and of whose end no note was heard, has begun, as far as its record tells.
 

@@ -58,7 +58,7 @@ def _follow(draft: Draft, job: Job) -> Job:
 
 def _left(draft: Draft, job: Job, view: JobView | None) -> Job:
     """Take that a job is over, or that Slurm no longer knows it: then whatever it has left of its duties is done."""
-    ran = job.life in {Life.RUNNING, Life.ENDED} and not job.token_out
+    ran = (job.life in {Life.RUNNING, Life.ENDED} or _ran_unheard(job, view)) and not job.token_out
     if view is not None and (lingering.is_being_mended(job, view) or lingering.may_be_hurried(draft, job, view)):
         return job
     begun = job.life is Life.PENDING and view is not None and runs.has_begun(draft, job, view)
@@ -68,6 +68,11 @@ def _left(draft: Draft, job: Job, view: JobView | None) -> Job:
         draft.note(job.job_id, "left Slurm", "" if view is None else view.job_state)
     gone = replace(job, life=Life.GONE, succeeded=job.succeeded if view is None else _well(view))
     return replace(gone, orphaned=job.orphaned or ran) if job.run is None else _ask_for_exports(job, gone, ran=begun)
+
+
+def _ran_unheard(job: Job, view: JobView | None) -> bool:
+    """Say whether a record tells of a run that is not known: the memory is an older copy, and the hooks' words are gone."""
+    return job.life is Life.PENDING and view is not None and runs.tells_of_a_run(view)
 
 
 def _ask_for_exports(before: Job, gone: Job, *, ran: bool) -> Job:

@@ -219,6 +219,24 @@ def test_an_export_that_slurm_never_asked_for_is_dropped_with_the_job() -> None:
     assert desk.records.jobs == {}
 
 
+@pytest.mark.parametrize(("on", "state", "code", "exports"), [
+    ("always", "COMPLETED", 0, True), ("success", "COMPLETED", 0, True), ("failure", "TIMEOUT", 0, True),
+    ("always", "OUT_OF_MEMORY", 0, True), ("success", "FAILED", 1, False), ("always", "CANCELLED", 0, False),
+    ("always", "NODE_FAIL", 0, False),
+])  # fmt: skip
+def test_a_memory_from_before_the_start_loses_no_export(on: str, state: str, code: int, exports: bool) -> None:  # noqa: FBT001 - drawn
+    """An older copy of the database is back, and all that the hooks told since is used up: the record tells the end.
+
+    Cancelled, or ended for its nodes, the job may never have begun: what begins then has told so by its pre_run.
+    """
+    desk = Desk()
+    desk.submit(f"{OUT} on={on}")
+    desk.show(state, exit_code=code)
+    desk.settle()
+
+    assert bool(desk.wished(ProveOut)) is exports
+
+
 def test_slurms_record_corrects_the_hooks_exit_code() -> None:
     """The latest look at the job's end is the one that counts."""
     desk = Desk()
