@@ -35,6 +35,9 @@ def hear(draft: Draft, request: Request) -> bool:
         request = runs.with_directives(draft, request)
         if not (stands := runs.stands(draft, request)):
             return stands is not None
+    if (late := runs.is_of_an_earlier_run(draft, request)) is not False:
+        draft.wake_at(draft.now + _AGAIN)
+        return late is not None
     known = draft.seen.jobs is not None and request.job_id in draft.seen.asked_jobs
     if request.kind in _MAKES_JOBS and not known and _lacks_owner(draft, request):
         return False

@@ -17,6 +17,7 @@ from slurm_amlfs.domain.records import Job, Life
 from slurm_amlfs.domain.view import JobView
 from slurm_amlfs.wire import Request, RequestKind
 
+_RUN = "run-"
 _COMPLETING = "COMPLETING"
 _NOTES_TAKE = timedelta(minutes=1)
 """EpilogSlurmctld asks Slurm for 20 s at most, and Slurm may begin it late."""
@@ -34,6 +35,21 @@ def with_directives(draft: Draft, request: Request) -> Request:
     if job is not None:
         return replace(request, directives=job.directives)
     return request if record is None else replace(request, directives=record.directives)
+
+
+def is_of_an_earlier_run(draft: Draft, request: Request) -> bool | None:
+    """Say whether a note tells of the end of a run before the present one; None if a later look at Slurm has to tell.
+
+    EpilogSlurmctld may be begun late, and its note be heard when the job is staged again. It names its run where a hook
+    of burst buffers would name an ask; a requeue by hand counts that run as the next, and leaves no exit code to note.
+    """
+    number = request.token.removeprefix(_RUN)
+    if request.kind is not RequestKind.ENDED or number == request.token or request.job_id not in draft.jobs:
+        return False
+    if draft.seen.jobs is None or request.job_id not in draft.seen.asked_jobs - draft.spoken_for:
+        return None
+    view = draft.seen.jobs.get(request.job_id)
+    return view is not None and number.isdecimal() and int(number) < view.restarts
 
 
 def stands(draft: Draft, request: Request) -> bool | None:

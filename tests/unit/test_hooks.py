@@ -239,7 +239,7 @@ class TestEpilogSlurmctld:
         done = site.run(self.HOOK, SLURM_JOB_EXIT_CODE2=exit_code2, SLURM_JOB_UID="61001", SLURM_JOB_GID="61002")
         assert (done.returncode, done.stderr) == (0, "")
         (note,) = site.notes()
-        assert note == Request(RequestKind.ENDED, JOB, uid=61001, gid=61002, exit_code=exit_code, sender_uid=0)
+        assert note == Request(RequestKind.ENDED, JOB, "run-0", 61001, 61002, exit_code=exit_code, sender_uid=0)
         (path,) = (site.folder / "inbox/new").iterdir()
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.name.endswith(f".0.{JOB}-ended")

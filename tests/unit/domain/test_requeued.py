@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from slurm_amlfs.domain.ask import ExportOn
 from slurm_amlfs.domain.errand import ProveOut
 from slurm_amlfs.domain.phases import Phase
-from slurm_amlfs.wire import Answer, RequestKind
+from slurm_amlfs.domain.records import Life
+from slurm_amlfs.wire import Answer, Request, RequestKind
 from tests.unit.domain.desk import Desk
 
 OUT = "stage_out prefix=/jobs/7/"
@@ -64,3 +67,43 @@ def test_each_run_exports_at_the_end_as_always_does(code: int) -> None:
     desk.settle()
 
     assert desk.wish(ProveOut)
+
+
+def late_note(desk: Desk, run: int | None) -> Request:
+    """Write the note of a run's end as EpilogSlurmctld does; one of an older hook does not name the run."""
+    token = "" if run is None else f"run-{run}"
+    return replace(desk.request(RequestKind.ENDED, code=3), token=token)
+
+
+@pytest.mark.parametrize(("run", "exports"), [(0, True), (1, False), (None, False)])
+def test_a_late_end_of_a_run_is_not_that_of_the_next(run: int | None, exports: bool) -> None:  # noqa: FBT001 - drawn
+    """How the job ended is for its own notes to tell, when Slurm has forgotten it."""
+    line = f"{OUT} on=success"
+    desk = Desk()
+    desk.submit(line)
+    desk.run()
+    desk.show("PENDING", restarts=1)
+    desk.settle(desk.request(RequestKind.SETUP, line))
+    desk.show("RUNNING", restarts=1)
+    desk.settle(desk.request(RequestKind.PRE_RUN))
+    desk.settle(late_note(desk, run))
+    assert desk.jobs is not None
+    desk.jobs.clear()
+    desk.settle(desk.request(RequestKind.POST_RUN, code=0), desk.request(RequestKind.DATA_OUT, line))
+
+    assert bool(desk.wished(ProveOut)) is exports
+
+
+def test_a_late_end_waits_for_a_look_that_is_younger_than_the_setup() -> None:
+    """An older one shows the count of the run before."""
+    desk = Desk()
+    desk.submit(f"{OUT} on=success")
+    desk.run()
+    desk.show("RUNNING")
+    note = late_note(desk, 0)
+    decision = desk.go(desk.request(RequestKind.SETUP, f"{OUT} on=success"), note)
+    desk.show("RUNNING", restarts=1)
+    desk.settle(note)
+
+    assert decision.unheard == (note,)
+    assert (desk.job().life, desk.job().exit_note) == (Life.RUNNING, -1)
