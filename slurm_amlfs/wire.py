@@ -45,10 +45,9 @@ class Request:
 
     `sender_uid` is not in the file: it is the file's owner, which the reader fills in. `uid` and `gid` are the job's
     as the hook knows them (-1 where Slurm did not tell it). `directives` are the `#AMLFS` lines without `#AMLFS `.
-    `token` names this ask, so that its hook can tell an answer to it from an older one; what EpilogSlurmctld writes names
-    the run, "run-N". `fs` and `prefix` are only in
-    requests about leases, which have no job (0) and nothing else. `absent`: at the end of the run nodes of it were not
-    up, so that it never began; it is only in what EpilogSlurmctld writes.
+    `token` names this ask, so that its hook can tell an answer to it from an older one; what EpilogSlurmctld writes
+    names the run, "run-N", and only there is `absent`: nodes of the run were not up at its end, so that it never began.
+    `fs` and `prefix` are only in requests about leases, which have no job (0) and nothing else.
     """
 
     kind: RequestKind

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 
-from slurm_amlfs.domain import keeping, receipts, runs
+from slurm_amlfs.domain import keeping, lingering, receipts, runs
 from slurm_amlfs.domain.ask import Direction
 from slurm_amlfs.domain.declaring import stages_of
 from slurm_amlfs.domain.draft import Draft
@@ -29,15 +29,18 @@ _MAKES_JOBS = frozenset({RequestKind.SETUP, RequestKind.DATA_IN, RequestKind.DAT
 """Requests that carry directives; any other of a job that is not known changes nothing."""
 
 
+_STAGES_IN = frozenset({RequestKind.SETUP, RequestKind.DATA_IN})
+
+
 def hear(draft: Draft, request: Request) -> bool:
     """Take one request into the records; False if it has to be heard again once Slurm can say whose job it is."""
     if draft.rules.holds:
         request = runs.with_directives(draft, request)
         if not (stands := runs.stands(draft, request)):
             return stands is not None
-    if (late := runs.is_of_an_earlier_run(draft, request)) is not False:
+    if (passed := _is_to_be_passed_over(draft, request)) is not False:
         draft.wake_at(draft.now + _AGAIN)
-        return late is not None
+        return passed is not None
     known = draft.seen.jobs is not None and request.job_id in draft.seen.asked_jobs
     if request.kind in _MAKES_JOBS and not known and _lacks_owner(draft, request):
         return False
@@ -53,6 +56,13 @@ def hear(draft: Draft, request: Request) -> bool:
 def ask_in(draft: Draft, request: Request) -> None:
     """Take an ask for a stage-in that comes of Slurm's record, where no hook makes one (hold mode)."""
     _ask_in(draft, request)
+
+
+def _is_to_be_passed_over(draft: Draft, request: Request) -> bool | None:
+    """Say whether a request is of a run that is over; None if a later look at Slurm has to tell."""
+    if request.kind in _STAGES_IN:
+        return lingering.is_for_one_torn_down(draft, draft.jobs.get(request.job_id))
+    return runs.is_of_an_earlier_run(draft, request)
 
 
 def _lacks_owner(draft: Draft, request: Request) -> bool:

@@ -34,6 +34,22 @@ def is_being_mended(job: Job, view: JobView) -> bool:
     return job.life is Life.GONE and view.job_state == "PENDING" and view.held
 
 
+def is_for_one_torn_down(draft: Draft, job: Job | None) -> bool | None:
+    """Say whether an ask for a stage-in is for a job that is over, and only requeued to be torn down again.
+
+    Slurm stages held jobs too, whenever another job waits (bb_p_job_try_stage_in). None while it has to be seen yet
+    whether the job is cancelled again, or let go by its owner: then it is another run.
+    """
+    if job is None or job.life is not Life.GONE or job.behind is None:
+        return False
+    if draft.seen.jobs is None or job.job_id not in draft.seen.asked_jobs - draft.spoken_for:
+        return None
+    view = draft.seen.jobs.get(job.job_id)
+    if view is None or (view.job_state not in OVER and not is_being_mended(job, view)):
+        return False
+    return True if job.mending is None else None
+
+
 def is_held_up(draft: Draft, job: Job) -> bool:
     """Say whether a closed job is still to be looked at, because Slurm does not tear it down."""
     if draft.seen.jobs is None or job.job_id not in draft.seen.asked_jobs - draft.spoken_for:

@@ -71,7 +71,7 @@ def _left(draft: Draft, job: Job, view: JobView | None) -> Job:
 
 
 def _ran_unheard(job: Job, view: JobView | None) -> bool:
-    """Say whether a record tells of a run that is not known: the memory is an older copy, and the hooks' words are gone."""
+    """Say whether a record tells of a run that is not known: the memory is an older copy, and no hook tells again."""
     return job.life is Life.PENDING and view is not None and runs.tells_of_a_run(view)
 
 

@@ -135,6 +135,47 @@ def test_one_that_its_owner_lets_go_meanwhile_runs() -> None:
     assert not desk.stage().phase.over
 
 
+def test_one_that_slurm_begins_to_stage_between_the_two_commands_is_cancelled_all_the_same() -> None:
+    """It stages held jobs too, whenever another job waits; that is no wish of the owner's."""
+    desk = cancelled(MENDING)
+    desk.go(after=AFTER)
+    asks = (desk.request(RequestKind.SETUP, IN, OUT), desk.request(RequestKind.DATA_IN, IN, OUT))
+    stale = desk.go(*asks)
+    desk.report(desk.wish(Mend), Trouble(Fault.TEMPORARY, "requeued, and cancelled next"))
+    desk.show("PENDING", bb_state="staging-in", held=True, restarts=1)
+    between = desk.go(*asks, after=30)
+    mend = desk.wish(Mend)
+    desk.show("CANCELLED", bb_state="teardown", restarts=1)
+    desk.report(mend, Done())
+    after = desk.go(*asks)
+    still = desk.job()
+    desk.show("CANCELLED", bb_state="complete", restarts=1)
+    desk.settle()
+
+    assert stale.unheard == between.unheard == asks
+    assert after.unheard == ()
+    assert still.behind is not None
+    assert "mended" in desk.words()
+    assert desk.words().count("submitted") == 1
+    assert 7 not in desk.records.jobs
+
+
+def test_one_that_is_let_go_after_it_was_staged_meanwhile_runs() -> None:
+    """What was asked in between is heard then."""
+    desk = cancelled(MENDING)
+    desk.go(after=AFTER)
+    desk.report(desk.wish(Mend), Trouble(Fault.TEMPORARY, "requeued, and cancelled next"))
+    asks = (desk.request(RequestKind.SETUP, IN, OUT), desk.request(RequestKind.DATA_IN, IN, OUT))
+    desk.show("PENDING", bb_state="staging-in", held=True, restarts=1)
+    between = desk.go(*asks)
+    desk.show("PENDING", bb_state="staging-in", held=False, restarts=1)
+    desk.settle(*between.unheard)
+
+    assert between.unheard == asks
+    assert not desk.stage().phase.over
+    assert desk.wished(Mend) == []
+
+
 def test_the_hurry_of_a_job_that_has_run_is_waited_for_and_not_for_ever() -> None:
     """Its teardown may tell that the outputs are to be dropped; a lost one tells nothing, and they are brought out."""
     desk = Desk()
