@@ -1,8 +1,7 @@
 """What the emulator does most often, made by one call of copytool.c: a simple restore, the states of many files.
 
 For measurements in which the emulator must not be what is slow. A restore is simple where a small file is at rest and
-its blob is a file. That call keeps the interpreter: what it touches has to be in memory, and then to get it back would
-cost more than the call. So nobody sees a file half restored, either. To tell of a thousand files lets go of it.
+its blob is a file. Each call lets go of the interpreter, and takes it once again.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ class Copytool:
     def __init__(self, library: Path, blobs: Path, faults: Faults) -> None:
         name = os.fspath(library.absolute())
         try:
-            self._call = ctypes.PyDLL(name).amlfs_restore
-            self._tell = ctypes.CDLL(name).amlfs_tell
+            calls = ctypes.CDLL(name)
+            self._call, self._tell = calls.amlfs_restore, calls.amlfs_tell
         except (OSError, AttributeError) as error:
             raise UserError(
                 f"{library} cannot be loaded as the emulator's copytool ({error});"
