@@ -2,13 +2,14 @@
  * What the emulator does most often, in one call each, where Python takes an interpreter's turn for each system call.
  *
  * A restore as it mostly is: a small released file whose blob is a file of the same size. Whatever is not so is left as
- * it is, for transfers.py, which tells. And the states of a directory's files, as door.py tells them.
+ * it is, for transfers.py, which tells. The states of a directory's files, as door.py tells them. And what hsm.py has to
+ * know of files that are to be restored.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,4 +138,36 @@ int64_t amlfs_tell(const char *folder, const char *names, int64_t bytes, char *a
 	for (const char *name = names; name <= names + bytes; name += strlen(name) + 1)
 		end += tell(folder, name, end);
 	return end - answers;
+}
+
+/* What is known of a file: its inode's number, or 0 where it is no regular file with a record; flags; archive. */
+struct seen {
+	uint64_t number;
+	uint32_t flags, archive_id;
+};
+
+static struct seen look(const char *root, const char *name)
+{
+	char path[PATH_MAX], record[LONGEST_RECORD_BYTES + 1];
+	struct stat facts;
+	struct seen seen = {0};
+
+	if (snprintf(path, sizeof path, "%s/%s", root, name) >= PATH_MAX)
+		return seen;
+	ssize_t length = lgetxattr(path, RECORD, record, LONGEST_RECORD_BYTES);
+	if (length < 0 || lstat(path, &facts) || !S_ISREG(facts.st_mode))
+		return seen;
+	record[length] = '\0';
+	if (sscanf(record, "%" SCNx32 " %" SCNu32, &seen.flags, &seen.archive_id) == 2)
+		seen.number = facts.st_ino;
+	return seen;
+}
+
+/* Look at each of the paths below `root`, which are `bytes` long with a NUL between them and one behind. */
+void amlfs_look(const char *root, const char *paths, int64_t bytes, struct seen *seen);
+
+void amlfs_look(const char *root, const char *paths, int64_t bytes, struct seen *seen)
+{
+	for (const char *path = paths; path <= paths + bytes; path += strlen(path) + 1)
+		*seen++ = look(root, path);
 }

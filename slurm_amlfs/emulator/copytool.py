@@ -1,4 +1,4 @@
-"""What the emulator does most often, made by one call of copytool.c: a simple restore, the states of many files.
+"""What the emulator does most often, made by one call of copytool.c: a simple restore, looks at many files.
 
 For measurements in which the emulator must not be what is slow. A restore is simple where a small file is at rest and
 its blob is a file. Each call lets go of the interpreter, and takes it once again.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from slurm_amlfs.emulator.faults import Faults
@@ -15,6 +17,8 @@ from slurm_amlfs.errors import UserError
 
 LINE_BYTES = 64
 """Most that the library writes of a file."""
+
+_SEEN = struct.Struct("=QII")
 
 NOT_SIMPLE = -1
 """What the library returns when it has left a file as it was."""
@@ -31,7 +35,7 @@ class Copytool:
         name = os.fspath(library.absolute())
         try:
             calls = ctypes.CDLL(name)
-            self._call, self._tell = calls.amlfs_restore, calls.amlfs_tell
+            self._call, self._tell, self._look = calls.amlfs_restore, calls.amlfs_tell, calls.amlfs_look
         except (OSError, AttributeError) as error:
             raise UserError(
                 f"{library} cannot be loaded as the emulator's copytool ({error});"
@@ -41,6 +45,8 @@ class Copytool:
         self._call.restype = ctypes.c_int64
         self._tell.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_char_p)
         self._tell.restype = ctypes.c_int64
+        self._look.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_char_p)
+        self._look.restype = None
         self._blobs = os.fspath(blobs)
         self._faults = faults
 
@@ -58,3 +64,11 @@ class Copytool:
         """Tell the states of files in a folder of this machine, as `door.Door` does; there is a NUL between names."""
         room = ctypes.create_string_buffer(LINE_BYTES * (names.count(b"\0") + 1))
         return ctypes.string_at(room, self._tell(folder, names, len(names), room))
+
+    def look(self, root: str, paths: Sequence[str]) -> Iterator[tuple[int, int, int]]:
+        """Give inode number, HSM flags and archive of each of the paths below `root`; the number is 0 for odd files."""
+        names = os.fsencode("\0".join(paths))
+        room = ctypes.create_string_buffer(_SEEN.size * len(paths))
+        if paths:
+            self._look(os.fsencode(root), names, len(names), room)
+        return _SEEN.iter_unpack(room)

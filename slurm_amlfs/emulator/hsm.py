@@ -243,9 +243,9 @@ class Hsm:
         Raises:
             OSError: as `request`.
         """
-        taken = []
+        taken: list[tuple[int, str, int]] = []
         try:
-            for path in paths:
+            for path in self._hastened(paths, archive_id, taken) if action is HsmAction.RESTORE else paths:
                 if action is HsmAction.RELEASE:
                     self._transfers.release(path)
                     self.on_change(path)
@@ -254,6 +254,28 @@ class Hsm:
         finally:
             if taken:
                 self._requests.add_all(action, taken)
+
+    def _hastened(self, paths: Iterable[str], archive_id: int, taken: list[tuple[int, str, int]]) -> Iterator[str]:
+        """Take what the library tells at once to be restored; yield the others, each in its turn."""
+        if self.copytool is None:
+            yield from paths
+            return
+        ways: list[str] = []
+        refused: OSError | None = None
+        try:
+            for path in paths:
+                ways.append(path)  # noqa: PERF402 - those before an error count
+        except OSError as error:
+            refused = error
+        for path, (number, flags, known_id) in zip(ways, self.copytool.look(self.tree.root, ways), strict=True):
+            record = HsmRecord(flags, known_id)
+            wanted_id = archive_id or known_id or DEFAULT_ARCHIVE_ID
+            if number and is_compatible(HsmAction.RESTORE, record, wanted_id):
+                taken.append((number, path, wanted_id))
+            else:
+                yield path
+        if refused is not None:
+            raise refused
 
     def _ask(self, path: str, action: HsmAction, uid: int, archive_id: int) -> tuple[int, str, int] | None:
         """Say what is to be queued for a file, if anything is."""

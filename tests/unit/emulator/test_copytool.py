@@ -17,7 +17,7 @@ from sandbox.emulator import COPYTOOL
 from slurm_amlfs.emulator.faults import Fault, Name
 from slurm_amlfs.emulator.faulty import RESTORE
 from slurm_amlfs.emulator.hsm import HsmAction
-from slurm_amlfs.emulator.hsm_rules import DIRTY, NORELEASE
+from slurm_amlfs.emulator.hsm_rules import DIRTY, LOST, NORELEASE
 from slurm_amlfs.emulator.tree import RECORD
 
 
@@ -62,6 +62,27 @@ def test_many_are_asked_for_and_restored(site: FolderSite) -> None:
         assert site.hsm.used_bytes == sum(map(len, BLOBS.values()))
         site.hsm.request_all(BLOBS, HsmAction.RELEASE, 0)
         assert site.hsm.used_bytes == 0
+
+
+@pytest.mark.parametrize("odd", ["lost", "gone", "a folder", "way"])
+def test_what_is_named_before_a_refused_file_is_restored(site: FolderSite, odd: str) -> None:
+    """And nothing behind it; what needs no restore is passed over."""
+    site.hsm.restore("d/b")
+    if odd == "lost":
+        site.hsm.change_flags("d/empty", LOST, 0, 0, 0)
+    name = {"lost": "d/empty", "gone": "d/none", "a folder": "d"}.get(odd)
+    paths = iter(["d/a", "d/b", name, "top"]) if name else refused_after("d/a", "d/b")
+    with pytest.raises(OSError, match=r"not permitted|No such|Invalid|denied"):
+        site.hsm.request_all(paths, HsmAction.RESTORE, 0)
+
+    assert read(site.hsm, "d/a") == BLOBS["d/a"]
+    assert flags(site.hsm, "top") == 0x0D
+
+
+def refused_after(*paths: str) -> Iterator[str]:
+    """Name files, and then one that the caller may not name."""
+    yield from paths
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def test_flags_and_archive_of_the_record_are_kept(site: FolderSite) -> None:
