@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 from slurm_amlfs.adapters.crash_points import VARIABLE
+from slurm_amlfs.adapters.term_files import TermFiles
 from tests.faults import plants
 from tests.faults.starter import Started, Starter
 from tests.faults.until import until
@@ -34,6 +35,12 @@ class Daemons:
     def alive(self) -> bool:
         """Say whether the daemon runs."""
         return self._daemon is not None and self._daemon.alive
+
+    @property
+    def holds(self) -> bool:
+        """Say whether the daemon runs and has the newest term of the state directory."""
+        newest = TermFiles(self._folder / "state").newest()
+        return self._daemon is not None and self.alive and newest is not None and newest.holder.pid == self._daemon.pid
 
     @property
     def standby_alive(self) -> bool:

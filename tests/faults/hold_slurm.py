@@ -46,6 +46,8 @@ class HoldSlurm(ModelSlurm):
             self._send_back(job)
         else:
             job.place, job.lost, job.until = "over", "out", self._clock() + _KEPT_SECONDS
+            if job.forgotten:
+                job.place = "purged"
         known = self.ground.board(job.job_id) is not None
         note = Request(
             RequestKind.DATA_OUT, job.job_id, _token(job), ALICE, ALICE, exit_code=code,

@@ -14,8 +14,9 @@ class Job:
 
     `place` is where it is: pending, staging, staged, held, running, out, over or purged. `fails` says that its stage-in
     is to fail, `forbidden` because nobody was granted it. `files` are the bytes of what it wrote last, by path, `older`
-    other ones that were there when its export may have begun. `lost` is where it was when Slurm lost its record, and
-    `unheard` says that hooks of it have asked for something while no daemon ran.
+    other ones that were there when its export may have begun. `lost` is where it was when Slurm lost its record, as it
+    does at the end of one that is `forgotten`, in hold mode. `unheard` says that hooks of it have asked for something
+    while no daemon ran.
     """
 
     job_id: int
@@ -26,6 +27,7 @@ class Job:
     requeues: int = 0
     forbidden: bool = False
     interactive: bool = False
+    forgotten: bool = False
     place: str = "pending"
     token: str = ""
     asked: float = 0.0

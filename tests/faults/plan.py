@@ -50,8 +50,8 @@ class Happening:
 class Plan:
     """All of it. `deaths` are the crash points of the daemons' starts, the last of which has none.
 
-    `standby`: another daemon always waits for the end of the one that acts. `held_by` has to be named to a job that
-    waits for the slot.
+    `standby`: another daemon always waits for the end of the one that acts. `told` is what a job that waits has to be
+    told, and by which invariant or promise.
     """
 
     seed: int
@@ -64,7 +64,7 @@ class Plan:
     lasts_seconds: float = LASTS_SECONDS
     standby: bool = False
     mode: str = "burst-buffer"
-    held_by: str = ""
+    told: tuple[int | str, str] | None = None
 
 
 def plan_of(seed: int) -> Plan:
@@ -106,6 +106,7 @@ def _job(draw: random.Random, number: int) -> Job:
         run_seconds=draw.choice((0.0, 0.3, 1.0)),
         code=draw.choice((0, 0, 0, 1)),
         requeues=int(draw.random() < 0.15),
+        forgotten=draw.random() < 0.1,
     )
 
 

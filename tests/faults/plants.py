@@ -9,13 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from slurm_amlfs.adapters.apart import Apart
 from slurm_amlfs.adapters.arm import ArmFileSystem
+from slurm_amlfs.adapters.database_file import DatabaseFile
 from slurm_amlfs.adapters.inbox import MaildirInbox
 from slurm_amlfs.adapters.lustre_apart import LustreApart
+from slurm_amlfs.adapters.tenure import Tenure
 from slurm_amlfs.application.exporting import OutProof
 from slurm_amlfs.application.performing import Performer
 from slurm_amlfs.application.proving import InProof
-from slurm_amlfs.domain import landing, policy, riding
+from slurm_amlfs.domain import landing, policy, riding, runs
 from slurm_amlfs.domain.ask import Conflict
 from slurm_amlfs.domain.draft import Draft
 from slurm_amlfs.domain.errand import Errand, WriteReceipt
@@ -23,6 +26,7 @@ from slurm_amlfs.domain.records import Transfer
 from slurm_amlfs.domain.report import Examined, Exported, Result
 from slurm_amlfs.domain.view import ImportView
 from slurm_amlfs.errors import AmlfsError
+from slurm_amlfs.wire import Request
 
 VARIABLE = "AMLFS_FAULTS_PLANT"
 FOLDER_VARIABLE = "AMLFS_FAULTS_FOLDER"
@@ -168,6 +172,32 @@ def _break_inside() -> None:
     _replace(Performer, "_do", breaks)
 
 
+def _act_on_and_on() -> None:
+    """Go on to act when another has taken over, and write into its database."""
+    _replace(Tenure, "check", lambda _: None)
+    _replace(DatabaseFile, "claim", lambda _: None)
+
+
+def _wait_for_lustre() -> None:
+    """Wait for whatever Lustre is asked, however long it takes."""
+    ask = Apart.ask
+
+    def patiently(self: Apart, method: str, args: tuple[object, ...], _seconds: float) -> object:
+        return ask(self, method, args, 3600.0)
+
+    _replace(Apart, "ask", patiently)
+
+
+def _believe_records_alone() -> None:
+    """Pass over the note of an end of which Slurm has no record."""
+    stands = runs.stands
+
+    def shown(draft: Draft, request: Request) -> bool | None:
+        return stands(draft, request) and request.job_id in (draft.seen.jobs or {})
+
+    _replace(runs, "stands", shown)
+
+
 def _mount() -> str:
     return f"{os.environ[FOLDER_VARIABLE]}/lustre"
 
@@ -180,7 +210,7 @@ def _replace(owner: object, name: str, by: Callable[..., Any]) -> None:
     raise LookupError(f"{owner} has no {name} any more; plant the fault elsewhere")
 
 
-PLANTS: dict[str, tuple[Callable[[], None], int]] = {
+PLANTS: dict[str, tuple[Callable[[], None], int | str]] = {
     "start before the proof": (_start_before_the_proof, 1),
     "open a gate before the proof": (_start_before_the_proof, 1),
     "release what is needed": (_release_what_is_needed, 1),
@@ -190,13 +220,16 @@ PLANTS: dict[str, tuple[Callable[[], None], int]] = {
     "import twice": (_import_twice, 4),
     "forget receipts": (_forget_receipts, 4),
     "break inside": (_break_inside, 4),
+    "believe records alone": (_believe_records_alone, 4),
     "export without a proof": (_export_without_a_proof, 5),
     "grant everything": (_grant_everything, 7),
     "use a shell": (_use_a_shell, 8),
     "fail the others": (_fail_the_others, 9),
     "forget what came": (_forget_what_came, 10),
+    "act on and on": (_act_on_and_on, "a"),
+    "wait for Lustre": (_wait_for_lustre, "g"),
 }
-"""Each with the invariant that it breaks."""
+"""Each with the invariant, or the promise of bad days, that it breaks."""
 
 
 def plant(name: str) -> None:

@@ -8,11 +8,16 @@ from tests.faults.job import Job
 
 
 class Violation(AssertionError):  # noqa: N818 - that is what it is
-    """An invariant of architecture.md was broken."""
+    """An invariant was broken, by its number, or a promise of bad days, by its letter (docs/reliability.md)."""
 
-    def __init__(self, number: int, text: str) -> None:
-        super().__init__(f"invariant {number}: {text}")
+    def __init__(self, number: int | str, text: str) -> None:
+        super().__init__(f"{called(number)}: {text}")
         self.number = number
+
+
+def called(number: int | str) -> str:
+    """Name an invariant or a promise as a violation does."""
+    return f"invariant {number}" if isinstance(number, int) else f"promise {number}"
 
 
 def check_inputs(ground: Ground, job: Job, when: str) -> None:

@@ -87,6 +87,7 @@ class Started:
     """A process that was started, followed by a pidfd, so that nobody else's pid is ever signalled."""
 
     def __init__(self, pid: int) -> None:
+        self.pid = pid
         try:
             self._fd = os.pidfd_open(pid)
         except ProcessLookupError:

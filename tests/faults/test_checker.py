@@ -18,7 +18,7 @@ from tests.faults.job import Job
 from tests.faults.model_slurm import ModelSlurm
 from tests.faults.plan import NAMES, NOT_GRANTED, Happening, Plan, plan_of
 from tests.faults.plants import PLANTS
-from tests.faults.promises import Violation, check_exported
+from tests.faults.promises import Violation, called, check_exported
 from tests.faults.running import Outcome, run
 
 _AT_ONCE = 8
@@ -52,13 +52,32 @@ def taken() -> Plan:
     stall = Happening(0.0, "fault", fault=Fault(Name.STALL, "import", 1, seconds=6.0))
     other = Happening(0.05, "portal")
     plan = _plan(Job(1, ("stage_in prefix=/in/a/",)), happenings=(stall, other), lasts_seconds=7.0)
-    return replace(plan, held_by="portal-50")
+    return replace(plan, told=(3, "portal-50"))
 
 
 def unheard() -> Plan:
     """Plan a run in which a job begins and ends while the daemon is down, and Slurm has lost it when it is back."""
     down, lost = Happening(0.0, "down", seconds=3600.0), Happening(1.2, "vanish", job_id=1)
     return _plan(Job(1, ("stage_out prefix=/jobs/1/",)), happenings=(down, lost), lasts_seconds=1.5)
+
+
+def brief() -> Plan:
+    """Plan a run in which a job that is held starts, ends and is forgotten by Slurm between two looks."""
+    return replace(_plan(Job(1, ("stage_out prefix=/jobs/1/",), forgotten=True)), mode="hold")
+
+
+def hung() -> Plan:
+    """Plan a run in which the daemon hangs until the one that stood by has taken over, and goes on then."""
+    hangs = Happening(0.5, "hang", seconds=1.5)
+    jobs = (Job(number, (f"stage_in prefix=/in/{folder}/",)) for number, folder in enumerate("ab", 1))
+    return replace(_plan(*jobs, happenings=(hangs,), lasts_seconds=7.0), standby=True)
+
+
+def silent() -> Plan:
+    """Plan a run in which Lustre does not answer for a while."""
+    hangs = Happening(0.0, "fault", fault=Fault(Name.HANGING, blobs=("*in/a/*",)))
+    plan = _plan(Job(1, ("stage_in prefix=/in/a/",)), happenings=(hangs,), lasts_seconds=8.0)
+    return replace(plan, told=("g", "does not answer since"))
 
 
 def _plan(*jobs: Job, happenings: tuple[Happening, ...] = (), lasts_seconds: float = 0.0) -> Plan:
@@ -73,10 +92,13 @@ _PLANS: dict[str, Callable[[], Plan]] = {
     "overlook others": taken,
     "fail the others": unlucky,
     "forget what came": unheard,
+    "believe records alone": brief,
+    "act on and on": hung,
+    "wait for Lustre": silent,
 }
 """Where a planted fault shows, if not in a calm run."""
 
-_PLANS_ALONE = (calm, held, taken, unlucky, unheard)
+_PLANS_ALONE = (calm, held, taken, unlucky, unheard, brief, hung, silent)
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +124,9 @@ def test_a_run_without_a_planted_fault_is_well(plan: str, runs: dict[str, Run]) 
 
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_planted_fault_is_caught(plant: str, runs: dict[str, Run]) -> None:
-    """By the invariant that it breaks, also where a later one would be broken by it too."""
+    """By the invariant or promise that it breaks, also where a later one would be broken by it too."""
     broken = runs[plant].result().broken
-    assert broken.startswith(f"Violation: invariant {PLANTS[plant][1]}: "), broken
+    assert broken.startswith(f"Violation: {called(PLANTS[plant][1])}: "), broken
 
 
 @pytest.mark.parametrize(("place", "will_do"), [("running", False), ("out", True)])
