@@ -22,6 +22,7 @@ def test_every_field_that_squeue_is_asked_for_is_printed(tmp_path: Path) -> None
     assert all(it.submitted for it in jobs.values())
     directives = [(f"stage_in prefix=/data/{number // loop.SHARED}/",) for number in range(1, 13)]
     assert [it.directives for it in slurm.queue()] == directives
+    assert [it.job_id for it in slurm.living()] == list(range(1, 13))
 
 
 def test_the_daemon_of_the_benchmark_hears_its_jobs(tmp_path: Path) -> None:
