@@ -117,7 +117,7 @@ class InProof:
             window: How many restores may be in flight for this proof at most.
             clock: Counts seconds, from anywhere.
             room: What the restores of all proofs of the file system share; one of its own without.
-            urgency: A moment by that clock's measure or any other: the earlier, the sooner its restores are asked for.
+            urgency: Any number: the less, the sooner its restores are asked for.
             most_missing: A proof that has found more than so many blobs missing or newer settles there and then.
         """
         self._lustre = lustre

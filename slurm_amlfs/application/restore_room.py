@@ -3,8 +3,9 @@
 Archives of exports by HSM have a room of their own, by the same rules.
 
 The most urgent goes first; among equals, who has the fewest in flight. Who wanted more than there was room for has what
-comes free kept for it, as long as it still asks. Urgency is a moment, in seconds from anywhere: an earlier one goes
-sooner. So nobody starves: whoever comes later has a later moment.
+comes free kept for it, as long as it still asks. Urgency is any number, the less the sooner. So that nobody starves
+behind others who come and come, who has asked in vain for a while goes first, the longest of them before the others,
+for a small part of the room.
 """
 
 from __future__ import annotations
@@ -16,14 +17,34 @@ from dataclasses import dataclass
 _WANT_SECONDS = 10.0
 """How long room is kept for a share that has not asked again: its stage may wait out an error."""
 
+_PATIENCE_SECONDS = 30.0
+"""How long a share asks in vain, with nothing in flight, before it goes first."""
+
+_PATIENT_PART = 20
+"""It does so for one part in so many: with the usual limit that is as much as a window begins with."""
+
 
 @dataclass(slots=True)
 class _Standing:
-    """What a share has in flight, and how much more it wanted when it last asked."""
+    """What a share has in flight, how much more it wanted when it last asked, and since when it has asked in vain."""
 
     held: int = 0
     wanted: int = 0
     asked: float = 0.0
+    in_vain: float | None = None
+
+    def waits(self, now: float) -> bool:
+        """Say whether it has waited long enough to go first."""
+        return self.in_vain is not None and now - self.in_vain >= _PATIENCE_SECONDS
+
+    def ask(self, wanted: int, granted: int, now: float) -> None:
+        """Take note of an ask."""
+        if granted or not wanted or self.held:
+            self.in_vain = None
+        elif self.in_vain is None or now - self.asked >= _WANT_SECONDS:
+            self.in_vain = now
+        self.held += granted
+        self.wanted, self.asked = wanted - granted, now
 
 
 class RestoreRoom:
@@ -41,17 +62,25 @@ class RestoreRoom:
         now = self._clock()
         with self._lock:
             mine = self._standings.setdefault(share, _Standing())
-            rank = (share.urgency, mine.held)
             free = self._limit - sum(it.held for it in self._standings.values())
+            rank = self._rank(share, mine, now)
             kept = sum(
-                it.wanted
+                self._capped(it, it.wanted, now)
                 for other, it in self._standings.items()
-                if other is not share and now - it.asked < _WANT_SECONDS and (other.urgency, it.held) < rank
+                if other is not share and now - it.asked < _WANT_SECONDS and self._rank(other, it, now) < rank
             )
-            granted = max(0, min(wanted, free - kept))
-            mine.held += granted
-            mine.wanted, mine.asked = wanted - granted, now
+            granted = max(0, min(self._capped(mine, wanted, now), free - kept))
+            mine.ask(wanted, granted, now)
             return granted
+
+    @staticmethod
+    def _rank(share: RestoreShare, standing: _Standing, now: float) -> tuple[bool, float, int]:
+        if standing.in_vain is not None and standing.waits(now):
+            return False, standing.in_vain, 0
+        return True, share.urgency, standing.held
+
+    def _capped(self, standing: _Standing, wanted: int, now: float) -> int:
+        return min(wanted, max(1, self._limit // _PATIENT_PART)) if standing.waits(now) else wanted
 
     def give(self, share: RestoreShare, number: int) -> None:
         """Take back what has ended."""

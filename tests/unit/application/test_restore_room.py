@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from slurm_amlfs.application.restore_room import RestoreRoom, RestoreShare
 
 
@@ -58,6 +61,45 @@ def test_who_does_not_ask_again_blocks_nobody() -> None:
     hall.seconds = 11
 
     assert (early, later.take(100)) == (0, 100)
+
+
+@given(
+    st.integers(1, 2000),
+    st.lists(st.tuples(st.floats(-1e9, 1e9), st.integers(1, 5000)), min_size=2, max_size=8),
+    st.integers(1, 3),
+)
+def test_whoever_keeps_asking_is_granted_some(limit: int, wishes: list[tuple[float, int]], ends: int) -> None:
+    """Whatever the others want, and however urgent they are, while what is in flight ends some time."""
+    hall = Hall(limit)
+    shares = [(hall.share(urgency), wanted) for urgency, wanted in wishes]
+    held = [0] * len(shares)
+    vain = [0.0] * len(shares)
+    for _ in range(600):
+        hall.seconds += 0.5
+        for number, (share, wanted) in enumerate(shares):
+            ended = -(-held[number] // ends)
+            share.give(ended) if ended else None
+            granted = share.take(wanted)
+            held[number] += granted - ended
+            vain[number] = 0.0 if granted or held[number] else vain[number] + 0.5
+        assert sum(held) <= limit
+        assert max(vain) <= 30.0 + 2.0 * len(shares) * ends
+
+
+def test_who_has_waited_long_gets_a_small_part_first() -> None:
+    """The urgent keep nearly all of the room."""
+    hall = Hall(2000)
+    urgent, other = hall.share(-10.0), hall.share(-1.0)
+    granted = [urgent.take(4000)]
+    for _ in range(40):
+        hall.seconds += 1
+        urgent.give(granted[-1])
+        other_granted = other.take(2000)
+        granted.append(urgent.take(4000))
+        if other_granted:
+            break
+
+    assert (other_granted, granted[-1], hall.seconds) == (100, 1900, 31.0)
 
 
 def test_who_leaves_gives_all_back() -> None:
