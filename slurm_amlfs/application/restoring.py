@@ -1,18 +1,37 @@
-"""The restores of one proof: asked for in a window that adapts, looked at sparingly, and again where one hangs."""
+"""The restores of one proof: asked for in a window that adapts, looked at sparingly, and again where one fails.
+
+Lustre tells nobody that a restore has failed. The file stays released, and only by asking whether the coordinator has
+a request for it is that told from a restore that is under way (hsm_cdt_request_completed). What fails again leaves its
+room to others, and is tried a few at a time, ever more rarely: its bytes may be back in Blob some day.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import heapq
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from slurm_amlfs.application.hsm_requests import Requests
+from slurm_amlfs.application.hsm_requests import Request, Requests
 from slurm_amlfs.application.ports import Lustre
 from slurm_amlfs.application.restore_room import RestoreShare
 from slurm_amlfs.domain.view import HsmState
 
 _ASK_AGAIN_SECONDS = 60.0
-"""A restore that has shown nothing for so long is asked for again: the coordinator can drop requests unheard."""
+"""A restore that has shown nothing for so long is asked for again, if Lustre knows of none: it has failed, or the
+coordinator has dropped its request unheard."""
+
+_MOST_DOUBTED = 50
+"""Files that this is asked of in one step: for each the coordinator goes through its whole list of requests."""
+
+_TRIES_TOGETHER = 2
+"""How often a file is asked for among others and keeps its room."""
+
+_MOST_TRYING = 10
+"""How many of those that have failed as often are in flight at a time."""
+
+_LONGEST_PAUSE_SECONDS = 600.0
+"""Most that such a file waits for its next turn; the first time it is as long as it was waited for, then twice that."""
 
 _LOST = HsmState.RELEASED | HsmState.LOST
 
@@ -48,6 +67,8 @@ class Restores:
         self._clock = clock
         self._requests: Requests[int] = Requests(lustre.restore, share, most, clock)
         self._seen = (0, 0)
+        self._failed: list[tuple[float, str, Request[int]]] = []
+        self._trying: set[str] = set()
 
     def add(self, path: str, size_bytes: int) -> None:
         """Queue a released file."""
@@ -61,12 +82,13 @@ class Restores:
     @property
     def over(self) -> bool:
         """Say whether nothing is left to wait for."""
-        return self._requests.over
+        return self._requests.over and not self._failed
 
     @property
     def longest(self) -> tuple[str, ...]:
         """Name some files whose restore is waited for longest."""
-        return self._requests.longest(_LONGEST)
+        failed = [path for _, path, _ in self._failed[:_LONGEST]]
+        return (*failed, *self._requests.longest(_LONGEST))[:_LONGEST]
 
     def go_on(self, until: float, *, alone: bool = True) -> Ended:
         """Ask for more as `send` does, and look at what was asked for, both at once where there is both to do.
@@ -118,8 +140,12 @@ class Restores:
         ended = Ended()
         outstanding = len(self._requests.asked)
         now = self._clock()
+        hanging: list[str] = []
         for batch in self._requests.batches():
-            self._look(batch, ended, now)
+            hanging += self._look(batch, ended, now)
+        if hanging:
+            self._doubt(hanging[:_MOST_DOUBTED], now)
+        self._retry(now)
         self._seen = (outstanding, ended.number)
         return ended
 
@@ -127,7 +153,8 @@ class Restores:
         """Give the room back."""
         self._requests.close()
 
-    def _look(self, batch: list[str], ended: Ended, now: float) -> None:
+    def _look(self, batch: list[str], ended: Ended, now: float) -> list[str]:
+        """Find what has ended; return what has shown nothing for long."""
         states = self._lustre.hsm_states(batch)
         over, hanging = [], []
         for path in batch:
@@ -142,4 +169,28 @@ class Restores:
             elif now - request.since > _ASK_AGAIN_SECONDS:
                 hanging.append(path)
         self._requests.end(over)
-        self._requests.again(hanging)
+        self._trying.difference_update(over)
+        return hanging
+
+    def _doubt(self, paths: Sequence[str], now: float) -> None:
+        """Ask again for what Lustre has no request for any more."""
+        busy = self._lustre.hsm_busy(paths)
+        for path in busy:
+            self._requests.asked[path].since = now
+        idle = [path for path in paths if path not in busy]
+        states = self._lustre.hsm_states(idle) if idle else {}
+        # One that has just ended is seen by the next look.
+        idle = [path for path in idle if HsmState.RELEASED in states.get(path, HsmState.NONE)]
+        failed = [path for path in idle if self._requests.asked[path].tries >= _TRIES_TOGETHER]
+        self._requests.again([path for path in idle if path not in set(failed)])
+        self._trying.difference_update(failed)
+        for path, request in zip(failed, self._requests.end(failed), strict=True):
+            pause = _ASK_AGAIN_SECONDS * 2.0 ** (request.tries - _TRIES_TOGETHER)
+            heapq.heappush(self._failed, (now + min(pause, _LONGEST_PAUSE_SECONDS), path, request))
+
+    def _retry(self, now: float) -> None:
+        """Have some that failed sent again by themselves, if it is their time."""
+        while self._failed and self._failed[0][0] <= now and len(self._trying) < _MOST_TRYING:
+            _, path, request = heapq.heappop(self._failed)
+            self._trying.add(path)
+            self._requests.again_alone(path, request)

@@ -36,8 +36,8 @@ class Bench:
     def __init__(self, files: int, most: int) -> None:
         self.lustre = MeetingLustre()
         self.seconds = 0.0
-        room = RestoreRoom(most, lambda: self.seconds)
-        self.restores = Restores(self.lustre, RestoreShare(room, 0.0), most, lambda: self.seconds)
+        self.room = RestoreRoom(most, lambda: self.seconds)
+        self.restores = Restores(self.lustre, RestoreShare(self.room, 0.0), most, lambda: self.seconds)
         for number in range(files):
             self.lustre.add_released(f"/a/{number:05}", 1)
             self.restores.add(f"/a/{number:05}", 1)
@@ -148,3 +148,41 @@ def test_more_is_asked_for_while_what_was_asked_is_looked_at() -> None:
 
     assert bench.restores.go_on(1e9).files == 0
     assert len(bench.lustre.restoring) == 300
+
+
+def test_restores_that_fail_leave_the_room_to_others() -> None:
+    """Blobs that nobody can read any more: a few are tried at a time, ever more rarely, until they can be read."""
+    bench = Bench(150, 200)
+    bench.restores.send(1e9)
+    sent: list[int] = []
+    for _ in range(40):
+        bench.seconds += 31
+        bench.step()
+        sent.append(len(bench.lustre.restoring))
+        bench.lustre.restoring.clear()
+    room_left = RestoreShare(bench.room, 9.0).take(200)
+
+    assert sent[0] > 10
+    assert max(sent[8:]) <= 10
+    assert room_left >= 190
+    assert not bench.restores.over
+    assert len(bench.restores.longest) == 3
+    for _ in range(2000):
+        bench.seconds += 31
+        bench.step()
+        bench.lustre.finish_restores()
+        if bench.restores.over:
+            return
+    raise AssertionError("they are never whole")
+
+
+def test_a_restore_that_lustre_knows_of_is_waited_for() -> None:
+    """A file of terabytes takes hours: it is not asked for again, and keeps its room."""
+    bench = Bench(50, 200)
+    bench.restores.send(1e9)
+    for _ in range(20):
+        bench.seconds += 61
+        bench.step()
+
+    assert len(bench.lustre.restoring) == 50
+    assert RestoreShare(bench.room, 9.0).take(200) == 150
