@@ -38,11 +38,12 @@ def wait_until_it_waits(site: Site, job: int, other: int) -> None:
     site.wait(lambda: what in seeing.message(site, job), seeing.LONG, f"job {job} says what it waits for")
 
 
-def test_afterok_waits_for_the_export_too(site: Site, name: str) -> None:
-    """For Slurm the dependency is fulfilled when the first job has ended; the second is not staged before the proof."""
+@pytest.mark.parametrize("dependency", ["afterok", "afterburstbuffer"])
+def test_afterok_waits_for_the_export_too(site: Site, name: str, dependency: str) -> None:
+    """For Slurm afterok is fulfilled when the first job has ended; the second is not staged before the proof."""
     with seeing.held(site, "archive"):
         one = first(site, name, "word")
-        two = second(site, name, "word", f"--dependency=afterok:{one}")
+        two = second(site, name, "word", f"--dependency={dependency}:{one}")
         wait_for_export(site, one)
         site.run("alice", ["scontrol", "update", f"job={two}", "comment=look"])  # every update calls the scheduler
         seeing.wait_for_state(site, site.submit("bob", TRUE), "COMPLETED")
