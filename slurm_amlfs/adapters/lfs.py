@@ -113,7 +113,8 @@ class Lfs:
     def request(self, action: Action, files: Sequence[OpenName]) -> list[tuple[OpenName, int]]:
         """Request an action, about in the order given; return the files that were refused, each with its errno.
 
-        A request that one file spoils is taken apart until that file stands alone, so that the others are taken.
+        A request that one file spoils is taken apart until that file stands alone, so that the others are taken; from
+        one of restores what is whole, gone or lost is left out first.
 
         Raises:
             PermanentError: not a Lustre file system.
@@ -129,6 +130,7 @@ class Lfs:
     def _request(self, action: Action, files: Sequence[OpenName]) -> list[tuple[OpenName, int]]:
         refused: list[tuple[OpenName, int]] = []
         batches = deque([files])
+        sifted = action is not Action.RESTORE
         while batches:
             batch = batches.popleft()
             outcome = self._run(action, batch, [file.path for file in batch])
@@ -138,9 +140,27 @@ class Lfs:
                 raise _failure(action, outcome)
             if len(batch) == 1:
                 refused.append((batch[0], outcome.code))
+            elif not sifted:
+                sifted = True
+                wanted, lost = self._sift(batch)
+                refused += [(file, errno.EPERM) for file in lost]
+                batches.extend([wanted] if wanted else [])
             else:
                 batches.extendleft((batch[len(batch) // 2 :], batch[: len(batch) // 2]))
         return refused
+
+    def _sift(self, files: Sequence[OpenName]) -> tuple[list[OpenName], list[OpenName]]:
+        """Find which files can be restored, and which never; the others are whole or gone.
+
+        One run tells that, and to take a request apart until a spoiling file stands alone takes ten for each.
+        """
+        released = [
+            (file, state)
+            for file, state in zip(files, self.hsm_states(files), strict=True)
+            if state is not None and state & HsmState.RELEASED
+        ]
+        wanted = [file for file, state in released if not state & HsmState.LOST]
+        return wanted, [file for file, state in released if state & HsmState.LOST]
 
     def _tell(
         self, command: str, files: Sequence[OpenName], parse: Callable[[bytes, Sequence[bytes]], list[T]]

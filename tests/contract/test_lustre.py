@@ -212,6 +212,32 @@ class TestLustreMount(LustreContract):
         assert lustre.archive(paths) == ()
         assert set(lustre.hsm_states(paths).values()) == {HsmState.EXISTS | HsmState.ARCHIVED}
 
+    def test_files_that_spoil_requests_of_restores_cost_few_runs_of_lfs(
+        self, world: FolderWorld, lfs: Path, tmp_path: Path
+    ) -> None:
+        """Dirty, gone and lost ones among released ones: to find them by taking requests apart takes 54."""
+        runs, program = tmp_path / "runs", tmp_path / "counting"
+        program.write_text(f'#!/bin/sh\necho "$1" >>{runs}\nexec {lfs} "$@"\n')
+        program.chmod(0o755)
+        paths = [f"/d/{number}" for number in range(200)]
+        for path in paths:
+            world.add_released(path, 1)
+        dirty, gone, lost = paths[3::40], paths[7::80], paths[11::80]
+        for path in dirty:
+            world.mark_archived(path)
+            world.write(path, 2)
+        for path in gone:
+            world.place(path).unlink()
+        for path in lost:
+            world.lose(path)
+        lustre = LustreMount(world.mount, Lfs(program), lambda _: True)
+
+        assert sorted(lustre.restore(paths)) == sorted(lost)
+        states = lustre.hsm_states(paths)
+        assert {path for path, state in states.items() if HsmState.RELEASED in state} == set(lost)
+        assert set(paths) - set(states) == set(gone)
+        assert len(runs.read_text().splitlines()) <= 20
+
     def test_what_is_under_way(self, world: FolderWorld, tmp_path: Path) -> None:
         """Whatever waits or runs is busy; a file that goes while it is asked about is not."""
         program = tmp_path / "lfs"
