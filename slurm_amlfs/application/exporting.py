@@ -24,6 +24,10 @@ _MOST_NAMES = 100
 """Unproved files that a report names."""
 
 
+_FRESH_SECONDS = 60.0
+"""How long after its beginning the listing of a prefix is enough to release by."""
+
+
 class OutProof:
     """The proof of one stage-out: a look at every regular file under its prefixes."""
 
@@ -101,7 +105,12 @@ class OutProof:
 
 
 class Freeing:
-    """The release of what is proved, still whole and needed by nobody under a stage's prefixes."""
+    """The release of what is proved, still whole and needed by nobody under a stage's prefixes.
+
+    Somebody may delete a blob after it was listed, and the file is then the last copy. So a listing is enough for a
+    minute from its beginning; after that each blob is looked up right before its file is released. That costs a request
+    for each file that is left by then, and no memory beyond a batch's.
+    """
 
     def __init__(
         self,
@@ -116,6 +125,8 @@ class Freeing:
         self._lustre = lustre
         self._namespace = namespace
         self._clock = clock
+        self._prefix: str | None = None
+        self._listed = 0.0
         self._files = self._freed_bytes = 0
         self._needed = self._dirty = self._unproved = self._refused = 0
 
@@ -125,11 +136,17 @@ class Freeing:
         Raises:
             TemporaryError, PermanentError: from the ports; it has to be begun again then.
         """
-        until = self._clock() + _SLICE_SECONDS
+        now = self._clock()
+        until = now + _SLICE_SECONDS
         settled = True
         while batch := self._judging.next():
-            self._release(self._releasable(batch[1], spare))
-            if self._clock() >= until:
+            prefix, judged = batch
+            if prefix != self._prefix:
+                # Its listing began with this batch at the earliest, which was asked for after `now`.
+                self._prefix, self._listed = prefix, now
+            now = self._clock()
+            self._release(self._releasable(judged, spare, old=now - self._listed >= _FRESH_SECONDS))
+            if now >= until:
                 settled = False
                 break
         counts = (self._files, self._freed_bytes, self._needed, self._dirty, self._unproved, self._refused)
@@ -139,19 +156,18 @@ class Freeing:
         """End it. Twice is success."""
         self._judging.close()
 
-    def _releasable(self, judged: Sequence[Judged], spare: Sequence[str]) -> dict[str, int]:
-        wanted = {}
-        for file, state, verdict in judged:
-            if state & HsmState.RELEASED:
-                continue
-            if any(matches(self._namespace, prefix, file.path) for prefix in spare):
-                self._needed += 1
-            elif verdict is not Verdict.PROVED:
-                self._dirty += not state.clean
-                self._unproved += state.clean
-            else:
-                wanted[file.path] = file.size_bytes
-        return wanted
+    def _releasable(self, judged: Sequence[Judged], spare: Sequence[str], *, old: bool) -> dict[str, int]:
+        whole = [one for one in judged if not one.hsm_state & HsmState.RELEASED]
+        free = [one for one in whole if not any(matches(self._namespace, it, one.file.path) for it in spare)]
+        self._needed += len(whole) - len(free)
+        proved = [one for one in free if one.verdict is Verdict.PROVED]
+        left = [one for one in free if one.verdict is not Verdict.PROVED]
+        if old and proved:
+            proved = self._judging.again(proved)
+            left += [one for one in proved if one.verdict is not Verdict.PROVED]
+        self._dirty += sum(not one.hsm_state.clean for one in left)
+        self._unproved += sum(one.hsm_state.clean for one in left)
+        return {one.file.path: one.file.size_bytes for one in proved if one.verdict is Verdict.PROVED}
 
     def _release(self, wanted: dict[str, int]) -> None:
         """Release files; Lustre itself refuses what was changed meanwhile."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
 
@@ -26,6 +27,9 @@ _BATCH = 500
 
 _MOST_FINDS = 100
 """Clean files without a blob in the listing that are looked up by name: archived since then, if they are few."""
+
+_FINDS_AT_ONCE = 8
+"""Blobs looked up beside each other when a listing has become too old."""
 
 _KEY_BYTES = 32
 
@@ -86,6 +90,19 @@ class Judging:
                         if (state := _UNREAD if file.kind is FileKind.UNREADABLE else states.get(file.path)) is not None
                     ],
                 )
+
+    def again(self, judged: Sequence[Judged]) -> list[Judged]:
+        """Judge files anew by a look at each one's blob: a request for each, some at a time.
+
+        Raises:
+            TemporaryError, PermanentError: from the port.
+        """
+        with ThreadPoolExecutor(_FINDS_AT_ONCE, thread_name_prefix="find") as beside:
+            blobs = list(beside.map(self._blobs.find, [one.file.path.removeprefix("/") for one in judged]))
+        return [
+            one._replace(verdict=judge_out(one.file, one.hsm_state, None if blob is None else blob.size_bytes))
+            for one, blob in zip(judged, blobs, strict=True)
+        ]
 
     def _verdict(self, file: FileView, state: HsmState, listed: Fingerprints) -> Verdict:
         if not state.clean:
