@@ -49,16 +49,21 @@ def waits_for_slot(stage: Stage) -> bool:
 def next_turn(draft: Draft, fs: str) -> Turn | None:
     """Choose what the slot does next; None if nothing waits that may go.
 
-    What has first to be looked at, because its import overwrites, is looked at, and keeps its place meanwhile.
+    What has first to be looked at, because its import overwrites, is looked at. A look may take minutes, and others go
+    meanwhile; not a second time, or it would wait for ever.
     """
-    turn = choose_turn(draft, fs, loads_of(draft, fs), draft.now)
-    if turn is None or turn.kind == _ARCHIVE:
-        return turn
-    served = _leases(draft, turn)
-    unchecked = [held for held in served if not overwriting.is_checked(draft, held)]
-    for held in unchecked:
-        sizing.check(draft, held)
-    return None if unchecked else turn
+    loads = loads_of(draft, fs)
+    while (turn := choose_turn(draft, fs, loads, draft.now)) is not None and turn.kind != _ARCHIVE:
+        unchecked = [held for held in _leases(draft, turn) if not overwriting.is_checked(draft, held)]
+        if not unchecked:
+            break
+        for held in unchecked:
+            sizing.check(draft, held)
+        if any(overwriting.keeps_its_place(draft, held) for held in unchecked):
+            return None
+        passed = {held.key for held in unchecked}
+        loads = [load for load in loads if isinstance(load.key, StageKey) or _lease_of(load.key) not in passed]
+    return turn
 
 
 def loads_of(draft: Draft, fs: str) -> list[Load]:
@@ -94,6 +99,10 @@ def _has_asked(draft: Draft, key: Hashable) -> bool:
 def _leases(draft: Draft, turn: Turn) -> list[Lease]:
     """List the leases that a turn of imports serves."""
     return [draft.leases[key] for key, _ in cast("Sequence[tuple[LeaseKey, str]]", turn.loads)]
+
+
+def _lease_of(key: Hashable) -> LeaseKey:
+    return cast("tuple[LeaseKey, str]", key)[0]
 
 
 class _Weights:

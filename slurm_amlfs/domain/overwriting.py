@@ -29,6 +29,9 @@ _YIELDING = frozenset({Phase.IMPORTING, Phase.RESTORING, Phase.STAGED_IN})
 _FRESH = timedelta(minutes=1)
 """How long a look at Lustre may be believed before an import overwrites."""
 
+_RECENT = timedelta(minutes=10)
+"""How long after a look the next one keeps the slot free: the one before was in vain, because others took a turn."""
+
 WAITING = "waiting for job"
 """How the message of a lease begins that has to wait for others."""
 
@@ -45,6 +48,11 @@ def overwrites(key: LeaseKey) -> bool:
 def is_checked(draft: Draft, held: Lease) -> bool:
     """Say whether the lease's import destroys nothing, as seen a short while ago."""
     return not overwrites(held.key) or (held.checked is not None and abs(draft.now - held.checked) <= _FRESH)
+
+
+def keeps_its_place(draft: Draft, held: Lease) -> bool:
+    """Say whether nobody goes before a lease while it is looked at."""
+    return held.checked is not None and abs(draft.now - held.checked) <= _RECENT
 
 
 def hinders(draft: Draft, held: Lease) -> str:

@@ -65,7 +65,25 @@ def test_files_that_a_living_job_has_still_to_export_are_waited_for() -> None:
 
 
 def test_after_a_wait_for_the_slot_lustre_is_looked_at_again() -> None:
-    """What was clean an hour ago may have been written since; nobody overtakes while it is looked at."""
+    """What was clean a while ago may have been written since; nobody overtakes while it is looked at once more."""
+    desk = Desk()
+    desk.imports["portal-7"] = ImportView("portal-7", ImportState.IN_PROGRESS)
+    desk.submit(OVER)
+    desk.count()
+    desk.submit("stage_in prefix=/b/", job_id=8)
+    desk.count()
+    desk.imports.clear()
+    desk.go(after=300)
+    early = desk.wished(Start)
+    desk.report(desk.wish(Count), UNSAVED)
+
+    assert early == []
+    assert desk.stage().phase is Phase.FAILED
+    assert desk.wish(Start).transfer.prefixes == ("/b/",)
+
+
+def test_the_slot_is_not_idle_while_lustre_is_looked_at_for_long() -> None:
+    """A walk of millions of files takes minutes: others go, and the overwrite next."""
     desk = Desk()
     desk.imports["portal-7"] = ImportView("portal-7", ImportState.IN_PROGRESS)
     desk.submit(OVER)
@@ -74,12 +92,21 @@ def test_after_a_wait_for_the_slot_lustre_is_looked_at_again() -> None:
     desk.count()
     desk.imports.clear()
     desk.go(after=3600)
-    early = desk.wished(Start)
-    desk.report(desk.wish(Count), UNSAVED)
+    look = desk.wish(Count)
+    other = desk.start()
+    desk.report(look, counted(look))
+    desk.submit("stage_in prefix=/c/", job_id=9)
+    desk.count()
+    desk.go(after=300)
+    desk.land()
+    again = desk.wish(Count)
+    overtakes = desk.wished(Start)
+    desk.report(again, counted(again))
 
-    assert early == []
-    assert desk.stage().phase is Phase.FAILED
-    assert desk.wish(Start).transfer.prefixes == ("/b/",)
+    assert look.overwrites
+    assert other.prefixes == ("/b/",)
+    assert (again.lease, again.overwrites, overtakes) == (look.lease, True, [])
+    assert desk.wish(Start).transfer.prefixes == ("/shared/",)
 
 
 def test_an_import_that_azure_did_not_take_for_long_is_looked_at_again() -> None:
