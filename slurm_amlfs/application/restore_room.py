@@ -18,7 +18,7 @@ _WANT_SECONDS = 10.0
 """How long room is kept for a share that has not asked again: its stage may wait out an error."""
 
 _PATIENCE_SECONDS = 30.0
-"""How long a share asks in vain, with nothing in flight, before it goes first."""
+"""How long a share asks in vain, with nothing of its own ending, before it goes first."""
 
 _PATIENT_PART = 20
 """It does so for one part in so many: with the usual limit that is as much as a window begins with."""
@@ -39,7 +39,7 @@ class _Standing:
 
     def ask(self, wanted: int, granted: int, now: float) -> None:
         """Take note of an ask."""
-        if granted or not wanted or self.held:
+        if granted or not wanted:
             self.in_vain = None
         elif self.in_vain is None or now - self.asked >= _WANT_SECONDS:
             self.in_vain = now
@@ -85,7 +85,10 @@ class RestoreRoom:
     def give(self, share: RestoreShare, number: int) -> None:
         """Take back what has ended."""
         with self._lock:
-            self._standings[share].held -= number
+            standing = self._standings[share]
+            standing.held -= number
+            if number:
+                standing.in_vain = None
 
     def leave(self, share: RestoreShare) -> None:
         """Forget a share. What it has in flight goes on, uncounted: Lustre takes no restore back. Twice is success."""

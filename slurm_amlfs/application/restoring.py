@@ -105,6 +105,7 @@ class Restores:
                 sent = beside.submit(self._send, self._take_seen(), until, alone=alone)
                 ended = self.look()
                 gone = sent.result()
+                self._trying.difference_update(gone)
         return replace(ended, gone=gone + ended.gone)
 
     def send(self, until: float, *, alone: bool = True) -> list[str]:
@@ -117,7 +118,9 @@ class Restores:
             TemporaryError: Lustre does not answer.
             PermanentError: Lustre restores nothing at all for us, or has no HSM.
         """
-        return self._send(self._take_seen(), until, alone=alone)
+        gone = self._send(self._take_seen(), until, alone=alone)
+        self._trying.difference_update(gone)
+        return gone
 
     def _take_seen(self) -> tuple[int, int]:
         """Take how many were in flight at the last look, and how many had ended: that counts once."""

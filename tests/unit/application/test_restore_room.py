@@ -64,12 +64,15 @@ def test_who_does_not_ask_again_blocks_nobody() -> None:
 
 
 @given(
-    st.integers(1, 2000),
+    st.integers(10, 2000),
     st.lists(st.tuples(st.floats(-1e9, 1e9), st.integers(1, 5000)), min_size=2, max_size=8),
     st.integers(1, 3),
+    st.integers(0, 1),
 )
-def test_whoever_keeps_asking_is_granted_some(limit: int, wishes: list[tuple[float, int]], ends: int) -> None:
-    """Whatever the others want, and however urgent they are, while what is in flight ends some time."""
+def test_whoever_keeps_asking_is_granted_some(
+    limit: int, wishes: list[tuple[float, int]], ends: int, hanging: int
+) -> None:
+    """Whatever the others want, and however urgent they are, while what is in flight ends some time, but for a few."""
     hall = Hall(limit)
     shares = [(hall.share(urgency), wanted) for urgency, wanted in wishes]
     held = [0] * len(shares)
@@ -77,11 +80,11 @@ def test_whoever_keeps_asking_is_granted_some(limit: int, wishes: list[tuple[flo
     for _ in range(600):
         hall.seconds += 0.5
         for number, (share, wanted) in enumerate(shares):
-            ended = -(-held[number] // ends)
+            ended = -(-max(0, held[number] - hanging) // ends)
             share.give(ended) if ended else None
             granted = share.take(wanted)
             held[number] += granted - ended
-            vain[number] = 0.0 if granted or held[number] else vain[number] + 0.5
+            vain[number] = 0.0 if granted or ended else vain[number] + 0.5
         assert sum(held) <= limit
         assert max(vain) <= 30.0 + 2.0 * len(shares) * ends
 

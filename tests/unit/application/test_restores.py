@@ -186,3 +186,22 @@ def test_a_restore_that_lustre_knows_of_is_waited_for() -> None:
 
     assert len(bench.lustre.restoring) == 50
     assert RestoreShare(bench.room, 9.0).take(200) == 150
+
+
+def test_what_has_failed_and_is_then_refused_holds_up_no_other() -> None:
+    """More of them than are tried at a time: all are told as gone, and the restores are over."""
+    bench = Bench(25, 200)
+    bench.restores.send(1e9)
+    for _ in range(6):
+        bench.lustre.restoring.clear()
+        bench.seconds += 61
+        bench.restores.look()
+    bench.lustre.refusing |= set(bench.lustre.files)
+    gone: list[str] = []
+    for _ in range(100):
+        bench.seconds += 61
+        gone += bench.restores.go_on(1e9).gone
+        bench.lustre.restoring.clear()
+
+    assert sorted(gone) == sorted(bench.lustre.files)
+    assert bench.restores.over
