@@ -119,8 +119,8 @@ statics: setup
 
 # Parts of the unit tests, so that two cores share them. The adapters and hooks wait for programs half of their time, so
 # more parts run than there are cores, and those first.
-UNITS := check-adapters check-hooks check-domain check-schedules check-application
-APART := tests/unit/domain tests/unit/application
+UNITS := check-hooks check-emulator check-adapters check-domain check-schedules check-application
+APART := tests/unit/domain tests/unit/application tests/unit/emulator tests/unit/lua tests/unit/bench
 ADAPTERS := $(wildcard tests/unit/test_[a-g]*.py)
 SCHEDULES := $(wildcard tests/unit/domain/test_[l-z]*.py)
 # Left to `make test`: a million of anything takes a while to make.
@@ -147,5 +147,7 @@ check-application:
 	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit/application
 check-adapters:
 	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/contract $(ADAPTERS)
+check-emulator:
+	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit/emulator tests/unit/lua tests/unit/bench
 check-hooks:
 	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit $(addprefix --ignore=,$(APART) $(ADAPTERS))
