@@ -119,9 +119,11 @@ statics: setup
 
 # Parts of the unit tests, so that two cores share them. The adapters and hooks wait for programs half of their time, so
 # more parts run than there are cores, and those first.
-UNITS := check-hooks check-emulator check-adapters check-domain check-schedules check-application
+UNITS := check-hooks check-others check-emulator check-adapters check-domain check-schedules check-application
 APART := tests/unit/domain tests/unit/application tests/unit/emulator tests/unit/lua tests/unit/bench
 ADAPTERS := $(wildcard tests/unit/test_[a-g]*.py)
+# Scripts are let hang for as long as they bear it: most of the time goes by in waits.
+HOOKS := $(wildcard tests/unit/test_h*.py)
 SCHEDULES := $(wildcard tests/unit/domain/test_[l-z]*.py)
 # Left to `make test`: a million of anything takes a while to make.
 LARGE := tests/unit/domain/test_a_million_leases.py
@@ -150,4 +152,6 @@ check-adapters:
 check-emulator:
 	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit/emulator tests/unit/lua tests/unit/bench
 check-hooks:
-	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit $(addprefix --ignore=,$(APART) $(ADAPTERS))
+	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q $(HOOKS)
+check-others:
+	@$(IF_ROOT_IN_CELL) $(QUICKLY) -q tests/unit $(addprefix --ignore=,$(APART) $(ADAPTERS) $(HOOKS))
